@@ -7,7 +7,6 @@ and only this environment's Python is linked to it: nothing on the system change
 Runs on any Python from 3.8 on and imports the standard library alone, for it runs before anything is installed.
 """
 
-import os
 import platform
 import re
 import shutil
@@ -80,7 +79,8 @@ def locked(package: str) -> list:
 
 def make_environment(uv: Path) -> None:
     """Makes `.venv` with Python 3.11, which uv finds on the machine or downloads."""
-    cure = f"install Python {PYTHON} (on Debian and Ubuntu: apt-get install python{PYTHON}-venv, on macOS: brew install python@{PYTHON})"
+    package = f"brew install python@{PYTHON}" if sys.platform == "darwin" else f"apt-get install python{PYTHON}-venv"
+    cure = f"install Python {PYTHON}, by `{package}` for instance"
     run(uv, "venv", "--quiet", "--clear", "--python", PYTHON, VENV, cure=cure)
 
 

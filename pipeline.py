@@ -1,0 +1,143 @@
+"""The DAG: from a dataset's name to a pushed model.
+
+Run as a program it runs on this machine: `python pipeline.py`, or through TFX's own command line,
+`tfx pipeline create --engine=local --pipeline_path=pipeline.py` and `tfx run create --engine=local --pipeline_name=digits`.
+`make run` does that. The configuration is chosen by GRAFTLINE_CONFIG, see settings.py.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import console
+import settings as configuration
+from settings import PROJECT, Settings, UserError
+
+if __name__ == "__main__":
+    SETTINGS = configuration.load_or_exit()  # before TensorFlow is imported: mistakes are told in a second
+    console.quiet(SETTINGS.run.log_level)
+
+from components.example_gen import TfdsExampleGen
+from components.trainer import TrainerExecutor
+from tfx import v1 as tfx
+from tfx.dsl.components.base import executor_spec
+
+from components import baseline, evaluation, schema
+from components.data_gate import DataGate
+from components.features import SPLITS, TEST, TRAIN, VALIDATION
+
+# Named, because Beam's default runner would download another one.
+BEAM_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
+    """Returns the DAG.
+
+    Args:
+      settings: a valid configuration, whose dataset has a reviewed schema.
+
+    Raises:
+      UserError: where the dataset has no schema yet.
+    """
+    if not settings.schema_path.is_file():
+        raise UserError(f"There is no schema {settings.schema_path}: `make schema` infers one for you to review.")
+    examples, statistics = data_nodes(settings)
+    reviewed = _import_schema(settings.schema_path)
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=reviewed.outputs["schema"]
+    )
+    gate = DataGate(anomalies=validator.outputs["anomalies"])
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=reviewed.outputs["schema"],
+        preprocessing_fn="components.preprocessing.preprocessing_fn",
+        custom_config={"image_size": settings.model.image_size, "code": _code("preprocessing")},
+        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
+        materialize=False,  # float32 pictures are 30 times the size of the encoded ones
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(gate)
+    trainer = tfx.components.Trainer(
+        run_fn="components.trainer.run_fn",
+        examples=examples.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=reviewed.outputs["schema"],
+        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
+        eval_args=tfx.proto.EvalArgs(splits=[VALIDATION]),
+        custom_config={
+            "model": settings.model.model_dump(mode="json"),
+            "training": settings.training.model_dump(mode="json"),
+            "code": _code("trainer", "backbone", "serving", "weights"),
+        },
+        custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
+    )
+    resolver = baseline.baseline_resolver(trainer.outputs["model"])
+    evaluator = tfx.components.Evaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=resolver.outputs["model"],
+        eval_config=evaluation.eval_config(settings.gate, schema.num_classes(settings.schema_path)),
+        example_splits=[TEST],
+    )
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(settings.push_dir))
+        ),
+    )
+    nodes = [examples, statistics, reviewed, validator, gate, transform, trainer, resolver, evaluator, pusher]
+    return assemble(settings, nodes)
+
+
+def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, tfx.components.StatisticsGen]:
+    """Returns the nodes that read the dataset and count what is in it."""
+    examples = TfdsExampleGen(data=settings.data, code=_code("example_gen", "digits", "features"))
+    return examples, tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+
+
+def assemble(settings: Settings, nodes: list[tfx.dsl.components.BaseNode]) -> tfx.dsl.Pipeline:
+    """Puts nodes into a pipeline with the settings' name, places and Beam arguments."""
+    settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
+    return tfx.dsl.Pipeline(
+        pipeline_name=settings.name,
+        pipeline_root=str(settings.pipeline_root),
+        components=nodes,
+        enable_cache=True,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            str(settings.metadata_path)
+        ),
+        beam_pipeline_args=[BEAM_RUNNER, *settings.run.beam_args],
+    )
+
+
+def _import_schema(path: Path) -> tfx.components.ImportSchemaGen:
+    node = tfx.components.ImportSchemaGen(schema_file=str(path))
+    # TFX's cache knows the path alone: without this an edited schema would be served as it was
+    node.spec.exec_properties["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return node
+
+
+def _code(*modules: str) -> str:
+    """Returns a hash of component modules, for TFX's cache does not see code that is given by import path."""
+    sources = [(PROJECT / "components" / f"{module}.py").read_bytes() for module in modules]
+    return hashlib.sha256(b"".join(sources)).hexdigest()
+
+
+def main(settings: Settings) -> None:
+    """Runs the pipeline on this machine and prints the summary."""
+    import summary
+    from runner import LocalRunner
+
+    run_id = LocalRunner().run(create_pipeline(settings))
+    if run_id is None:  # `tfx pipeline create` only looks at the DAG
+        return
+    summary.show(settings, summary.read(settings, run_id))
+
+
+if __name__ == "__main__":
+    try:
+        main(SETTINGS)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)

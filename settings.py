@@ -8,6 +8,8 @@ the `tfx` command passes no arguments through. Single keys are overridden from t
 import difflib
 import json
 import os
+import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -224,8 +226,10 @@ class Settings(BaseSettings):
 
     @property
     def schema_path(self) -> Path:
-        """The reviewed schema of the dataset."""
-        return PROJECT / "schemas" / f"{self.name}.pbtxt"
+        """The reviewed schema of the dataset, named after it."""
+        folder = self.data.folder
+        name = folder.name if folder else re.split("[/:]", self.data.dataset)[0]
+        return PROJECT / "schemas" / f"{name}.pbtxt"
 
     @property
     def pipeline_root(self) -> Path:
@@ -281,11 +285,21 @@ def load() -> Settings:
     return settings
 
 
+def load_or_exit() -> Settings:
+    """Returns the settings of this run, or tells the mistakes on standard error and exits with status 2."""
+    try:
+        return load()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
 def _unknown_variables() -> list[str]:
     """The settings source ignores environment variables it does not know, so typing errors would be ignored too."""
     known = [PREFIX + name for name in _variable_names(Settings)]
     given = (name for name in os.environ if name.startswith(PREFIX) and name != CONFIG_VARIABLE)
-    return [f"{name} = {os.environ[name]!r}: no such setting; {_did_you_mean(name, known)}" for name in given if name.upper() not in known]
+    unknown = [name for name in given if name.upper() not in known]
+    return [f"{name} = {os.environ[name]!r}: no such setting; {_did_you_mean(name, known)}" for name in unknown]
 
 
 def _variable_names(model: type[BaseModel]) -> list[str]:
@@ -301,7 +315,8 @@ def _describe(problem: Any) -> str:
     """Says one mistake: key, value, what is wrong and the cure."""
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{key} = {problem['input']!r}: no such setting; {_did_you_mean(str(problem['loc'][-1]), _siblings(problem['loc']))}"
+        cure = _did_you_mean(str(problem["loc"][-1]), _siblings(problem["loc"]))
+        return f"{key} = {problem['input']!r}: no such setting; {cure}"
     if problem["type"] == "missing":
         return f"{key}: is missing; add it"
     message = problem["msg"].removeprefix("Value error, ")
@@ -314,3 +329,7 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         model = model.model_fields[part].annotation
     return list(model.model_fields)
+
+
+if __name__ == "__main__":
+    print(load_or_exit().name)

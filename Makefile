@@ -1,0 +1,49 @@
+# Graftline. Every target sets up the environment first, where it is missing or outdated.
+
+CONFIG ?= digits
+export GRAFTLINE_CONFIG = $(CONFIG)
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export LOCAL_HOME = $(CURDIR)/output/tfx
+
+PYTHON = .venv/bin/python
+TFX = .venv/bin/tfx
+READY = .venv/.ready
+
+.PHONY: help run test data schema weights check lock clean
+.DEFAULT_GOAL = help
+
+help:  ## This list
+	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: $(READY)  ## Train, evaluate and push a model: make run CONFIG=digits (the default), or a name in configs/
+	@name=$$($(PYTHON) settings.py) && \
+	{ test -d "$(LOCAL_HOME)/$$name" || $(TFX) pipeline create --engine=local --pipeline_path=pipeline.py; } && \
+	$(TFX) run create --engine=local --pipeline_name="$$name"
+
+data: $(READY)  ## Prepare a dataset from a local copy of its archive: make data CONFIG=cats_vs_dogs ARCHIVE=<zip>
+	@$(PYTHON) -m components.archive "$(ARCHIVE)"
+
+schema: $(READY)  ## Infer the schema of a dataset that has none, for you to review: make schema CONFIG=<name>
+	@$(PYTHON) infer_schema.py
+
+weights: $(READY)  ## Fetch the pretrained weights of a configuration's backbone
+	@$(PYTHON) -m components.weights
+
+test: $(READY)  ## All checks and tests
+	@$(MAKE) --no-print-directory check
+	@$(PYTHON) -m pytest
+
+check: $(READY)  ## Linter, formatter and type checker
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+lock: $(READY)  ## Pin setup.py's dependencies anew in requirements.lock
+	@.venv/bin/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" -o requirements.lock
+
+clean:  ## Remove what runs made (models, caches, metadata), not the environment
+	rm -rf output
+
+$(READY): bootstrap.py requirements.lock
+	@python3 bootstrap.py
+	@$(PYTHON) -m components.weights
+	@touch $@

@@ -1,0 +1,47 @@
+"""DataGate: stops the run before Transform when the data is not what the schema says.
+
+TFX's ExampleValidator only records anomalies; this component reads them and fails.
+"""
+
+from tensorflow_data_validation import load_anomalies_binary
+from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+
+from settings import UserError
+
+
+@tfx.dsl.components.component
+def DataGate(  # noqa: N802 (a component is named as a class)
+    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+) -> None:
+    """Fails when ExampleValidator found an anomaly in any split.
+
+    Args:
+      anomalies: what ExampleValidator found, a file a split.
+
+    Raises:
+      UserError: with each anomaly, its split and its feature.
+    """
+    found: list[str] = []
+    for split in artifact_utils.decode_split_names(anomalies.split_names):
+        path = f"{artifact_utils.get_split_uri([anomalies], split)}/SchemaDiff.pb"
+        found += describe(split, load_anomalies_binary(path))
+    if found:
+        raise UserError(
+            "\n  ".join(["The data is not what the schema says:", *found])
+            + "\nMend the data, or review the schema in schemas/ (`make schema` infers one) where it is wrong."
+        )
+
+
+def describe(split: str, anomalies: Anomalies) -> list[str]:
+    """Returns a line for each anomaly: split, feature, and what is wrong with it."""
+    lines = [
+        f"split {split}, feature {feature!r}: {info.short_description}: {info.description}"
+        for feature, info in sorted(anomalies.anomaly_info.items())
+    ]
+    if anomalies.HasField("dataset_anomaly_info"):
+        lines.append(f"split {split}: {anomalies.dataset_anomaly_info.description}")
+    if anomalies.data_missing:
+        lines.append(f"split {split}: there are no examples")
+    return lines

@@ -1,0 +1,110 @@
+"""Finds, prepares and fingerprints a dataset: a TFDS set by name, or a folder of photos.
+
+Nothing here imports TFX: `components/archive.py` needs a set's builder, and is told from the command line.
+"""
+
+import difflib
+import hashlib
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+import components.digits  # noqa: F401  importing registers the set with TFDS
+from settings import Data, UserError, class_folders, image_files
+
+ARCHIVE_CURE = "`make data ARCHIVE=<zip>` prepares it from a local copy"
+
+
+def find_builder(data: Data) -> tfds.core.DatasetBuilder:
+    """Returns the builder of a TFDS set, prepared or not.
+
+    Args:
+      data: settings whose dataset is a TFDS name, such as `mnist` or `mnist:3.0.1`.
+
+    Raises:
+      UserError: where TFDS knows no such set, configuration or version.
+    """
+    try:
+        return tfds.builder(data.dataset, data_dir=str(data.data_dir))
+    except tfds.core.DatasetNotFoundError:
+        raise UserError(f"TFDS has no dataset {data.dataset!r}: {_close_names(data.dataset)}.") from None
+    except (ValueError, AssertionError) as error:
+        raise UserError(f"TFDS cannot build {data.dataset!r} ({short(error)}): correct data.dataset.") from error
+
+
+def _close_names(dataset: str) -> str:
+    name = dataset.partition(":")[0].partition("/")[0]
+    close = difflib.get_close_matches(name, tfds.list_builders(), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}" if close else "choose one of its catalogue"
+    return f"{hint}, or give folder:<path>"
+
+
+def short(error: BaseException) -> str:
+    """Returns an error's message as part of one sentence."""
+    return textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" …").rstrip(".:")
+
+
+def prepared_builder(data: Data) -> tfds.core.DatasetBuilder:
+    """Returns the builder of a TFDS set, downloaded and prepared where it was not yet.
+
+    Args:
+      data: settings whose dataset is a TFDS name.
+
+    Raises:
+      UserError: where there is no such set, or where it cannot be downloaded.
+    """
+    builder = find_builder(data)
+    if builder.is_prepared():
+        return builder
+    try:
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    # A download fails with whatever its library, the network or the set's own code raises.
+    except Exception as error:
+        raise UserError(f"{data.dataset} could not be downloaded ({short(error)}): {ARCHIVE_CURE}.") from error
+    return builder
+
+
+def image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
+    """Returns the names of the features that hold a set's picture and its class.
+
+    Args:
+      builder: any set's builder.
+
+    Raises:
+      UserError: where the set is not one of labelled pictures.
+    """
+    keys = builder.info.supervised_keys or ()
+    features = [builder.info.features.get(key) if isinstance(key, str) else None for key in keys]
+    kinds = (tfds.features.Image, tfds.features.ClassLabel)
+    if len(keys) != 2 or not all(map(isinstance, features, kinds)) or not features[1].num_classes:
+        raise UserError(f"{builder.name} is no set of pictures with one class each: choose an image classification set.")
+    return keys
+
+
+def fingerprint(data: Data) -> str:
+    """Returns what changes when the dataset does, and only then; prepares a TFDS set where needed.
+
+    Args:
+      data: settings of the data.
+
+    Raises:
+      UserError: where a TFDS set cannot be had.
+    """
+    if data.folder:
+        return _folder_fingerprint(data.folder)
+    builder = prepared_builder(data)
+    files = sorted(path for path in Path(builder.data_dir).rglob("*") if path.is_file())
+    return _digest([builder.info.full_name, *(f"{path.name}\0{path.stat().st_size}" for path in files)])
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    files = [path for label in class_folders(folder) for path in image_files(label)]
+    stats = [(path.relative_to(folder), path.stat()) for path in files]
+    return _digest(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    text = "\n".join(lines)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

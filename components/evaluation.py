@@ -1,0 +1,98 @@
+"""What the Evaluator measures, what it demands, and its verdict in words."""
+
+import tensorflow_model_analysis as tfma
+
+from components.features import LABEL, LABEL_NAME
+from settings import Gate
+
+ACCURACY = "SparseCategoricalAccuracy"
+ROUNDING = 1e-9  # keeps an equal model from failing a change threshold of zero
+
+
+def eval_config(gate: Gate, num_classes: int) -> tfma.EvalConfig:
+    """Returns metrics, slices and thresholds for models exported by `components.serving`.
+
+    Args:
+      gate: the thresholds.
+      num_classes: number of classes, two or more.
+    """
+    overall = [
+        _metric(ACCURACY, threshold=_accuracy_threshold(gate)),
+        _metric("SparseCategoricalCrossentropy"),
+        _metric("ExampleCount"),
+        _metric("MultiClassConfusionMatrixPlot"),
+    ]
+    each_class = [_metric("Precision", '"top_k": 1'), _metric("Recall", '"top_k": 1')]
+    specs = [
+        tfma.MetricsSpec(metrics=overall),
+        tfma.MetricsSpec(metrics=each_class, binarize=_classes(range(num_classes))),
+        tfma.MetricsSpec(
+            metrics=[_metric("Calibration"), _metric("CalibrationPlot")],
+            binarize=_classes([1] if num_classes == 2 else range(num_classes)),
+        ),
+    ]
+    if num_classes == 2:
+        specs.append(tfma.MetricsSpec(metrics=[_metric("AUC")], binarize=_classes([1])))
+    return tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(signature_name="serving_default", label_key=LABEL, prediction_key="probabilities")],
+        metrics_specs=specs,
+        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_NAME])],
+    )
+
+
+def _metric(name: str, config: str = "", threshold: tfma.MetricThreshold | None = None) -> tfma.MetricConfig:
+    return tfma.MetricConfig(class_name=name, config=f"{{{config}}}" if config else "", threshold=threshold)
+
+
+def _classes(labels: range | list[int]) -> tfma.BinarizationOptions:
+    return tfma.BinarizationOptions(class_ids={"values": list(labels)})
+
+
+def _accuracy_threshold(gate: Gate) -> tfma.MetricThreshold:
+    return tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": gate.min_accuracy}),
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+            absolute={"value": -gate.max_accuracy_drop - ROUNDING},
+        ),
+    )
+
+
+def verdict(evaluation_uri: str) -> list[str]:
+    """Says what of the thresholds a candidate did not meet.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+
+    Returns:
+      A sentence for each failure; none where the candidate was blessed.
+    """
+    result = tfma.load_validation_result(evaluation_uri)
+    reasons = [
+        _failure(failure) for validations in result.metric_validations_per_slice for failure in validations.failures
+    ]
+    if result.missing_thresholds:
+        reasons.append("no threshold is set")
+    return reasons
+
+
+def _failure(failure: tfma.proto.validation_result_pb2.ValidationFailure) -> str:
+    value = failure.metric_value.double_value.value
+    if failure.metric_key.is_diff:
+        allowed = -failure.metric_threshold.change_threshold.absolute.value
+        return f"accuracy is {-value:.4f} below the baseline's, {max(allowed - ROUNDING, 0):.4f} is allowed"
+    bound = failure.metric_threshold.value_threshold.lower_bound.value
+    return f"accuracy {value:.4f} is below the threshold of {bound:.4f}"
+
+
+def accuracies(evaluation_uri: str) -> dict[str, float]:
+    """Returns the overall accuracy of the candidate and, under `baseline`, of the baseline where there was one."""
+    found = {}
+    for metrics in tfma.load_metrics(evaluation_uri):
+        if metrics.slice_key.single_slice_keys:
+            continue
+        for item in metrics.metric_keys_and_values:
+            if item.key.name == ACCURACY and not item.key.is_diff:
+                name = "baseline" if item.key.model_name == tfma.BASELINE_KEY else "candidate"
+                found[name] = item.value.double_value.value
+    return found

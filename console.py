@@ -1,0 +1,65 @@
+"""What a run prints: a line a component, a summary at the end. The one place that knows how things look."""
+
+import logging
+import os
+import warnings
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+OUT = Console(highlight=False, soft_wrap=True)
+
+
+def quiet(log_level: str) -> None:
+    """Keeps the libraries' logs to `log_level` and worse; call it before TensorFlow is imported.
+
+    Args:
+      log_level: error, warning or info.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", {"error": "3", "warning": "2", "info": "0"}[log_level])
+    if log_level == "info":
+        return
+    warnings.simplefilter("ignore")
+    logging.getLogger().setLevel(logging.ERROR)
+    for name in ("absl", "apache_beam", "tensorflow"):
+        logging.getLogger(name).setLevel(log_level.upper())
+
+
+def started(node: str) -> None:
+    """Says that a component starts."""
+    OUT.print(f"[bold]▶ {node}[/]")
+
+
+def ended(node: str, outcome: str, seconds: float, peak_bytes: int) -> None:
+    """Says how a component ended.
+
+    Args:
+      node: its name.
+      outcome: done, cached or failed.
+      seconds: how long it took.
+      peak_bytes: the most memory that the run held meanwhile.
+    """
+    mark = {"done": "[green]✔", "cached": "[cyan]↺", "failed": "[red]✘"}[outcome]
+    memory = f", peak memory {gigabytes(peak_bytes)}" if outcome == "done" else ""
+    OUT.print(f"{mark} {node}[/] {'served from cache' if outcome == 'cached' else outcome} in {seconds:.1f} s{memory}")
+
+
+def gigabytes(size: int) -> str:
+    """Returns a size in bytes as gigabytes with a unit."""
+    return f"{size / 1e9:.2f} GB"
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Prints a table whose first column is text and whose others are figures."""
+    drawn = Table(title=title, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        drawn.add_row(*row)
+    OUT.print(drawn)
+
+
+def line(text: str, style: str = "") -> None:
+    """Prints one line as it is."""
+    OUT.print(Text(text, style=style))

@@ -1,0 +1,45 @@
+"""Infers the schema of a dataset that has none: `make schema CONFIG=<name>`, then review and commit what it writes."""
+
+import sys
+
+import console
+import settings as configuration
+
+if __name__ == "__main__":
+    SETTINGS = configuration.load_or_exit()
+    console.quiet(SETTINGS.run.log_level)
+
+import tensorflow_data_validation as tfdv
+
+import summary
+from components import schema
+from components.features import TRAIN, read_label_names
+from pipeline import assemble, data_nodes
+from runner import LocalRunner
+from settings import Settings, UserError
+
+
+def infer_schema(settings: Settings) -> None:
+    """Reads the dataset, counts what is in it and writes schemas/<name>.pbtxt.
+
+    Raises:
+      UserError: where that file exists already, for it may hold what somebody decided.
+    """
+    if settings.schema_path.exists():
+        raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
+    run_id = LocalRunner().run(assemble(settings, list(data_nodes(settings))))
+    outputs = {kind: artifact.uri for node in summary.read(settings, run_id) for kind, artifact in node.outputs.items()}
+    statistics = tfdv.load_stats_binary(f"{outputs['ExampleStatistics']}/Split-{TRAIN}/FeatureStats.pb")
+    inferred = schema.infer(statistics, read_label_names(outputs["Examples"]))
+    aside = settings.schema_path.with_suffix(".new")
+    tfdv.write_schema_text(inferred, str(aside))
+    aside.replace(settings.schema_path)
+    console.line(f"Wrote {settings.schema_path}: review it, commit it, then `make run`.")
+
+
+if __name__ == "__main__":
+    try:
+        infer_schema(SETTINGS)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,105 @@
+"""The summary at the end of a run, read from the metadata store."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.trainer import HISTORY_FILE
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+
+import console
+from components import evaluation
+from runner import CACHED, PEAK_BYTES, SECONDS
+from settings import Gate, Settings
+
+
+@dataclass
+class Node:
+    """One execution of a run, with its output artifacts by type."""
+
+    name: str
+    cached: bool
+    seconds: float
+    peak_bytes: int
+    outputs: dict[str, metadata_store_pb2.Artifact] = field(default_factory=dict)
+
+
+def read(settings: Settings, run_id: str) -> list[Node]:
+    """Returns the nodes of a run in the order they ran in.
+
+    Args:
+      settings: those of the run.
+      run_id: its id, as the runner returned it.
+    """
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(settings.metadata_path))) as handle:
+        store = handle.store
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        executions = sorted(store.get_executions_by_context(context.id), key=lambda execution: execution.id)
+        return [_node(store, execution) for execution in executions]
+
+
+def _node(store: MetadataStore, execution: metadata_store_pb2.Execution) -> Node:
+    events = store.get_events_by_execution_ids([execution.id])
+    ids = [event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT]
+    (contexts,) = [
+        [context.name for context in store.get_contexts_by_execution(execution.id) if context.type == "node"]
+    ]
+    return Node(
+        name=contexts[0].split(".", 1)[1],
+        cached=execution.last_known_state == CACHED,
+        seconds=execution.custom_properties[SECONDS].double_value,
+        peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
+        outputs={artifact.type: artifact for artifact in store.get_artifacts_by_id(ids)},
+    )
+
+
+def show(settings: Settings, nodes: list[Node]) -> None:
+    """Prints what a run made: times, accuracies, the verdict and where the model was pushed."""
+    found = {kind: artifact for node in nodes for kind, artifact in node.outputs.items()}
+    _show_nodes(nodes)
+    _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
+    _show_verdict(settings.gate, found["ModelEvaluation"].uri)
+    _show_push(found["PushedModel"].custom_properties)
+
+
+def _show_nodes(nodes: list[Node]) -> None:
+    rows = [
+        [node.name, "cached", ""]
+        if node.cached
+        else [node.name, f"{node.seconds:.1f} s", console.gigabytes(node.peak_bytes)]
+        for node in nodes
+    ]
+    rows.append(["all", f"{sum(node.seconds for node in nodes):.1f} s", ""])
+    console.table("Components", ["component", "time", "peak memory"], rows)
+
+
+def _show_accuracies(history: Path) -> None:
+    phases = json.loads(history.read_text())["phases"]
+    rows = [
+        [f"phase {phase['phase']}", f"{phase['validation_accuracy']:.4f}", f"{phase['test_accuracy']:.4f}"]
+        for phase in phases
+    ]
+    console.table("Accuracy", ["after", "validation", "test"], rows)
+
+
+def _show_verdict(gate: Gate, evaluation_uri: str) -> None:
+    accuracy = evaluation.accuracies(evaluation_uri)
+    against = (
+        f", the baseline's is {accuracy['baseline']:.4f}" if "baseline" in accuracy else ", there is no baseline yet"
+    )
+    console.line(f"Test accuracy {accuracy['candidate']:.4f}, the threshold is {gate.min_accuracy:.4f}{against}.")
+    reasons = evaluation.verdict(evaluation_uri)
+    if reasons:
+        console.line(f"Not blessed: {'; '.join(reasons)}.", "bold red")
+    else:
+        console.line("Blessed.", "bold green")
+
+
+def _show_push(pushed: Mapping[str, metadata_store_pb2.Value]) -> None:
+    if pushed["pushed"].int_value:
+        console.line(f"Pushed to {pushed['pushed_destination'].string_value}", "bold green")
+    else:
+        console.line("Not pushed: only blessed models are.", "bold red")

