@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Optional
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -51,9 +52,9 @@ def check_platform(system: str, machine: str, libc: str) -> None:
         raise SetupError(f"TFX needs the GNU C library, which this Linux does not have: {CONTAINER}.")
 
 
-def run(*command: object, cure: str, **options) -> str:
+def run(*command: object, cure: str, cwd: Optional[Path] = None) -> str:
     """Runs a command and returns its output; what it printed and the cure become the error when it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=cwd)
     if done.returncode:
         raise SetupError(f"{done.stdout}{done.stderr}\nSet-up failed at `{Path(str(command[0])).name}`: {cure}.")
     return done.stdout

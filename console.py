@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import warnings
 
 from rich.console import Console
@@ -9,6 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 OUT = Console(highlight=False, soft_wrap=True)
+
+
+# Warnings that TFX and TensorFlow give on every run, about their own insides
+HARMLESS = re.compile(
+    "property_predicate is not supported|ZetaSQL|saved prior to TF 2.5|is deprecated|Use eager execution|udf_utils|"
+    "in-place Transform"
+)
 
 
 def quiet(log_level: str) -> None:
@@ -21,9 +29,9 @@ def quiet(log_level: str) -> None:
     if log_level == "info":
         return
     warnings.simplefilter("ignore")
-    logging.getLogger().setLevel(logging.ERROR)
-    for name in ("absl", "apache_beam", "tensorflow"):
+    for name in ("", "absl", "apache_beam", "tensorflow"):
         logging.getLogger(name).setLevel(log_level.upper())
+        logging.getLogger(name).addFilter(lambda record: not HARMLESS.search(record.getMessage()))
 
 
 def started(node: str) -> None:

@@ -17,14 +17,15 @@ if __name__ == "__main__":
     SETTINGS = configuration.load_or_exit()  # before TensorFlow is imported: mistakes are told in a second
     console.quiet(SETTINGS.run.log_level)
 
-from components.example_gen import TfdsExampleGen
-from components.trainer import TrainerExecutor
 from tfx import v1 as tfx
 from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base.base_node import BaseNode
 
 from components import baseline, evaluation, schema
 from components.data_gate import DataGate
+from components.example_gen import TfdsExampleGen
 from components.features import SPLITS, TEST, TRAIN, VALIDATION
+from components.trainer import TrainerExecutor
 
 # Named, because Beam's default runner would download another one.
 BEAM_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -93,10 +94,13 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
 def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, tfx.components.StatisticsGen]:
     """Returns the nodes that read the dataset and count what is in it."""
     examples = TfdsExampleGen(data=settings.data, code=_code("example_gen", "digits", "features"))
-    return examples, tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    statistics = tfx.components.StatisticsGen(
+        examples=examples.outputs["examples"], stats_options=schema.statistics_options()
+    )
+    return examples, statistics
 
 
-def assemble(settings: Settings, nodes: list[tfx.dsl.components.BaseNode]) -> tfx.dsl.Pipeline:
+def assemble(settings: Settings, nodes: list[BaseNode]) -> tfx.dsl.Pipeline:
     """Puts nodes into a pipeline with the settings' name, places and Beam arguments."""
     settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
     return tfx.dsl.Pipeline(

@@ -78,7 +78,9 @@ def _place(folder: Path, url: str, checksum: str, archive: Path) -> None:
 
 def main() -> int:
     """Prepares the set of the configuration that GRAFTLINE_CONFIG names, and returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m components.archive", description="Prepares a dataset from an archive.")
+    parser = argparse.ArgumentParser(
+        prog="python -m components.archive", description="Prepares a dataset from an archive."
+    )
     parser.add_argument("archive", type=Path, help="a local copy of the set's original zip file")
     try:
         prepare(settings.load().data, parser.parse_args().archive)

@@ -87,13 +87,29 @@ def classifier(base: keras.Model, model: settings.Model, num_classes: int) -> ke
     """
     inputs = keras.Input((model.image_size, model.image_size, 3), name="image")
     x = keras.layers.Rescaling(127.5, offset=127.5, name="pixels")(inputs) if model.backbone in TAKES_PIXELS else inputs
-    x = base(x, training=False) if model.batch_norm == "frozen" else base(x)
+    x = InferenceMode(base, name="base")(x) if model.batch_norm == "frozen" else base(x)
     x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
     if model.dropout:
         x = keras.layers.Dropout(model.dropout, name="dropout")(x)
     units = 1 if num_classes == 2 else num_classes
     # Float32 even under mixed precision: a softmax of float16 logits loses digits where the loss needs them.
     return keras.Model(inputs, keras.layers.Dense(units, dtype="float32", name="logits")(x), name="classifier")
+
+
+class InferenceMode(keras.layers.Layer):
+    """Calls a network in inference mode, in training too.
+
+    In a functional model `base(x, training=False)` does not do it: `fit` passes `training=True` over it to every layer
+    (keras-team/keras#20285). The `call` of this layer takes no such argument, so nothing is passed.
+    """
+
+    def __init__(self, network: keras.Model, name: str) -> None:
+        super().__init__(name=name)
+        self.network = network
+
+    def call(self, inputs: Any) -> Any:
+        """Returns the network's output."""
+        return self.network(inputs, training=False)
 
 
 def loss(num_classes: int, label_smoothing: float) -> keras.losses.Loss:

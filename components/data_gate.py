@@ -3,7 +3,8 @@
 TFX's ExampleValidator only records anomalies; this component reads them and fails.
 """
 
-from tensorflow_data_validation import load_anomalies_binary
+from pathlib import Path
+
 from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from tfx import v1 as tfx
 from tfx.types import artifact_utils
@@ -25,8 +26,8 @@ def DataGate(  # noqa: N802 (a component is named as a class)
     """
     found: list[str] = []
     for split in artifact_utils.decode_split_names(anomalies.split_names):
-        path = f"{artifact_utils.get_split_uri([anomalies], split)}/SchemaDiff.pb"
-        found += describe(split, load_anomalies_binary(path))
+        path = Path(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
+        found += describe(split, Anomalies.FromString(path.read_bytes()))
     if found:
         raise UserError(
             "\n  ".join(["The data is not what the schema says:", *found])

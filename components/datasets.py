@@ -31,7 +31,8 @@ def find_builder(data: Data) -> tfds.core.DatasetBuilder:
     except tfds.core.DatasetNotFoundError:
         raise UserError(f"TFDS has no dataset {data.dataset!r}: {_close_names(data.dataset)}.") from None
     except (ValueError, AssertionError) as error:
-        raise UserError(f"TFDS cannot build {data.dataset!r} ({short(error)}): correct data.dataset.") from error
+        reason = str(error).rpartition('}": ')[2]  # before it, TFDS tells what it was called with
+        raise UserError(f"TFDS cannot build {data.dataset!r} ({short(reason)}): correct data.dataset.") from error
 
 
 def _close_names(dataset: str) -> str:
@@ -41,8 +42,8 @@ def _close_names(dataset: str) -> str:
     return f"{hint}, or give folder:<path>"
 
 
-def short(error: BaseException) -> str:
-    """Returns an error's message as part of one sentence."""
+def short(error: BaseException | str) -> str:
+    """Returns an error, or its message, as part of one sentence."""
     return textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" …").rstrip(".:")
 
 
@@ -53,9 +54,10 @@ def prepared_builder(data: Data) -> tfds.core.DatasetBuilder:
       data: settings whose dataset is a TFDS name.
 
     Raises:
-      UserError: where there is no such set, or where it cannot be downloaded.
+      UserError: where there is no such set, where it is not one of labelled pictures, or where it cannot be downloaded.
     """
     builder = find_builder(data)
+    image_and_label(builder)  # before a long download, not after it
     if builder.is_prepared():
         return builder
     try:
@@ -75,12 +77,13 @@ def image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     Raises:
       UserError: where the set is not one of labelled pictures.
     """
-    keys = builder.info.supervised_keys or ()
-    features = [builder.info.features.get(key) if isinstance(key, str) else None for key in keys]
-    kinds = (tfds.features.Image, tfds.features.ClassLabel)
-    if len(keys) != 2 or not all(map(isinstance, features, kinds)) or not features[1].num_classes:
-        raise UserError(f"{builder.name} is no set of pictures with one class each: choose an image classification set.")
-    return keys
+    match builder.info.supervised_keys:
+        case (str(image), str(label)):
+            picture, kind = builder.info.features[image], builder.info.features[label]
+            labelled = isinstance(kind, tfds.features.ClassLabel) and kind.num_classes
+            if labelled and isinstance(picture, tfds.features.Image):
+                return image, label
+    raise UserError(f"{builder.name} is no set of pictures with one class each: choose an image classification set.")
 
 
 def fingerprint(data: Data) -> str:

@@ -1,15 +1,17 @@
 """What the Evaluator measures, what it demands, and its verdict in words."""
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
 
 from components.features import LABEL, LABEL_NAME
 from settings import Gate
 
 ACCURACY = "SparseCategoricalAccuracy"
+ACCURACY_KEY = "sparse_categorical_accuracy"  # as TFMA names it in its results
 ROUNDING = 1e-9  # keeps an equal model from failing a change threshold of zero
 
 
-def eval_config(gate: Gate, num_classes: int) -> tfma.EvalConfig:
+def eval_config(gate: Gate, num_classes: int) -> config_pb2.EvalConfig:
     """Returns metrics, slices and thresholds for models exported by `components.serving`.
 
     Args:
@@ -24,35 +26,42 @@ def eval_config(gate: Gate, num_classes: int) -> tfma.EvalConfig:
     ]
     each_class = [_metric("Precision", '"top_k": 1'), _metric("Recall", '"top_k": 1')]
     specs = [
-        tfma.MetricsSpec(metrics=overall),
-        tfma.MetricsSpec(metrics=each_class, binarize=_classes(range(num_classes))),
-        tfma.MetricsSpec(
+        config_pb2.MetricsSpec(metrics=overall),
+        config_pb2.MetricsSpec(metrics=each_class, binarize=_classes(range(num_classes))),
+        config_pb2.MetricsSpec(
             metrics=[_metric("Calibration"), _metric("CalibrationPlot")],
             binarize=_classes([1] if num_classes == 2 else range(num_classes)),
         ),
     ]
     if num_classes == 2:
-        specs.append(tfma.MetricsSpec(metrics=[_metric("AUC")], binarize=_classes([1])))
-    return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name="serving_default", label_key=LABEL, prediction_key="probabilities")],
+        specs.append(config_pb2.MetricsSpec(metrics=[_metric("AUC")], binarize=_classes([1])))
+    return config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(signature_name="serving_default", label_key=LABEL, prediction_key="probabilities")
+        ],
         metrics_specs=specs,
-        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[LABEL_NAME])],
+        slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[LABEL_NAME])],
     )
 
 
-def _metric(name: str, config: str = "", threshold: tfma.MetricThreshold | None = None) -> tfma.MetricConfig:
-    return tfma.MetricConfig(class_name=name, config=f"{{{config}}}" if config else "", threshold=threshold)
+def _metric(
+    name: str, config: str = "", threshold: config_pb2.MetricThreshold | None = None
+) -> config_pb2.MetricConfig:
+    # A plain `threshold` would hold for every slice; what is demanded is overall accuracy, the slice without keys
+    demands = [{"slicing_specs": [config_pb2.SlicingSpec()], "threshold": threshold}] if threshold else []
+    settings = f"{{{config}}}" if config else ""
+    return config_pb2.MetricConfig(class_name=name, config=settings, per_slice_thresholds=demands)
 
 
-def _classes(labels: range | list[int]) -> tfma.BinarizationOptions:
-    return tfma.BinarizationOptions(class_ids={"values": list(labels)})
+def _classes(labels: range | list[int]) -> config_pb2.BinarizationOptions:
+    return config_pb2.BinarizationOptions(class_ids={"values": list(labels)})
 
 
-def _accuracy_threshold(gate: Gate) -> tfma.MetricThreshold:
-    return tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": gate.min_accuracy}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+def _accuracy_threshold(gate: Gate) -> config_pb2.MetricThreshold:
+    return config_pb2.MetricThreshold(
+        value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": gate.min_accuracy}),
+        change_threshold=config_pb2.GenericChangeThreshold(
+            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER,
             absolute={"value": -gate.max_accuracy_drop - ROUNDING},
         ),
     )
@@ -76,7 +85,7 @@ def verdict(evaluation_uri: str) -> list[str]:
     return reasons
 
 
-def _failure(failure: tfma.proto.validation_result_pb2.ValidationFailure) -> str:
+def _failure(failure: validation_result_pb2.ValidationFailure) -> str:
     value = failure.metric_value.double_value.value
     if failure.metric_key.is_diff:
         allowed = -failure.metric_threshold.change_threshold.absolute.value
@@ -92,7 +101,7 @@ def accuracies(evaluation_uri: str) -> dict[str, float]:
         if metrics.slice_key.single_slice_keys:
             continue
         for item in metrics.metric_keys_and_values:
-            if item.key.name == ACCURACY and not item.key.is_diff:
+            if item.key.name == ACCURACY_KEY and not item.key.is_diff:
                 name = "baseline" if item.key.model_name == tfma.BASELINE_KEY else "candidate"
                 found[name] = item.value.double_value.value
     return found

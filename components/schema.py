@@ -8,6 +8,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from components.features import IMAGE, IMAGE_ID, LABEL, LABEL_NAME
 
 
+def statistics_options() -> tfdv.StatsOptions:
+    """Returns how StatisticsGen counts: pictures are no words, so their bytes are not put into a table of frequent ones."""
+    image = schema_pb2.Feature(name=IMAGE, type=schema_pb2.BYTES, image_domain=schema_pb2.ImageDomain())
+    domain = schema_pb2.IntDomain(is_categorical=True)
+    label = schema_pb2.Feature(name=LABEL, type=schema_pb2.INT, int_domain=domain)
+    return tfdv.StatsOptions(schema=schema_pb2.Schema(feature=[image, label]))
+
+
 def num_classes(path: Path) -> int:
     """Returns the number of classes that a reviewed schema allows: its label's domain begins at 0."""
     schema = tfdv.load_schema_text(str(path))

@@ -41,7 +41,6 @@ class Data:
     validation: tf.data.Dataset
     test: tf.data.Dataset
     pictures: int  # in the train split
-    steps: int  # in an epoch
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -91,15 +90,13 @@ def _strategy() -> tf.distribute.Strategy:
 
 
 def _read_splits(fn_args: FnArgs, test_files: str, transform: tft.TFTransformOutput, training: Training) -> Data:
-    files = tf.io.gfile.glob(fn_args.train_files)
-    pictures = _count(files)
-    mean_bytes = sum(tf.io.gfile.stat(file).length for file in files) / pictures
-    buffer = min(pictures, math.ceil(SHUFFLE_BYTES / mean_bytes))
-    steps = math.ceil(pictures / training.batch_size)
-    records = _records(files).shuffle(buffer, seed=training.seed, reshuffle_each_iteration=True)
-    held_out = [_records(tf.io.gfile.glob(pattern)) for pattern in (fn_args.eval_files, test_files)]
-    train, validation, test = (_batches(split, transform, training.batch_size) for split in (records, *held_out))
-    return Data(train.apply(tf.data.experimental.assert_cardinality(steps)), validation, test, pictures, steps)
+    files = [tf.io.gfile.glob(patterns) for patterns in (fn_args.train_files, fn_args.eval_files, test_files)]
+    counts = [_count(split) for split in files]
+    train, validation, test = (
+        _batches(split, count, transform, training.batch_size, seed)
+        for split, count, seed in zip(files, counts, (training.seed, None, None), strict=True)
+    )
+    return Data(train, validation, test, counts[0])
 
 
 def _records(files: list[str]) -> tf.data.Dataset:
@@ -111,8 +108,13 @@ def _count(files: list[str]) -> int:
     return int(_records(files).reduce(0, lambda count, _: count + 1))
 
 
-def _batches(records: tf.data.Dataset, transform: tft.TFTransformOutput, batch_size: int) -> tf.data.Dataset:
-    """Turns serialized tf.Examples into (pictures [batch, size, size, 3], labels [batch]) with the Transform graph."""
+def _batches(
+    files: list[str], count: int, transform: tft.TFTransformOutput, batch_size: int, seed: int | None
+) -> tf.data.Dataset:
+    """Reads tf.Examples as (pictures [batch, size, size, 3], labels [batch]), through the Transform graph.
+
+    With a seed they come in another order each epoch, the same ones in each run.
+    """
     spec = {name: transform.raw_feature_spec()[name] for name in (features.IMAGE, features.LABEL)}
     transform_layer = transform.transform_features_layer()
 
@@ -120,8 +122,18 @@ def _batches(records: tf.data.Dataset, transform: tft.TFTransformOutput, batch_s
         transformed = transform_layer(tf.io.parse_example(serialized, spec))
         return transformed[features.IMAGE], transformed[features.LABEL]
 
-    batches = records.batch(batch_size)
-    return batches.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    records = _records(files)
+    if seed is not None:
+        records = records.shuffle(_shuffle_buffer(files, count), seed=seed, reshuffle_each_iteration=True)
+    batches = records.batch(batch_size).map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # Keras warns of a dataset that ends where it does not know the length.
+    known = batches.apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
+    return known.prefetch(tf.data.AUTOTUNE)
+
+
+def _shuffle_buffer(files: list[str], count: int) -> int:
+    mean_bytes = sum(tf.io.gfile.stat(file).length for file in files) / count
+    return min(count, math.ceil(SHUFFLE_BYTES / mean_bytes))
 
 
 def _train(
@@ -140,7 +152,9 @@ def _train(
             continue
         backbone.set_trainable(base, fine_tune_at)
         classifier.compile(
-            optimizer=_optimizer(phase, data.steps),  # a fresh one: the moments of phase 1 belong to other variables
+            optimizer=_optimizer(
+                phase, len(data.train)
+            ),  # a fresh one: the moments of phase 1 belong to other variables
             loss=backbone.loss(num_classes, training.label_smoothing),
             metrics=[backbone.accuracy(num_classes)],
         )
@@ -172,37 +186,45 @@ def _header(number: int, phase: Phase, classifier: keras.Model, data: Data) -> s
     return f"Phase {number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {data.pictures:,} pictures"
 
 
-class EpochClock(keras.callbacks.Callback):
-    """Measures the seconds of each epoch, validation included."""
+class EpochLog(keras.callbacks.Callback):
+    """Keeps what each epoch gave and took, and writes the curves for TensorBoard.
 
-    def __init__(self) -> None:
+    Keras's own callback needs the package tensorboard, which is for reading such files; writing them takes TensorFlow alone.
+    """
+
+    def __init__(self, directory: str) -> None:
         super().__init__()
-        self.seconds: list[float] = []
+        self.epochs: list[dict[str, float]] = []
+        self._writer = tf.summary.create_file_writer(directory)
+        self._start = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Stops it."""
-        self.seconds.append(round(time.monotonic() - self._start, 2))
+        """Notes the metrics and the seconds, validation included."""
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        self.epochs.append({"epoch": epoch + 1, **metrics, "seconds": round(time.monotonic() - self._start, 2)})
+        plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+        with self._writer.as_default():
+            for name, value in metrics.items():
+                tf.summary.write(name, value, epoch + 1, tf.compat.v1.SummaryMetadata(plugin_data=plugin))
+        self._writer.flush()
 
 
 def _fit(classifier: keras.Model, data: Data, epochs: int, log_dir: str) -> list[dict[str, float]]:
-    """Fits and returns one dictionary an epoch."""
-    clock = EpochClock()
-    history = classifier.fit(
+    """Fits, and returns a dictionary for each epoch."""
+    log = EpochLog(log_dir)
+    classifier.fit(
         data.train,
         validation_data=data.validation,
         epochs=epochs,
+        shuffle=False,  # the dataset shuffles itself
         verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[clock, keras.callbacks.TensorBoard(log_dir, write_graph=False)],
-    ).history
-    names = ("accuracy", "loss", "val_accuracy", "val_loss")
-    return [
-        {"epoch": index + 1, **{name: float(history[name][index]) for name in names}, "seconds": clock.seconds[index]}
-        for index in range(epochs)
-    ]
+        callbacks=[log],
+    )
+    return log.epochs
 
 
 def _describe(pretrained: weights.Weights | None) -> dict[str, str]:

@@ -144,8 +144,8 @@ def _install_wheel(folder: Path) -> None:
 
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n")
-    flags = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--python", sys.executable, "--target", folder]
-    command = [uv.find_uv_bin(), "--quiet", "pip", "install", *flags, "-r", requirements]
+    flags = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--python", sys.executable]
+    command = [uv.find_uv_bin(), "--quiet", "pip", "install", *flags, "--target", str(folder), "-r", str(requirements)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=WHEEL_SECONDS)
     except subprocess.CalledProcessError as error:

@@ -112,7 +112,7 @@ def test_a_folder_of_photos_is_a_dataset(load, tmp_path):
 
 def test_an_unknown_configuration_is_answered_with_those_that_exist(monkeypatch):
     monkeypatch.setenv(settings.CONFIG_VARIABLE, "digit")
-    with pytest.raises(SettingsError, match="There is no configuration 'digit': give a path, or one of .*digits"):
+    with pytest.raises(SettingsError, match=r"There is no configuration 'digit': give a path, or one of .*digits"):
         settings.load()
 
 

@@ -41,15 +41,11 @@ def test_pictures_of_different_sizes_become_one_batch(photo):
 
 @pytest.mark.parametrize("kind", ["L", "P", "RGBA", "LA", "1", "I;16"])
 def test_other_pixel_formats_become_three_channels(photo, kind):
-    source = Image.fromarray(photo)
-    if kind == "I;16":
-        source = Image.fromarray(photo[:, :, 0].astype(np.uint16) * 257)
-    else:
-        source = source.convert(kind)
+    grey = photo[:, :, 0]
+    source = Image.fromarray(grey.astype(np.uint16) * 257) if kind == "I;16" else Image.fromarray(photo).convert(kind)
     made = picture(tf.constant(encode(source, "PNG")), 32)
-    expected = np.asarray(
-        Image.fromarray(photo[:, :, 0]).convert("RGB") if kind == "I;16" else source.convert("RGB"), np.float32
-    )
+    shown = Image.fromarray(grey) if kind == "I;16" else source
+    expected = np.asarray(shown.convert("RGB"), np.float32)
     np.testing.assert_allclose(made, tf.image.resize(expected / 127.5 - 1, (32, 32)), atol=0.01)
 
 

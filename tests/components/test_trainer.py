@@ -1,0 +1,175 @@
+"""Both phases on a tiny dataset, end to end: what trains, what stays, what is kept."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.executor import GenericExecutor
+from tfx.types import standard_artifacts
+
+import settings
+from components import trainer
+from tests.components import tiny
+
+Snapshot = dict[str, list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("transform")
+    tiny.write_transform(folder, [])
+    return str(folder / "graph")
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def run(request: Any, graph: str, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A run of both phases, with the weights of each layer before and after each."""
+    folder = tmp_path_factory.mktemp("run")
+    tiny.write_examples(folder / "examples", request.param)
+    tiny.write_weights(folder / "weights.h5")
+    snapshots: list[tuple[Snapshot, Snapshot]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "_fit", _watched(trainer._fit, snapshots))
+        history = tiny.train(folder / "examples", graph, folder, model={"weights": str(folder / "weights.h5")})
+    return SimpleNamespace(folder=folder, num_classes=request.param, history=history, snapshots=snapshots)
+
+
+def _watched(fit: Callable[..., Any], snapshots: list[tuple[Snapshot, Snapshot]]) -> Callable[..., Any]:
+    def watched(classifier: keras.Model, *arguments: Any) -> Any:
+        before = _weights(classifier)
+        log = fit(classifier, *arguments)
+        snapshots.append((before, _weights(classifier)))
+        return log
+
+    return watched
+
+
+def _weights(classifier: keras.Model) -> Snapshot:
+    layers = [*classifier.get_layer("base").network.layers, classifier.get_layer("logits")]
+    return {layer.name: layer.get_weights() for layer in layers if layer.weights}
+
+
+def _changed(before: Snapshot, after: Snapshot) -> set[str]:
+    same = {
+        name: all(np.array_equal(*pair) for pair in zip(values, after[name], strict=True))
+        for name, values in before.items()
+    }
+    return {name for name, unchanged in same.items() if not unchanged}
+
+
+def test_phase_1_trains_the_head_alone(run: SimpleNamespace) -> None:
+    assert _changed(*run.snapshots[0]) == {"logits"}
+
+
+def test_phase_2_trains_the_suffix_and_leaves_the_prefix(run: SimpleNamespace) -> None:
+    layers = settings.BACKBONE_LAYERS[tiny.MODEL["backbone"]]
+    suffix = layers[layers.index(tiny.MODEL["fine_tune_at"]) :]
+    with_weights = {name for name in suffix if name in run.snapshots[1][0]}
+    assert _changed(*run.snapshots[1]) == with_weights | {"logits"}
+
+
+def test_history_has_every_epoch_and_phase(run: SimpleNamespace) -> None:
+    history = run.history
+    assert history["label_names"] == [f"class {label}" for label in range(run.num_classes)]
+    assert history["weights"]["source"] == "file"
+    assert [len(phase["epochs"]) for phase in history["phases"]] == [1, 2]
+    for number, phase in enumerate(history["phases"], 1):
+        assert phase["phase"] == number
+        assert phase["validation_accuracy"] == phase["epochs"][-1]["val_accuracy"]
+        assert 0 <= phase["test_accuracy"] <= 1
+        assert set(phase["epochs"][0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
+
+
+def test_curves_can_be_read_by_tensorboard(run: SimpleNamespace) -> None:
+    (file,) = (run.folder / "run/phase_2").iterdir()
+    records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    values = [value for record in records for value in tf.compat.v1.Event.FromString(record).summary.value]
+    losses = [tf.make_ndarray(value.tensor).item() for value in values if value.tag == "val_loss"]
+    assert losses == pytest.approx([epoch["val_loss"] for epoch in run.history["phases"][1]["epochs"]])
+    assert {value.metadata.plugin_data.plugin_name for value in values if value.HasField("metadata")} == {"scalars"}
+
+
+def test_exported_model_has_the_trained_weights(run: SimpleNamespace) -> None:
+    served = tf.saved_model.load(str(run.folder / "serving"))
+    files = f"{run.folder}/examples/Split-test/*"
+    examples = tf.constant(list(tf.data.TFRecordDataset(tf.io.gfile.glob(files)).as_numpy_iterator()))
+    labels = served.signatures["transform_features"](examples=examples)["label"]
+    answer = served.signatures["serving_default"](examples=examples)
+    assert answer["probabilities"].shape == (4, run.num_classes)
+    accuracy = float(np.mean(answer["label"].numpy() == labels.numpy()))
+    assert accuracy == run.history["phases"][-1]["test_accuracy"]
+    kernel = run.snapshots[-1][1]["logits"][0]
+    variables = tf.train.list_variables(str(run.folder / "serving/variables/variables"))
+    same_shape = [name for name, shape in variables if tuple(shape) == kernel.shape]
+    saved = [tf.train.load_variable(str(run.folder / "serving/variables/variables"), name) for name in same_shape]
+    assert any(np.array_equal(kernel, found) for found in saved)
+
+
+@pytest.mark.parametrize("run", [2], indirect=True)
+def test_same_seed_same_weights(run: SimpleNamespace, graph: str, tmp_path: Path, monkeypatch) -> None:
+    snapshots: list[tuple[Snapshot, Snapshot]] = []
+    monkeypatch.setattr(trainer, "_fit", _watched(trainer._fit, snapshots))
+    tiny.train(run.folder / "examples", graph, tmp_path, model={"weights": str(run.folder / "weights.h5")})
+    assert _changed(run.snapshots[-1][1], snapshots[-1][1]) == set()
+
+
+def test_phases_without_epochs_are_skipped(graph: str, tmp_path: Path, capsys) -> None:
+    tiny.write_examples(tmp_path / "examples", 2)
+    history = tiny.train(tmp_path / "examples", graph, tmp_path, training={"phase_2": {"epochs": 0}})
+    assert [phase["phase"] for phase in history["phases"]] == [1]
+    assert history["weights"] == {"source": "none", "sha256": ""}
+    assert "Phase 1: 577 trainable parameters, 1 epochs, adam 0.01 constant, 12 pictures" in capsys.readouterr().out
+
+
+def test_shuffled_anew_each_epoch_and_the_same_each_run(tmp_path: Path, graph: str) -> None:
+    tiny.write_examples(tmp_path, 3)
+    files = tf.io.gfile.glob(f"{tmp_path}/Split-train/*")
+
+    def epochs() -> list[list[int]]:
+        data = trainer._batches(files, 12, tft.TFTransformOutput(graph), 12, seed=7)
+        return [labels.numpy().tolist() for _ in range(2) for _, labels in data]
+
+    first, second = epochs()
+    assert sorted(first) == sorted(second)
+    assert first != second
+    assert [first, second] == epochs()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "setting", "policy"), [(1, "auto", "mixed_float16"), (1, "off", "float32"), (0, "auto", "float32")]
+)
+def test_float16_only_on_a_gpu_and_not_for_ever(gpus: int, setting: str, policy: str, monkeypatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    before = keras.mixed_precision.dtype_policy()
+    with trainer._precision(setting):
+        assert keras.mixed_precision.dtype_policy().name == policy
+    assert keras.mixed_precision.dtype_policy() == before
+
+
+def test_cosine_warms_up_over_a_twentieth_of_the_steps() -> None:
+    phase = settings.Phase(epochs=10, learning_rate=1e-3, schedule="cosine")
+    rate = trainer._optimizer(phase, steps=10)._learning_rate
+    assert [float(rate(step)) for step in (0, 5, 100)] == pytest.approx([0, 1e-3, 0], abs=1e-9)
+
+
+def test_executor_describes_the_model(tmp_path: Path, monkeypatch) -> None:
+    history = {
+        "phases": [{"phase": 2, "validation_accuracy": 0.75, "test_accuracy": 0.5}],
+        "weights": {"source": "file", "sha256": "abc"},
+        "label_names": ["cat", "dog"],
+    }
+    (tmp_path / trainer.HISTORY_FILE).write_text(json.dumps(history))
+    model, model_run = standard_artifacts.Model(), standard_artifacts.ModelRun()
+    model_run.uri = str(tmp_path)
+    monkeypatch.setattr(GenericExecutor, "Do", lambda *_: None)
+    trainer.TrainerExecutor().Do({}, {"model": [model], "model_run": [model_run]}, {})
+    assert model.get_string_custom_property("weights_sha256") == "abc"
+    assert model.get_json_value_custom_property("label_names") == ["cat", "dog"]
+    assert model.get_float_custom_property("phase_2_test_accuracy") == 0.5

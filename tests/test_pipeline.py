@@ -1,0 +1,159 @@
+"""The whole pipeline through the real `tfx` command, on a slice of the digits, run by run as a user would run it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+
+from components.features import IMAGE
+from components.trainer import HISTORY_FILE
+from settings import PROJECT
+
+SLICE = {
+    "GRAFTLINE_DATA__MAX_EXAMPLES": "500",
+    "GRAFTLINE_MODEL__IMAGE_SIZE": "32",
+    "GRAFTLINE_MODEL__FINE_TUNE_AT": "block_3_expand",
+    "GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "4",
+    "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "2",
+    "GRAFTLINE_GATE__MIN_ACCURACY": "0.3",
+}
+WORSE = {"GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "1", "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "0"}
+NODES = [
+    "Baseline", "DataGate", "Evaluator", "ExampleValidator", "ImportSchemaGen",
+    "Pusher", "StatisticsGen", "TfdsExampleGen", "Trainer", "Transform",
+]  # fmt: skip
+EXECUTED = sorted(set(NODES) - {"Baseline"})
+Tfx = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("digits")
+
+
+@pytest.fixture(scope="module")
+def tfx(root) -> Tfx:
+    """Runs the `tfx` command with settings overridden; returns what it printed."""
+
+    def run(*arguments: str, **overrides: str) -> str:
+        places = {
+            "GRAFTLINE_RUN__ROOT": str(root),
+            "GRAFTLINE_RUN__SERVING_DIR": str(root / "serving"),
+            "LOCAL_HOME": str(root / "tfx"),
+        }
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
+        done = subprocess.run(
+            [Path(sys.executable).with_name("tfx"), *arguments],
+            env=clean | places | SLICE | overrides,
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def first_run(tfx) -> str:
+    tfx("pipeline", "create", "--engine=local", "--pipeline_path=pipeline.py")
+    return create_run(tfx)
+
+
+def create_run(tfx: Tfx, **overrides: str) -> str:
+    return tfx("run", "create", "--engine=local", "--pipeline_name=digits", **overrides)
+
+
+def executions(root: Path) -> dict[str, list[int]]:
+    """Returns the states of all executions so far by node, oldest first."""
+    found: dict[str, list[int]] = {}
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(root / "metadata/digits.sqlite"))) as handle:
+        for execution in sorted(handle.store.get_executions(), key=lambda execution: execution.id):
+            contexts = handle.store.get_contexts_by_execution(execution.id)
+            name = next(context.name for context in contexts if context.type == "node").removeprefix("digits.")
+            found.setdefault(name, []).append(execution.last_known_state)
+    return found
+
+
+def artifacts(root: Path, kind: str) -> list[metadata_store_pb2.Artifact]:
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(root / "metadata/digits.sqlite"))) as handle:
+        return sorted(handle.store.get_artifacts_by_type(kind), key=lambda artifact: artifact.id)
+
+
+def pushed_versions(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "serving/digits").iterdir())
+
+
+def test_the_first_run_trains_blesses_and_pushes_a_model(first_run, root):
+    states = executions(root)
+    assert sorted(states) == NODES
+    assert all(state == [metadata_store_pb2.Execution.COMPLETE] for state in states.values())
+    assert len(pushed_versions(root)) == 1
+    assert "Blessed." in first_run
+    assert f"Pushed to {root}/serving/digits/{pushed_versions(root)[0]}" in first_run
+    for node in NODES:
+        assert f"✔ {node} done in" in first_run
+
+
+def test_the_weights_and_their_checksum_are_on_the_model(first_run, root):
+    (model,) = artifacts(root, "Model")
+    assert model.custom_properties["weights_source"].string_value.startswith("imagenet")
+    assert len(model.custom_properties["weights_sha256"].string_value) == 64
+
+
+def test_the_evaluator_agrees_with_the_trainer_on_the_test_split(first_run, root):
+    (run,) = artifacts(root, "ModelRun")
+    history = json.loads(Path(run.uri, HISTORY_FILE).read_text())
+    assert [len(phase["epochs"]) for phase in history["phases"]] == [4, 2]
+    assert f"Test accuracy {history['phases'][-1]['test_accuracy']:.4f}, the threshold is 0.3000" in first_run
+
+
+def test_the_pushed_model_answers_both_signatures(first_run, root):
+    (version,) = pushed_versions(root)
+    model = tf.saved_model.load(str(root / "serving/digits" / version))
+    (examples,) = artifacts(root, "Examples")
+    (shard, *_) = sorted(Path(examples.uri, "Split-test").iterdir())
+    records = list(tf.data.TFRecordDataset(str(shard)).take(8).as_numpy_iterator())
+    by_example = model.signatures["serving_default"](examples=tf.constant(records))
+    images = [tf.train.Example.FromString(record).features.feature[IMAGE].bytes_list.value[0] for record in records]
+    by_bytes = model.signatures["serving_bytes"](image_bytes=tf.constant(images))
+    assert by_example["probabilities"].shape == (8, 10)
+    tf.debugging.assert_near(by_example["probabilities"], by_bytes["probabilities"], atol=1e-6)
+    assert set(by_bytes["label_name"].numpy()) <= {str(digit).encode() for digit in range(10)}
+
+
+def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, tfx, root):
+    before = pushed_versions(root)
+    printed = create_run(tfx)
+    states = executions(root)
+    assert {node: states[node][-1] for node in EXECUTED} == dict.fromkeys(EXECUTED, metadata_store_pb2.Execution.CACHED)
+    assert "↺ Trainer served from cache in" in printed
+    assert pushed_versions(root) == before
+
+
+def test_a_candidate_worse_than_the_baseline_is_neither_blessed_nor_pushed(first_run, tfx, root):
+    before = pushed_versions(root)
+    printed = create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0", **WORSE)
+    assert "below the baseline's, 0.0000 is allowed" in printed
+    assert "Not blessed" in printed
+    assert "Not pushed" in printed
+    assert pushed_versions(root) == before
+    assert [blessing.custom_properties["blessed"].int_value for blessing in artifacts(root, "ModelBlessing")] == [1, 0]
+
+
+def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run, tfx, root):
+    before = pushed_versions(root)
+    printed = create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0.99", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
+    assert "is below the threshold of 0.9900" in printed
+    assert "baseline's, " not in printed.split("Not blessed")[1]
+    assert pushed_versions(root) == before
