@@ -27,8 +27,12 @@ from components.example_gen import TfdsExampleGen
 from components.features import SPLITS, TEST, TRAIN, VALIDATION
 from components.trainer import TrainerExecutor
 
-# Named, because Beam's default runner would download another one.
-BEAM_RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+BEAM_ARGS = [
+    # Named, because Beam's default runner would download another one
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    # Unused by that runner, but without it every Beam component packs the whole of TFX for a remote one first
+    "--sdk_container_image=none",
+]
 
 
 def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
@@ -93,7 +97,9 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
 
 def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, tfx.components.StatisticsGen]:
     """Returns the nodes that read the dataset and count what is in it."""
-    examples = TfdsExampleGen(data=settings.data, code=_code("example_gen", "digits", "features"))
+    examples = TfdsExampleGen(
+        data=settings.data, code=_code("example_gen", "pictures", "datasets", "digits", "features")
+    )
     statistics = tfx.components.StatisticsGen(
         examples=examples.outputs["examples"], stats_options=schema.statistics_options()
     )
@@ -111,7 +117,7 @@ def assemble(settings: Settings, nodes: list[BaseNode]) -> tfx.dsl.Pipeline:
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
             str(settings.metadata_path)
         ),
-        beam_pipeline_args=[BEAM_RUNNER, *settings.run.beam_args],
+        beam_pipeline_args=[*BEAM_ARGS, *settings.run.beam_args],
     )
 
 

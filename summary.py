@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from components.trainer import HISTORY_FILE
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
 import console
 from components import evaluation
+from components.trainer import HISTORY_FILE
 from runner import CACHED, PEAK_BYTES, SECONDS
 from settings import Gate, Settings
 

@@ -5,6 +5,7 @@ Nothing here imports TFX: `components/archive.py` needs a set's builder, and is 
 
 import difflib
 import hashlib
+import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +14,6 @@ import tensorflow_datasets as tfds
 
 import components.digits  # noqa: F401  importing registers the set with TFDS
 from settings import Data, UserError, class_folders, image_files
-
-ARCHIVE_CURE = "`make data ARCHIVE=<zip>` prepares it from a local copy"
 
 
 def find_builder(data: Data) -> tfds.core.DatasetBuilder:
@@ -64,8 +63,16 @@ def prepared_builder(data: Data) -> tfds.core.DatasetBuilder:
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     # A download fails with whatever its library, the network or the set's own code raises.
     except Exception as error:
-        raise UserError(f"{data.dataset} could not be downloaded ({short(error)}): {ARCHIVE_CURE}.") from error
+        # Before the cause, the download library tells what it tried.
+        reason = re.sub(r".*\(Caused by (.*)\)$", r"\1", str(error), flags=re.DOTALL) or error
+        raise UserError(f"{data.dataset} could not be prepared ({short(reason)}): {_cure(builder)}.") from error
     return builder
+
+
+def _cure(builder: tfds.core.DatasetBuilder) -> str:
+    if len(builder.url_infos or ()) == 1:  # what components/archive.py can do
+        return "`make data ARCHIVE=<zip>` prepares it from a local copy"
+    return "try again where its downloads can be reached"
 
 
 def image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
