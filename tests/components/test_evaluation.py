@@ -113,7 +113,7 @@ def metric(uri: str, name: str, class_id: int | None = None, slice_value: bytes 
         if item.key.name == name
         and (item.key.sub_key.class_id.value if item.key.sub_key.HasField("class_id") else None) == class_id
     ]
-    assert len(found) == 1, f"{name} of class {class_id} on slice {slice_value} was found {len(found)} times"
+    assert len(found) == 1, f"{name} of class {class_id} on slice {slice_value!r} was found {len(found)} times"
     return found[0]
 
 
