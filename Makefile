@@ -36,8 +36,8 @@ test: $(READY)  ## All checks and tests
 check: $(READY)  ## Linter, formatter and type checker
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-lock: $(READY)  ## Pin setup.py's dependencies anew in requirements.lock
-	@.venv/bin/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
+lock:  ## Pin setup.py's dependencies anew in requirements.lock
+	@.setup/tools/bin/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" -o requirements.lock
 
 clean:  ## Remove what runs made (models, caches, metadata), not the environment
