@@ -71,8 +71,12 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
         eval_args=tfx.proto.EvalArgs(splits=[VALIDATION]),
         custom_config={
             "model": settings.model.model_dump(mode="json"),
+            "prefix": settings.prefix.model_dump(mode="json"),
             "training": settings.training.model_dump(mode="json"),
-            "code": _code("trainer", "backbone", "serving", "weights"),
+            "work_dir": str(settings.work_dir),
+            "code": _code(
+                "trainer", "feature_pass", "feature_cache", "prefix_engine", "backbone", "serving", "weights"
+            ),
         },
         custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
     )

@@ -157,6 +157,14 @@ class Model(Section):
         return str(path)
 
 
+class Prefix(Section):
+    """How the frozen part of the network is run, once for each picture, and how its output is kept."""
+
+    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    cache_dtype: Literal["float16", "float32"] = "float16"
+
+
 class Phase(Section):
     """One phase of training."""
 
@@ -172,6 +180,7 @@ class Training(Section):
     batch_size: Annotated[int, Field(ge=1)] = 32
     seed: Annotated[int, Field(ge=0)] = 42
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augmentation: Literal["none", "flip"] = "none"
     mixed_precision: Literal["auto", "off"] = "auto"
     phase_1: Phase = Phase()
     phase_2: Phase = Phase(learning_rate=1e-4)
@@ -208,6 +217,7 @@ class Settings(BaseSettings):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     data: Data
     model: Model = Model()
+    prefix: Prefix = Prefix()
     training: Training = Training()
     gate: Gate
     run: Run = Run()
@@ -235,6 +245,11 @@ class Settings(BaseSettings):
     def pipeline_root(self) -> Path:
         """Where artifacts are kept."""
         return self.run.root / "pipelines" / self.name
+
+    @property
+    def work_dir(self) -> Path:
+        """What outlives a run that failed, and serves other pipelines on the same data too: the cached features."""
+        return self.run.root / "work"
 
     @property
     def metadata_path(self) -> Path:

@@ -73,27 +73,110 @@ def set_trainable(base: keras.Model, fine_tune_at: str | None) -> None:
         layer.trainable = False
 
 
-def classifier(base: keras.Model, model: settings.Model, num_classes: int) -> keras.Model:
-    """Puts a new head on the base: average pooling, dropout and one dense layer.
+def cut(base: keras.Model, fine_tune_at: str) -> str:
+    """Finds where the frozen prefix ends: the last tensor before the trainable layers that all paths go through.
 
     Args:
       base: the base network.
-      model: `dropout`, and whether BatchNorm trains: `frozen` uses its moving statistics and still trains gamma and
-        beta; `train` updates the statistics of trainable layers, as TensorFlow's transfer-learning tutorial does.
+      fine_tune_at: the first trainable layer.
+
+    Returns:
+      The name of the layer that gives that tensor; around a residual block it lies before the block.
+    """
+    producers = {id(layer.output): index for index, layer in enumerate(base.layers)}
+    last_use = {len(base.layers) - 1: len(base.layers)}  # the output is used beyond the last layer
+    for index, layer in enumerate(base.layers[1:], 1):
+        for tensor in keras.tree.flatten(layer.input):
+            last_use[producers[id(tensor)]] = index
+    first_trainable = max([layer.name for layer in base.layers].index(fine_tune_at), 1)
+    for boundary in reversed(range(first_trainable)):
+        crossing = [index for index in range(boundary + 1) if last_use.get(index, -1) > boundary]
+        if len(crossing) == 1:
+            return base.layers[crossing[0]].name
+    raise AssertionError("the input is a single tensor, so a boundary is always found")
+
+
+def suffix(base: keras.Model, at: str) -> keras.Model:
+    """Returns the network from a layer's output to the base's own, of the very layers and weights of the base."""
+    return keras.Model(base.get_layer(at).output, base.output, name="suffix")
+
+
+def prefix(base: keras.Model, model: settings.Model, at: str) -> keras.Model:
+    """Returns the network from pictures to a layer's output and to the base's pooled features.
+
+    Args:
+      base: the base network.
+      model: its settings.
+      at: the layer where it is cut.
+
+    Returns:
+      A model from pictures [batch, size, size, 3] in [-1, 1] to an activation [batch, height, width, channels] and
+      features [batch, channels], sharing the layers of the base.
+    """
+    inputs = _pictures(model)
+    both = keras.Model(base.input, [base.get_layer(at).output, base.output])
+    activation, output = both(_scaled(inputs, model))
+    return keras.Model(inputs, [activation, _pooling()(output)], name="prefix")
+
+
+def head(base: keras.Model, model: settings.Model, num_classes: int) -> keras.Model:
+    """Returns the new head: dropout and one dense layer, from pooled features to logits.
+
+    Args:
+      base: the base network, for its number of channels.
+      model: `dropout`.
       num_classes: two give one logit, more give one logit a class.
+    """
+    units = 1 if num_classes == 2 else num_classes
+    dropout = [keras.layers.Dropout(model.dropout, name="dropout")] if model.dropout else []
+    # Float32 even under mixed precision: a softmax of float16 logits loses digits where the loss needs them.
+    dense = keras.layers.Dense(units, dtype="float32", name="logits")
+    return keras.Sequential([keras.Input((base.output.shape[-1],)), *dropout, dense], name="head")
+
+
+def fine_tuned(base: keras.Model, on_top: keras.Model, model: settings.Model, at: str) -> keras.Model:
+    """Returns what phase 2 trains: from the activation where the base is cut, through suffix and head, to logits.
+
+    Args:
+      base: the base network.
+      on_top: the head.
+      model: whether BatchNorm trains: `frozen` uses its moving statistics and still trains gamma and beta; `train` updates
+        the statistics of trainable layers, as TensorFlow's transfer-learning tutorial does.
+      at: the layer where the base is cut.
+    """
+    inputs = keras.Input(base.get_layer(at).output.shape[1:], name="activation")
+    trained = suffix(base, at)
+    output = InferenceMode(trained)(inputs) if model.batch_norm == "frozen" else trained(inputs)
+    return keras.Model(inputs, on_top(_pooling()(output)), name="fine_tuned")
+
+
+def classifier(base: keras.Model, on_top: keras.Model, model: settings.Model) -> keras.Model:
+    """Returns the whole network, as it is exported: base, average pooling and head.
+
+    Args:
+      base: the base network.
+      on_top: the head.
+      model: their settings.
 
     Returns:
       A model from pictures [batch, size, size, 3] in [-1, 1] to float32 logits [batch, 1 or classes].
     """
-    inputs = keras.Input((model.image_size, model.image_size, 3), name="image")
-    x = keras.layers.Rescaling(127.5, offset=127.5, name="pixels")(inputs) if model.backbone in TAKES_PIXELS else inputs
-    x = InferenceMode(base, name="base")(x) if model.batch_norm == "frozen" else base(x)
-    x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
-    if model.dropout:
-        x = keras.layers.Dropout(model.dropout, name="dropout")(x)
-    units = 1 if num_classes == 2 else num_classes
-    # Float32 even under mixed precision: a softmax of float16 logits loses digits where the loss needs them.
-    return keras.Model(inputs, keras.layers.Dense(units, dtype="float32", name="logits")(x), name="classifier")
+    inputs = _pictures(model)
+    return keras.Model(inputs, on_top(_pooling()(base(_scaled(inputs, model)))), name="classifier")
+
+
+def _pictures(model: settings.Model) -> Any:
+    return keras.Input((model.image_size, model.image_size, 3), name="image")
+
+
+def _scaled(pictures: Any, model: settings.Model) -> Any:
+    if model.backbone not in TAKES_PIXELS:
+        return pictures
+    return keras.layers.Rescaling(127.5, offset=127.5, name="pixels")(pictures)
+
+
+def _pooling() -> keras.layers.Layer:
+    return keras.layers.GlobalAveragePooling2D(name="pooling")
 
 
 class InferenceMode(keras.layers.Layer):
@@ -103,8 +186,8 @@ class InferenceMode(keras.layers.Layer):
     (keras-team/keras#20285). The `call` of this layer takes no such argument, so nothing is passed.
     """
 
-    def __init__(self, network: keras.Model, name: str) -> None:
-        super().__init__(name=name)
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__(name="inference_mode")
         self.network = network
 
     def call(self, inputs: Any) -> Any:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -20,10 +20,12 @@ from tfx.components.trainer.executor import GenericExecutor
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import backbone, features, serving, weights
+from components.feature_cache import ACTIVATION, POOLED, CachedSplit
+from components.feature_pass import cached_splits
 from settings import Model, Phase, Training
 
 HISTORY_FILE = "history.json"
-SHUFFLE_BYTES = 256 * 2**20  # encoded pictures held for shuffling: all of a small set, some hundred large photos
+EVALUATION_BATCH = 256
 WARMUP = 0.05  # part of a cosine schedule's steps
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
@@ -33,27 +35,36 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
 }
 
 
-@dataclass(frozen=True)
-class Data:
-    """Batches of (pictures, labels) of each split."""
+class Data(NamedTuple):
+    """Batches of (features, labels) of each split."""
 
     train: tf.data.Dataset
     validation: tf.data.Dataset
     test: tf.data.Dataset
-    pictures: int  # in the train split
+
+
+@dataclass(frozen=True)
+class Network:
+    """The parts of one network; they share layers and weights."""
+
+    base: keras.Model
+    head: keras.Model  # what phase 1 trains, on pooled features
+    fine_tuned: keras.Model  # what phase 2 trains, on activations where the base is cut
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains, and exports the serving model; what happened is kept in `history.json` beside the TensorBoard logs.
 
     Args:
-      fn_args: TFX's arguments. `custom_config` holds `model` and `training`, sections of the settings as dictionaries, and
-        `code`, a digest that makes TFX train again where the code has changed.
+      fn_args: TFX's arguments. `custom_config` holds `model`, `prefix` and `training`, sections of the settings as
+        dictionaries, `work_dir`, where features are cached, and `code`, a digest that makes TFX train again where the code
+        has changed.
 
     Raises:
       settings.UserError: where the pretrained weights cannot be had, or do not fit.
     """
-    model, training = Model(**fn_args.custom_config["model"]), Training(**fn_args.custom_config["training"])
+    config = fn_args.custom_config
+    model, training = Model(**config["model"]), Training(**config["training"])
     examples_uri = fn_args.train_files[0].rsplit("/", 2)[0]
     label_names = features.read_label_names(examples_uri)
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
@@ -63,13 +74,15 @@ def run_fn(fn_args: FnArgs) -> None:
     keras.utils.set_random_seed(training.seed)
     with _precision(training.mixed_precision), _strategy().scope():
         base = backbone.build(model, pretrained.path if pretrained else None)
-        classifier = backbone.classifier(base, model, len(label_names))
-        data = _read_splits(fn_args, f"{examples_uri}/Split-{features.TEST}/*", transform, training)
-        phases = _train(classifier, base, data, model, training, fn_args.model_run_dir, len(label_names))
+        on_top = backbone.head(base, model, len(label_names))
+        at = backbone.cut(base, model.fine_tune_at)
+        network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at))
+        splits = cached_splits(base, at, config, examples_uri, transform)
+        phases = _train(network, splits, model, training, fn_args.model_run_dir, len(label_names))
 
     history = {"phases": phases, "weights": _describe(pretrained), "label_names": label_names}
     _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
-    _export(classifier, model, transform, label_names, fn_args.serving_model_dir)
+    _export(network, model, transform, label_names, fn_args.serving_model_dir)
 
 
 @contextlib.contextmanager
@@ -89,57 +102,9 @@ def _strategy() -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
-def _read_splits(fn_args: FnArgs, test_files: str, transform: tft.TFTransformOutput, training: Training) -> Data:
-    files = [tf.io.gfile.glob(patterns) for patterns in (fn_args.train_files, fn_args.eval_files, test_files)]
-    counts = [_count(split) for split in files]
-    train, validation, test = (
-        _batches(split, count, transform, training.batch_size, seed)
-        for split, count, seed in zip(files, counts, (training.seed, None, None), strict=True)
-    )
-    return Data(train, validation, test, counts[0])
-
-
-def _records(files: list[str]) -> tf.data.Dataset:
-    paths = tf.data.Dataset.from_tensor_slices(sorted(files))
-    return paths.interleave(tf.data.TFRecordDataset, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-def _count(files: list[str]) -> int:
-    return int(_records(files).reduce(0, lambda count, _: count + 1))
-
-
-def _batches(
-    files: list[str], count: int, transform: tft.TFTransformOutput, batch_size: int, seed: int | None
-) -> tf.data.Dataset:
-    """Reads tf.Examples as (pictures [batch, size, size, 3], labels [batch]), through the Transform graph.
-
-    With a seed they come in another order each epoch, the same ones in each run.
-    """
-    spec = {name: transform.raw_feature_spec()[name] for name in (features.IMAGE, features.LABEL)}
-    transform_layer = transform.transform_features_layer()
-
-    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        transformed = transform_layer(tf.io.parse_example(serialized, spec))
-        return transformed[features.IMAGE], transformed[features.LABEL]
-
-    records = _records(files)
-    if seed is not None:
-        records = records.shuffle(_shuffle_buffer(files, count), seed=seed, reshuffle_each_iteration=True)
-    batches = records.batch(batch_size).map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # Keras warns of a dataset that ends where it does not know the length.
-    known = batches.apply(tf.data.experimental.assert_cardinality(math.ceil(count / batch_size)))
-    return known.prefetch(tf.data.AUTOTUNE)
-
-
-def _shuffle_buffer(files: list[str], count: int) -> int:
-    mean_bytes = sum(tf.io.gfile.stat(file).length for file in files) / count
-    return min(count, math.ceil(SHUFFLE_BYTES / mean_bytes))
-
-
 def _train(
-    classifier: keras.Model,
-    base: keras.Model,
-    data: Data,
+    network: Network,
+    splits: dict[str, CachedSplit],
     model: Model,
     training: Training,
     run_dir: str,
@@ -147,21 +112,26 @@ def _train(
 ) -> list[dict[str, Any]]:
     """Runs the phases that have epochs and returns their learning curves and accuracies."""
     phases = []
-    for number, phase, fine_tune_at in (1, training.phase_1, None), (2, training.phase_2, model.fine_tune_at):
+    for number, phase, trained, field, fine_tune_at in (
+        (1, training.phase_1, network.head, POOLED, None),
+        (2, training.phase_2, network.fine_tuned, ACTIVATION, model.fine_tune_at),
+    ):
         if not phase.epochs:
             continue
-        backbone.set_trainable(base, fine_tune_at)
-        classifier.compile(
-            optimizer=_optimizer(
-                phase, len(data.train)
-            ),  # a fresh one: the moments of phase 1 belong to other variables
+        backbone.set_trainable(network.base, fine_tune_at)
+        data = Data(
+            splits[features.TRAIN].dataset(field, training.batch_size, training.seed),
+            *(splits[name].dataset(field, EVALUATION_BATCH) for name in (features.VALIDATION, features.TEST)),
+        )
+        trained.compile(
+            optimizer=_optimizer(phase, len(data.train)),  # a fresh one: phase 1's moments belong to other variables
             loss=backbone.loss(num_classes, training.label_smoothing),
             metrics=[backbone.accuracy(num_classes)],
         )
-        print(_header(number, phase, classifier, data), flush=True)
-        epochs = _fit(classifier, data, phase.epochs, f"{run_dir}/phase_{number}")
+        print(_header(number, phase, trained, splits[features.TRAIN].examples), flush=True)
+        epochs = _fit(trained, data, phase.epochs, f"{run_dir}/phase_{number}")
         # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
-        test_accuracy = classifier.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]
+        test_accuracy = trained.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]
         validation_accuracy = epochs[-1]["val_accuracy"]
         print(f"Phase {number}: validation accuracy {validation_accuracy:.4f}, test {test_accuracy:.4f}.", flush=True)
         accuracies = {"validation_accuracy": validation_accuracy, "test_accuracy": test_accuracy}
@@ -180,10 +150,10 @@ def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     return OPTIMIZERS[phase.optimizer](learning_rate=rate)
 
 
-def _header(number: int, phase: Phase, classifier: keras.Model, data: Data) -> str:
-    parameters = sum(math.prod(variable.shape) for variable in classifier.trainable_variables)
+def _header(number: int, phase: Phase, trained: keras.Model, pictures: int) -> str:
+    parameters = sum(math.prod(variable.shape) for variable in trained.trainable_variables)
     rate = f"{phase.optimizer} {phase.learning_rate:g} {phase.schedule}"
-    return f"Phase {number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {data.pictures:,} pictures"
+    return f"Phase {number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {pictures:,} pictures"
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -213,10 +183,10 @@ class EpochLog(keras.callbacks.Callback):
         self._writer.flush()
 
 
-def _fit(classifier: keras.Model, data: Data, epochs: int, log_dir: str) -> list[dict[str, float]]:
+def _fit(trained: keras.Model, data: Data, epochs: int, log_dir: str) -> list[dict[str, float]]:
     """Fits, and returns a dictionary for each epoch."""
     log = EpochLog(log_dir)
-    classifier.fit(
+    trained.fit(
         data.train,
         validation_data=data.validation,
         epochs=epochs,
@@ -241,12 +211,14 @@ def _write_json(values: dict[str, Any], path: str) -> None:
 
 
 def _export(
-    classifier: keras.Model, model: Model, transform: tft.TFTransformOutput, label_names: list[str], directory: str
+    network: Network, model: Model, transform: tft.TFTransformOutput, label_names: list[str], directory: str
 ) -> None:
     # A fresh network is float32 whatever it was trained in, and holds neither optimizer nor strategy.
-    served = backbone.classifier(backbone.build(model, None), model, len(label_names))
-    served.set_weights(classifier.get_weights())
-    serving.export(served, transform, label_names, directory)
+    base = backbone.build(model, None)
+    on_top = backbone.head(base, model, len(label_names))
+    base.set_weights(network.base.get_weights())
+    on_top.set_weights(network.head.get_weights())
+    serving.export(backbone.classifier(base, on_top, model), transform, label_names, directory)
 
 
 class TrainerExecutor(GenericExecutor):

@@ -1,0 +1,97 @@
+"""The one pass over the pictures: through the Transform graph and the frozen prefix, into the feature cache."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components import backbone, feature_cache, features, prefix_engine
+from components.feature_cache import CachedSplit, Source
+from settings import Model, Prefix, Training
+
+PASS_BATCH = 64  # pictures the prefix takes at once
+VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
+
+
+def cached_splits(
+    base: keras.Model, at: str, config: dict[str, Any], examples_uri: str, transform: tft.TFTransformOutput
+) -> dict[str, CachedSplit]:
+    """Returns the features of all splits, computing those that no earlier run has left in the cache.
+
+    Args:
+      base: the base network, with its pretrained weights.
+      at: the layer where it is cut.
+      config: the Trainer's `custom_config`.
+      examples_uri: folder of the splits' tf.Examples.
+      transform: output of the Transform.
+    """
+    model, prefix, training = Model(**config["model"]), Prefix(**config["prefix"]), Training(**config["training"])
+    engine = prefix_engine.choose(prefix)
+    folder = Path(config["work_dir"], "features", _key(base, at, model, prefix, engine, examples_uri, transform))
+    run = None
+    splits = {}
+    for split in features.SPLITS:
+        files = tf.io.gfile.glob(f"{examples_uri}/Split-{split}/*")
+        count = int(_records(files).reduce(0, lambda count, _: count + 1))
+        views = VIEWS[training.augmentation] if split == features.TRAIN else VIEWS["none"]
+        splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views), count)
+        for view, path in zip(views, splits[split].views, strict=True):
+            if not feature_cache.is_complete(path, count):
+                run = run or prefix_engine.compile_prefix(backbone.prefix(base, model, at), engine)
+                source = _source(files, transform, mirrored=view == "mirrored")
+                feature_cache.fill(path, count, source, run, prefix.cache_dtype)
+    return splits
+
+
+def _key(
+    base: keras.Model,
+    at: str,
+    model: Model,
+    prefix: Prefix,
+    engine: prefix_engine.Engine,
+    examples_uri: str,
+    transform: tft.TFTransformOutput,
+) -> str:
+    """Returns what changes when anything does that the features depend on."""
+    parts = {
+        "examples": _digest(sorted(Path(examples_uri).glob("Split-*/*"))),
+        "transform": _digest([Path(transform.transform_savedmodel_dir, "saved_model.pb")]),
+        "weights": hashlib.sha256(b"".join(weight.tobytes() for weight in base.get_weights())).hexdigest(),
+        "network": [model.backbone, model.image_size, at],
+        "engine": [engine.name, engine.precision, prefix.cache_dtype],
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _records(files: list[str]) -> tf.data.Dataset:
+    paths = tf.data.Dataset.from_tensor_slices(sorted(files))
+    return paths.interleave(tf.data.TFRecordDataset, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _source(files: list[str], transform: tft.TFTransformOutput, mirrored: bool) -> Source:
+    """Reads tf.Examples, in the order of the files, as pictures and labels through the Transform graph."""
+    spec = {name: transform.raw_feature_spec()[name] for name in (features.IMAGE, features.LABEL)}
+    transform_layer = transform.transform_features_layer()
+
+    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        transformed = transform_layer(tf.io.parse_example(serialized, spec))
+        pictures = transformed[features.IMAGE]
+        return tf.reverse(pictures, [2]) if mirrored else pictures, transformed[features.LABEL]
+
+    def source(skipped: int) -> tf.data.Dataset:
+        batches = _records(files).skip(skipped).batch(PASS_BATCH)
+        return batches.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+
+    return source
