@@ -83,16 +83,17 @@ def cut(base: keras.Model, fine_tune_at: str) -> str:
     Returns:
       The name of the layer that gives that tensor; around a residual block it lies before the block.
     """
-    producers = {id(layer.output): index for index, layer in enumerate(base.layers)}
-    last_use = {len(base.layers) - 1: len(base.layers)}  # the output is used beyond the last layer
-    for index, layer in enumerate(base.layers[1:], 1):
-        for tensor in keras.tree.flatten(layer.input):
+    operations = base.operations  # layers, and the arithmetic between them
+    producers = {id(operation.output): index for index, operation in enumerate(operations)}
+    last_use = {len(operations) - 1: len(operations)}  # the output is used beyond the last one
+    for index, operation in enumerate(operations[1:], 1):
+        for tensor in keras.tree.flatten(operation.input):
             last_use[producers[id(tensor)]] = index
-    first_trainable = max([layer.name for layer in base.layers].index(fine_tune_at), 1)
+    first_trainable = max([operation.name for operation in operations].index(fine_tune_at), 1)
     for boundary in reversed(range(first_trainable)):
-        crossing = [index for index in range(boundary + 1) if last_use.get(index, -1) > boundary]
-        if len(crossing) == 1:
-            return base.layers[crossing[0]].name
+        crossing = [operations[index] for index in range(boundary + 1) if last_use.get(index, -1) > boundary]
+        if len(crossing) == 1 and isinstance(crossing[0], keras.layers.Layer):
+            return crossing[0].name
     raise AssertionError("the input is a single tensor, so a boundary is always found")
 
 

@@ -13,10 +13,12 @@ import json
 import logging
 import os
 import shutil
+import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +26,7 @@ from rich.progress import Progress
 
 from components.prefix_engine import Run
 
-SHARD_EXAMPLES = 1024
+SHARD_EXAMPLES = 2048
 ACTIVATION, POOLED, LABEL = "activation", "pooled", "label"
 FIELDS = (ACTIVATION, POOLED, LABEL)
 CHECKSUMS = "crc32.json"
@@ -57,46 +59,55 @@ class CachedSplit:
         Returns:
           float32 [batch, ...] and int64 [batch].
         """
-        rows = tf.data.Dataset.range(self.examples)
-        if seed is not None:
-            draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-            rows = rows.shuffle(self.examples, seed=seed, reshuffle_each_iteration=True)
-            rows = tf.data.Dataset.zip(rows, draws).map(
-                lambda row, draw: row + self.examples * (draw % len(self.views))
-            )
-        features, labels = Rows(self.views, field), Rows(self.views, LABEL)
+        stored = Rows(self.views, field)
 
         def read(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            found = tf.numpy_function(features.read, [batch], features.dtype, stateful=False)
-            label = tf.numpy_function(labels.read, [batch], labels.dtype, stateful=False)
-            found.set_shape([None, *features.shape])
+            found, label = tf.numpy_function(stored.read, [batch], [stored.dtype, tf.int64], stateful=False)
+            found.set_shape([None, *stored.shape])
             label.set_shape([None])
             return tf.cast(found, tf.float32), label
 
-        return rows.batch(batch_size).map(read, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        rows = self.rows(seed).batch(batch_size)
+        return rows.map(read, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+    def rows(self, seed: int | None) -> tf.data.Dataset:
+        """Returns the numbers of the rows of an epoch, counted through the views, in the order of `dataset`."""
+        rows = tf.data.Dataset.range(self.examples)
+        if seed is None:
+            return rows
+        draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+        rows = rows.shuffle(self.examples, seed=seed, reshuffle_each_iteration=True)
+        return tf.data.Dataset.zip(rows, draws).map(lambda row, draw: row + self.examples * (draw % len(self.views)))
 
 
 class Rows:
-    """Reads rows of one field by their number, whatever shard they are in."""
+    """Reads rows of one field, with their labels, by their number, whatever shard they are in."""
 
     def __init__(self, folders: Iterable[Path], field: str) -> None:
         """Opens the field's file in every shard of the folders."""
-        paths = [shard / f"{field}.npy" for folder in folders for shard in shards(folder)]
-        maps = [np.load(path, mmap_mode="r") for path in paths]
+        found = [shard for folder in folders for shard in shards(folder)]
+        maps = [np.load(shard / f"{field}.npy", mmap_mode="r") for shard in found]
         self.shape, self.dtype, self._offset = maps[0].shape[1:], maps[0].dtype, maps[0].offset
         self._starts = np.cumsum([0, *(len(rows) for rows in maps)])
-        self._files = [path.open("rb", buffering=0) for path in paths]
+        self._labels = np.concatenate([np.load(shard / f"{LABEL}.npy") for shard in found])
+        self._files = [os.open(shard / f"{field}.npy", os.O_RDONLY) for shard in found]
+        weakref.finalize(self, _close, self._files)
 
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the rows [batch, ...] of the numbers [batch]."""
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns features [batch, ...] and labels [batch] of the numbers [batch]."""
         found = np.empty((len(rows), *self.shape), self.dtype)
         size = found.nbytes // len(rows)
-        buffer = memoryview(found.reshape(-1).view(np.uint8))
+        buffer: Any = memoryview(found.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
         shard_of = np.searchsorted(self._starts, rows, side="right") - 1
         for index, (row, shard) in enumerate(zip(rows, shard_of, strict=True)):
             offset = self._offset + int(row - self._starts[shard]) * size
-            os.preadv(self._files[shard].fileno(), [buffer[index * size : (index + 1) * size]], offset)
-        return found
+            os.preadv(self._files[shard], [buffer[index * size : (index + 1) * size]], offset)
+        return found, self._labels[rows]
+
+
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 def shards(folder: Path) -> list[Path]:

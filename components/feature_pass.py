@@ -1,5 +1,6 @@
 """The one pass over the pictures: through the Transform graph and the frozen prefix, into the feature cache."""
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -32,18 +33,22 @@ def cached_splits(
     model, prefix, training = Model(**config["model"]), Prefix(**config["prefix"]), Training(**config["training"])
     engine = prefix_engine.choose(prefix)
     folder = Path(config["work_dir"], "features", _key(base, at, model, prefix, engine, examples_uri, transform))
-    run = None
+    views = dict.fromkeys(features.SPLITS, VIEWS["none"]) | {features.TRAIN: VIEWS[training.augmentation]}
+    print(
+        f"Features at {at}, kept as {prefix.cache_dtype} in {folder}: computed by {engine.name} in {engine.precision} where "
+        f"they are not there yet; augmentation {training.augmentation}.",
+        flush=True,
+    )
+    compiled = functools.cache(lambda: prefix_engine.compile_prefix(backbone.prefix(base, model, at), engine))
     splits = {}
     for split in features.SPLITS:
         files = tf.io.gfile.glob(f"{examples_uri}/Split-{split}/*")
         count = int(_records(files).reduce(0, lambda count, _: count + 1))
-        views = VIEWS[training.augmentation] if split == features.TRAIN else VIEWS["none"]
-        splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views), count)
-        for view, path in zip(views, splits[split].views, strict=True):
+        splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)
+        for view, path in zip(views[split], splits[split].views, strict=True):
             if not feature_cache.is_complete(path, count):
-                run = run or prefix_engine.compile_prefix(backbone.prefix(base, model, at), engine)
                 source = _source(files, transform, mirrored=view == "mirrored")
-                feature_cache.fill(path, count, source, run, prefix.cache_dtype)
+                feature_cache.fill(path, count, source, compiled(), prefix.cache_dtype)
     return splits
 
 

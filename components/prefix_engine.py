@@ -67,22 +67,25 @@ def compile_prefix(prefix: keras.Model, engine: Engine) -> Run:
     Returns:
       A function from float32 pictures to float32 activation and features; what it returns is valid until the next call.
     """
-    frozen = _freeze(prefix)
-    if engine.name == "tensorflow":
-        return lambda pictures: tuple(output.numpy() for output in frozen(tf.constant(pictures)))
-    return _openvino(frozen, engine.precision)
+    return _openvino(prefix, engine.precision) if engine.name == "openvino" else _tensorflow(prefix)
 
 
-def _freeze(network: keras.Model) -> tf.types.experimental.ConcreteFunction:
-    """Folds the variables into constants, so that TensorFlow and OpenVINO alike can merge BatchNorm into convolutions."""
-    signature = tf.TensorSpec([None, *network.input.shape[1:]], tf.float32)
-    traced = tf.function(lambda pictures: network(pictures, training=False), input_signature=[signature])
-    return convert_variables_to_constants_v2(traced.get_concrete_function())
+def _tensorflow(prefix: keras.Model) -> Run:
+    # Not folded, though that would be a little faster: so its output is, to the bit, what training sees without a cache
+    traced = _traced(prefix)
+    return lambda pictures: tuple(output.numpy() for output in traced(tf.constant(pictures)))
 
 
-def _openvino(frozen: tf.types.experimental.ConcreteFunction, precision: str) -> Run:
+def _traced(prefix: keras.Model) -> tf.types.experimental.ConcreteFunction:
+    pictures = tf.TensorSpec([None, *prefix.input.shape[1:]], tf.float32)
+    return tf.function(lambda batch: prefix(batch, training=False), [pictures]).get_concrete_function()
+
+
+def _openvino(prefix: keras.Model, precision: str) -> Run:
     import openvino
 
+    # Variables folded into constants: OpenVINO cannot read the variables of a Keras 3 SavedModel
+    frozen = convert_variables_to_constants_v2(_traced(prefix))
     core = openvino.Core()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "prefix.pb")

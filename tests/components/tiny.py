@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from sklearn.datasets import load_digits
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -61,12 +62,24 @@ def write_examples(folder: Path, num_classes: int) -> None:
     features.write_label_names(str(folder), [f"class {label}" for label in range(num_classes)])
 
 
-def write_transform(folder: Path, shape: list[int]) -> tft.TFTransformOutput:
+def write_digits(folder: Path, count: int) -> None:
+    """Writes real pictures of two classes, the digits 0 and 1, as every split."""
+    images, labels = load_digits(n_class=2, return_X_y=True)
+    for split in features.SPLITS:
+        (folder / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / f"Split-{split}/examples-00000-of-00001")) as writer:
+            for pixels, label in zip(images[:count], labels, strict=False):
+                png = tf.io.encode_png((pixels.reshape(8, 8, 1) * 15).astype(np.uint8)).numpy()
+                writer.write(example(png, int(label)))
+    features.write_label_names(str(folder), ["0", "1"])
+
+
+def write_transform(folder: Path, shape: list[int], image_size: int = SIZE) -> tft.TFTransformOutput:
     """Writes what TFX's Transform would, for raw features of this shape."""
     spec = {name: tf.io.FixedLenFeature(shape, tf.string) for name in (features.IMAGE, features.LABEL_NAME)}
     spec[features.LABEL] = tf.io.FixedLenFeature(shape, tf.int64)
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
-    function = functools.partial(preprocessing_fn, custom_config={"image_size": SIZE})
+    function = functools.partial(preprocessing_fn, custom_config={"image_size": image_size})
     with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
         graph = (pipeline | beam.Create([]), metadata) | tft_beam.AnalyzeDataset(function)
         graph | tft_beam.WriteTransformFn(str(folder / "graph"))
@@ -95,7 +108,9 @@ def train(examples: Path, graph: str, output: Path, **changes: dict[str, Any]) -
             model_run_dir=str(output / "run"),
             custom_config={
                 "model": MODEL | changes.get("model", {}),
+                "prefix": changes.get("prefix", {}),
                 "training": TRAINING | changes.get("training", {}),
+                "work_dir": str(output / "work"),
                 "code": "",
             },
         )
