@@ -45,7 +45,9 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
       UserError: where the dataset has no schema yet.
     """
     if not settings.schema_path.is_file():
-        raise UserError(f"There is no schema {settings.schema_path}: `make schema` infers one for you to review.")
+        raise UserError(
+            f"There is no schema {settings.schema_path}: `make schema CONFIG=<this one>` infers one for you to review."
+        )
     examples, statistics = data_nodes(settings)
     reviewed = _import_schema(settings.schema_path)
     validator = tfx.components.ExampleValidator(

@@ -40,5 +40,5 @@ def infer(statistics: statistics_pb2.DatasetFeatureStatisticsList, label_names: 
         feature.type = schema_pb2.BYTES
     tfdv.get_feature(schema, LABEL_NAME).string_domain.value.extend(label_names)
     domain = schema_pb2.IntDomain(name=LABEL, min=0, max=len(label_names) - 1, is_categorical=True)
-    tfdv.set_domain(schema, LABEL, domain)
+    tfdv.get_feature(schema, LABEL).int_domain.CopyFrom(domain)
     return schema
