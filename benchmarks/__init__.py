@@ -1,0 +1,1 @@
+"""Programs that measure Graftline against the tutorial's own code, in one run each."""

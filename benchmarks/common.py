@@ -1,0 +1,84 @@
+"""What the benchmarks share: the data, prepared by the pipeline's own components, and how a result is told and kept."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import settings as configuration
+from settings import PROJECT, Settings
+
+RESULTS = PROJECT / "benchmarks" / "results.jsonl"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The examples of cats_vs_dogs and their Transform graph, with the settings that made them."""
+
+    settings: Settings
+    examples: str
+    transform: str
+
+
+def load_settings(config: str, pictures: int | None, root: str) -> Settings:
+    """Returns a configuration, cut down to so many pictures and kept in a folder of its own."""
+    os.environ[configuration.CONFIG_VARIABLE] = config
+    loaded = configuration.load()
+    data = loaded.data.model_copy(update={"max_examples": pictures})
+    run = loaded.run.model_copy(update={"root": Path(root), "serving_dir": Path(root, "serving")})
+    return loaded.model_copy(update={"data": data, "run": run})
+
+
+@contextmanager
+def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
+    """Runs the pipeline up to Transform, in a temporary folder.
+
+    Args:
+      config: name of a configuration.
+      pictures: how many, None for all.
+    """
+    import summary
+    from pipeline import assemble, create_pipeline
+    from runner import LocalRunner
+
+    with tempfile.TemporaryDirectory() as root:
+        loaded = load_settings(config, pictures, root)
+        nodes = create_pipeline(loaded).components
+        last = next(index for index, node in enumerate(nodes) if node.id == "Transform")
+        run_id = LocalRunner().run(assemble(loaded, nodes[: last + 1]))
+        uris = {kind: artifact.uri for node in summary.read(loaded, run_id) for kind, artifact in node.outputs.items()}
+        yield Prepared(loaded, uris["Examples"], uris["TransformGraph"])
+
+
+def tell(name: str, **figures: Any) -> None:
+    """Prints a result as one line of JSON and appends it, with revision and machine, to `results.jsonl`."""
+    result = {"name": name, **figures}
+    print(json.dumps(result), flush=True)
+    about = {"revision": _revision(), "machine": machine()}
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(result | about) + "\n")
+
+
+def _revision() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def machine() -> str:
+    """Returns processor, cores and memory."""
+    import psutil
+
+    model = platform.processor()
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+        features = next(line for line in lines if line.startswith("flags")).split()
+        model += " with " + next(kind for kind in ("avx512_bf16", "avx512f", "avx2", "sse2") if kind in features)
+    return f"{model}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"

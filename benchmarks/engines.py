@@ -1,0 +1,81 @@
+"""The frozen prefix on each engine, alone and behind decoding: `python -m benchmarks.engines [--pictures N]`.
+
+Prints pictures a second; `ratio` is the whole pass (decode, Transform, prefix, pooled features) on OpenVINO against
+TensorFlow's plain Keras model in the same loop.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from benchmarks import common
+from components import backbone, feature_pass, prefix_engine, weights
+from components.features import TRAIN
+from components.prefix_engine import Engine, Run
+from settings import UserError
+
+ROUNDS = 3  # each engine in turn, for a shared machine's speed drifts
+BATCHES_ALONE = 10
+
+
+def main() -> None:
+    """Measures, and tells the medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=2000, help="pictures that each round of the whole pass takes")
+    pictures = parser.parse_args().pictures
+    with common.prepared("cats_vs_dogs_tutorial", round(pictures * 1.3)) as data:
+        source = _source(data, pictures)
+        engines = _compile(data)
+        alone: dict[str, list[float]] = {name: [] for name in engines}
+        whole: dict[str, list[float]] = {name: [] for name in engines}
+        for _ in range(ROUNDS):
+            for name, run in engines.items():
+                alone[name].append(_alone(run, source))
+                whole[name].append(_whole(run, source))
+    rates = {name: {"alone": round(np.median(alone[name])), "whole": round(np.median(whole[name]))} for name in engines}
+    ratio = round(float(np.median(np.array(whole["openvino float32"]) / np.array(whole["tensorflow float32"]))), 2)
+    common.tell("engines", pictures_per_s=rates, ratio=ratio, pictures=pictures, rounds=ROUNDS)
+
+
+def _source(data: common.Prepared, pictures: int) -> Callable[[], tf.data.Dataset]:
+    files = tf.io.gfile.glob(f"{data.examples}/Split-{TRAIN}/*")
+    read = feature_pass._source(files, tft.TFTransformOutput(data.transform), mirrored=False)
+    return lambda: read(0).take(pictures // feature_pass.PASS_BATCH)
+
+
+def _compile(data: common.Prepared) -> dict[str, Run]:
+    model = data.settings.model
+    pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
+    base = backbone.build(model, pretrained.path if pretrained else None)
+    prefix = backbone.prefix(base, model, backbone.cut(base, model.fine_tune_at))
+    engines = [Engine("tensorflow", "float32"), Engine("openvino", "float32")]
+    try:
+        engines.append(prefix_engine.choose(data.settings.prefix.model_copy(update={"precision": "bfloat16"})))
+    except UserError as error:
+        print(error)
+    return {f"{engine.name} {engine.precision}": prefix_engine.compile_prefix(prefix, engine) for engine in engines}
+
+
+def _alone(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
+    pictures, _ = next(source().as_numpy_iterator())
+    run(pictures)
+    start = time.monotonic()
+    for _ in range(BATCHES_ALONE):
+        run(pictures)
+    return BATCHES_ALONE * len(pictures) / (time.monotonic() - start)
+
+
+def _whole(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
+    start, count = time.monotonic(), 0
+    for pictures, _ in source().as_numpy_iterator():
+        run(pictures)
+        count += len(pictures)
+    return count / (time.monotonic() - start)
+
+
+if __name__ == "__main__":
+    main()
