@@ -47,9 +47,14 @@ def main() -> None:
     ours, theirs = (_all_epochs(runs) for runs in sides.values())
     common.tell(
         name,
-        ours_s=round(ours), theirs_s=round(theirs), ratio=round(theirs / ours, 2), ours=sides["ours"], theirs=sides["theirs"],
-        pictures=arguments.pictures or "all", epochs_measured=arguments.epochs,
-    )  # fmt: skip
+        ours_s=round(ours),
+        theirs_s=round(theirs),
+        ratio=round(theirs / ours, 2),
+        ours=sides["ours"],
+        theirs=sides["theirs"],
+        pictures=arguments.pictures or "all",
+        epochs_measured=arguments.epochs,
+    )
 
 
 def _run_side(side: str, places: list[str]) -> dict[str, Any]:
