@@ -48,8 +48,8 @@ lock:  ## Pin setup.py's dependencies anew in requirements.lock
 	@.setup/tools/bin/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" -o requirements.lock
 
-clean:  ## Remove what runs made (models, caches, metadata), not the environment
-	rm -rf output
+clean:  ## Forget all runs: artifacts, metadata and cached features; datasets, weights and pushed models stay
+	rm -rf output/pipelines output/metadata output/work output/tfx
 
 $(READY): bootstrap.py requirements.lock
 	@python3 bootstrap.py
