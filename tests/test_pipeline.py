@@ -18,9 +18,8 @@ from settings import PROJECT
 
 SLICE = {
     "GRAFTLINE_DATA__MAX_EXAMPLES": "500",
-    "GRAFTLINE_MODEL__IMAGE_SIZE": "32",
-    "GRAFTLINE_MODEL__FINE_TUNE_AT": "block_3_expand",
-    "GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "4",
+    "GRAFTLINE_MODEL__IMAGE_SIZE": "64",
+    "GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "8",
     "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "2",
     "GRAFTLINE_GATE__MIN_ACCURACY": "0.3",
 }
@@ -114,7 +113,7 @@ def test_the_weights_and_their_checksum_are_on_the_model(first_run, root):
 def test_the_evaluator_agrees_with_the_trainer_on_the_test_split(first_run, root):
     (run,) = artifacts(root, "ModelRun")
     history = json.loads(Path(run.uri, HISTORY_FILE).read_text())
-    assert [len(phase["epochs"]) for phase in history["phases"]] == [4, 2]
+    assert [len(phase["epochs"]) for phase in history["phases"]] == [8, 2]
     assert f"Test accuracy {history['phases'][-1]['test_accuracy']:.4f}, the threshold is 0.3000" in first_run
 
 
