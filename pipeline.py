@@ -44,26 +44,8 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
     Raises:
       UserError: where the dataset has no schema yet.
     """
-    if not settings.schema_path.is_file():
-        raise UserError(
-            f"There is no schema {settings.schema_path}: `make schema CONFIG=<this one>` infers one for you to review."
-        )
     examples, statistics = data_nodes(settings)
-    reviewed = _import_schema(settings.schema_path)
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=reviewed.outputs["schema"]
-    )
-    gate = DataGate(anomalies=validator.outputs["anomalies"])
-    transform = tfx.components.Transform(
-        examples=examples.outputs["examples"],
-        schema=reviewed.outputs["schema"],
-        preprocessing_fn="components.preprocessing.preprocessing_fn",
-        custom_config={"image_size": settings.model.image_size, "code": _code("preprocessing")},
-        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
-        materialize=False,  # float32 pictures are 30 times the size of the encoded ones
-        disable_statistics=True,
-    )
-    transform.add_upstream_node(gate)
+    reviewed, validator, gate, transform = checked_nodes(settings, examples, statistics)
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn",
         examples=examples.outputs["examples"],
@@ -103,13 +85,40 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
 
 def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, tfx.components.StatisticsGen]:
     """Returns the nodes that read the dataset and count what is in it."""
-    examples = TfdsExampleGen(
-        data=settings.data, code=_code("example_gen", "pictures", "datasets", "digits", "features")
-    )
+    code = _code("example_gen", "pictures", "datasets", "digits", "features")
+    examples = TfdsExampleGen(data=settings.data, code=code)
     statistics = tfx.components.StatisticsGen(
         examples=examples.outputs["examples"], stats_options=schema.statistics_options()
     )
     return examples, statistics
+
+
+def checked_nodes(settings: Settings, examples: BaseNode, statistics: BaseNode) -> tuple[BaseNode, ...]:
+    """Returns the nodes that check the data against its schema, and the Transform that waits for them.
+
+    Raises:
+      UserError: where the dataset has no schema yet.
+    """
+    if not settings.schema_path.is_file():
+        raise UserError(
+            f"There is no schema {settings.schema_path}: `make schema CONFIG=<this one>` infers one for you to review."
+        )
+    reviewed = _import_schema(settings.schema_path)
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=reviewed.outputs["schema"]
+    )
+    gate = DataGate(anomalies=validator.outputs["anomalies"])
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=reviewed.outputs["schema"],
+        preprocessing_fn="components.preprocessing.preprocessing_fn",
+        custom_config={"image_size": settings.model.image_size, "code": _code("preprocessing")},
+        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
+        materialize=False,  # float32 pictures are 30 times the size of the encoded ones
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(gate)
+    return reviewed, validator, gate, transform
 
 
 def assemble(settings: Settings, nodes: list[BaseNode]) -> tfx.dsl.Pipeline:

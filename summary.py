@@ -62,7 +62,8 @@ def show(settings: Settings, nodes: list[Node]) -> None:
     _show_nodes(nodes)
     _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
     _show_verdict(settings.gate, found["ModelEvaluation"].uri)
-    _show_push(found["PushedModel"].custom_properties)
+    earlier = any(node.cached for node in nodes if "PushedModel" in node.outputs)
+    _show_push(found["PushedModel"].custom_properties, earlier)
 
 
 def _show_nodes(nodes: list[Node]) -> None:
@@ -98,8 +99,9 @@ def _show_verdict(gate: Gate, evaluation_uri: str) -> None:
         console.line("Blessed.", "bold green")
 
 
-def _show_push(pushed: Mapping[str, metadata_store_pb2.Value]) -> None:
+def _show_push(pushed: Mapping[str, metadata_store_pb2.Value], earlier: bool) -> None:
     if pushed["pushed"].int_value:
-        console.line(f"Pushed to {pushed['pushed_destination'].string_value}", "bold green")
+        when = "Pushed by an earlier run" if earlier else "Pushed"
+        console.line(f"{when} to {pushed['pushed_destination'].string_value}", "bold green")
     else:
         console.line("Not pushed: only blessed models are.", "bold red")

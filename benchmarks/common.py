@@ -45,14 +45,13 @@ def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
       pictures: how many, None for all.
     """
     import summary
-    from pipeline import assemble, create_pipeline
+    from pipeline import assemble, checked_nodes, data_nodes
     from runner import LocalRunner
 
     with tempfile.TemporaryDirectory() as root:
         loaded = load_settings(config, pictures, root)
-        nodes = create_pipeline(loaded).components
-        last = next(index for index, node in enumerate(nodes) if node.id == "Transform")
-        run_id = LocalRunner().run(assemble(loaded, nodes[: last + 1]))
+        data = data_nodes(loaded)
+        run_id = LocalRunner().run(assemble(loaded, [*data, *checked_nodes(loaded, *data)]))
         uris = {kind: artifact.uri for node in summary.read(loaded, run_id) for kind, artifact in node.outputs.items()}
         yield Prepared(loaded, uris["Examples"], uris["TransformGraph"])
 

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
+from PIL import Image
 from tfx.orchestration import metadata
 
 from components.features import IMAGE
@@ -41,7 +43,7 @@ def root(tmp_path_factory) -> Path:
 def tfx(root) -> Tfx:
     """Runs the `tfx` command with settings overridden; returns what it printed."""
 
-    def run(*arguments: str, **overrides: str) -> str:
+    def run(*arguments: str, status: int = 0, **overrides: str) -> str:
         places = {
             "GRAFTLINE_RUN__ROOT": str(root),
             "GRAFTLINE_RUN__SERVING_DIR": str(root / "serving"),
@@ -57,7 +59,7 @@ def tfx(root) -> Tfx:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == status, done.stdout
         return done.stdout
 
     return run
@@ -69,8 +71,8 @@ def first_run(tfx) -> str:
     return create_run(tfx)
 
 
-def create_run(tfx: Tfx, **overrides: str) -> str:
-    return tfx("run", "create", "--engine=local", "--pipeline_name=digits", **overrides)
+def create_run(tfx: Tfx, status: int = 0, **overrides: str) -> str:
+    return tfx("run", "create", "--engine=local", "--pipeline_name=digits", status=status, **overrides)
 
 
 def executions(root: Path) -> dict[str, list[int]]:
@@ -137,6 +139,7 @@ def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, tf
     states = executions(root)
     assert {node: states[node][-1] for node in EXECUTED} == dict.fromkeys(EXECUTED, metadata_store_pb2.Execution.CACHED)
     assert "↺ Trainer served from cache in" in printed
+    assert f"Pushed by an earlier run to {root}/serving/digits/{before[0]}" in printed
     assert pushed_versions(root) == before
 
 
@@ -156,3 +159,18 @@ def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run
     assert "is below the threshold of 0.9900" in printed
     assert "baseline's, " not in printed.split("Not blessed")[1]
     assert pushed_versions(root) == before
+
+
+def test_data_that_the_schema_does_not_know_stops_the_run_before_transform(first_run, tfx, root, tmp_path):
+    random = np.random.default_rng(0)
+    for index in range(60):
+        folder = tmp_path / "digits" / ("cat" if index % 2 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    printed = create_run(tfx, status=1, GRAFTLINE_DATA__DATASET=f"folder:{tmp_path / 'digits'}")
+    assert "✘ DataGate failed in" in printed
+    assert "split train, feature 'label_name': Unexpected string values" in printed
+    assert "Mend the data, or review the schema" in printed
+    assert "Traceback" not in printed
+    assert "▶ Transform" not in printed
+    assert executions(root)["DataGate"][-1] == metadata_store_pb2.Execution.FAILED
