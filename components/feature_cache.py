@@ -152,11 +152,13 @@ def _sound_shards(folder: Path) -> list[Path]:
 
 def _is_sound(shard: Path) -> bool:
     try:
-        return json.loads((shard / CHECKSUMS).read_text()) == {
-            field: _crc32(shard / f"{field}.npy") for field in FIELDS
-        }
+        return json.loads((shard / CHECKSUMS).read_text()) == _checksums(shard)
     except (OSError, ValueError):
         return False
+
+
+def _checksums(shard: Path) -> dict[str, int]:
+    return {field: _crc32(shard / f"{field}.npy") for field in FIELDS}
 
 
 def _crc32(path: Path) -> int:
@@ -194,5 +196,5 @@ def _write_shard(shard: Path, held: dict[str, list[np.ndarray]]) -> None:
     aside.mkdir()
     for field, batches in held.items():
         np.save(aside / f"{field}.npy", np.concatenate(batches))
-    (aside / CHECKSUMS).write_text(json.dumps({field: _crc32(aside / f"{field}.npy") for field in FIELDS}))
+    (aside / CHECKSUMS).write_text(json.dumps(_checksums(aside)))
     aside.replace(shard)

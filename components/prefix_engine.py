@@ -32,7 +32,7 @@ def choose(prefix: settings.Prefix) -> Engine:
 
     Args:
       prefix: `engine`, where `auto` is TensorFlow on GPUs and where OpenVINO is not installed; `precision`, where `auto` is
-        float32: bfloat16 is twice as fast where the processor has it, but may cost 0.2 points of accuracy.
+        float32, until the cost of bfloat16 in accuracy has been measured.
 
     Raises:
       settings.UserError: where OpenVINO is asked for and not installed, or bfloat16 and the engine or processor has none.
