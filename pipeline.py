@@ -59,7 +59,14 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
             "training": settings.training.model_dump(mode="json"),
             "work_dir": str(settings.work_dir),
             "code": _code(
-                "trainer", "feature_pass", "feature_cache", "prefix_engine", "backbone", "serving", "weights"
+                "trainer",
+                "feature_pass",
+                "feature_cache",
+                "prefix_engine",
+                "backbone",
+                "inference_mode",
+                "serving",
+                "weights",
             ),
         },
         custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),

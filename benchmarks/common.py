@@ -44,6 +44,9 @@ def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
       config: name of a configuration.
       pictures: how many, None for all.
     """
+    import console
+
+    console.quiet("warning")
     import summary
     from pipeline import assemble, checked_nodes, data_nodes
     from runner import LocalRunner
@@ -54,6 +57,35 @@ def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
         run_id = LocalRunner().run(assemble(loaded, [*data, *checked_nodes(loaded, *data)]))
         uris = {kind: artifact.uri for node in summary.read(loaded, run_id) for kind, artifact in node.outputs.items()}
         yield Prepared(loaded, uris["Examples"], uris["TransformGraph"])
+
+
+def train(data: Prepared, loaded: Settings, folder: str) -> dict[str, Any]:
+    """Trains as the pipeline's Trainer does, and returns what it writes into its history.
+
+    Args:
+      data: what is trained on; the features are cached below its settings' run root.
+      loaded: settings of the model, the prefix and the training.
+      folder: where model and history are written.
+    """
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+    from components import trainer
+
+    trainer.run_fn(
+        FnArgs(
+            train_files=[f"{data.examples}/Split-train/*"],
+            transform_graph_path=data.transform,
+            serving_model_dir=f"{folder}/serving",
+            model_run_dir=f"{folder}/run",
+            custom_config={
+                "model": loaded.model.model_dump(),
+                "prefix": loaded.prefix.model_dump(),
+                "training": loaded.training.model_dump(),
+                "work_dir": str(data.settings.work_dir),
+            },
+        )
+    )
+    return json.loads(Path(folder, "run", trainer.HISTORY_FILE).read_text())
 
 
 def tell(name: str, **figures: Any) -> None:

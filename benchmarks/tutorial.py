@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from benchmarks import common
@@ -78,32 +77,15 @@ def _peak_gb() -> float:
 
 
 def _ours(examples: str, transform: str, work_dir: str, epochs: int) -> dict[str, Any]:
-    from tfx.components.trainer.fn_args_utils import FnArgs
-
-    from components import trainer
-
     loaded = common.load_settings("cats_vs_dogs_tutorial", None, work_dir)
     phases = {
         name: getattr(loaded.training, name).model_copy(update={"epochs": epochs}) for name in ("phase_1", "phase_2")
     }
     training = loaded.training.model_copy(update=phases)
     start = time.monotonic()
-    trainer.run_fn(
-        FnArgs(
-            train_files=[f"{examples}/Split-train/*"],
-            transform_graph_path=transform,
-            serving_model_dir=f"{work_dir}/serving",
-            model_run_dir=f"{work_dir}/run",
-            custom_config={
-                "model": loaded.model.model_dump(),
-                "prefix": loaded.prefix.model_dump(),
-                "training": training.model_dump(),
-                "work_dir": work_dir,
-            },
-        )
-    )
+    data = common.Prepared(loaded, examples, transform)
+    history = common.train(data, loaded.model_copy(update={"training": training}), work_dir)
     seconds = time.monotonic() - start
-    history = json.loads(Path(work_dir, "run", trainer.HISTORY_FILE).read_text())
     measured = [[epoch["seconds"] for epoch in phase["epochs"]] for phase in history["phases"]]
     once = seconds - sum(map(sum, measured))
     return {"once_s": round(once, 1), "phase_1_s": measured[0], "phase_2_s": measured[1]}

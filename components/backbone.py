@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 import settings
+from components.inference_mode import InferenceMode
 
 PREPROCESSING: dict[str, dict[str, Any]] = {
     "MobileNetV2": {},
@@ -135,7 +136,9 @@ def head(base: keras.Model, model: settings.Model, num_classes: int) -> keras.Mo
     return keras.Sequential([keras.Input((base.output.shape[-1],)), *dropout, dense], name="head")
 
 
-def fine_tuned(base: keras.Model, on_top: keras.Model, model: settings.Model, at: str) -> keras.Model:
+def fine_tuned(
+    base: keras.Model, on_top: keras.Model, model: settings.Model, at: str, arithmetic: str = "float32"
+) -> keras.Model:
     """Returns what phase 2 trains: from the activation where the base is cut, through suffix and head, to logits.
 
     Args:
@@ -144,10 +147,11 @@ def fine_tuned(base: keras.Model, on_top: keras.Model, model: settings.Model, at
       model: whether BatchNorm trains: `frozen` uses its moving statistics and still trains gamma and beta; `train` updates
         the statistics of trainable layers, as TensorFlow's transfer-learning tutorial does.
       at: the layer where the base is cut.
+      arithmetic: dtype in which convolutions multiply where BatchNorm is frozen.
     """
     inputs = keras.Input(base.get_layer(at).output.shape[1:], name="activation")
     trained = suffix(base, at)
-    output = InferenceMode(trained)(inputs) if model.batch_norm == "frozen" else trained(inputs)
+    output = InferenceMode(trained, arithmetic)(inputs) if model.batch_norm == "frozen" else trained(inputs)
     return keras.Model(inputs, on_top(_pooling()(output)), name="fine_tuned")
 
 
@@ -178,22 +182,6 @@ def _scaled(pictures: Any, model: settings.Model) -> Any:
 
 def _pooling() -> keras.layers.Layer:
     return keras.layers.GlobalAveragePooling2D(name="pooling")
-
-
-class InferenceMode(keras.layers.Layer):
-    """Calls a network in inference mode, in training too.
-
-    In a functional model `base(x, training=False)` does not do it: `fit` passes `training=True` over it to every layer
-    (keras-team/keras#20285). The `call` of this layer takes no such argument, so nothing is passed.
-    """
-
-    def __init__(self, network: keras.Model) -> None:
-        super().__init__(name="inference_mode")
-        self.network = network
-
-    def call(self, inputs: Any) -> Any:
-        """Returns the network's output."""
-        return self.network(inputs, training=False)
 
 
 def loss(num_classes: int, label_smoothing: float) -> keras.losses.Loss:

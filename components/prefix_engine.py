@@ -37,21 +37,28 @@ def choose(prefix: settings.Prefix) -> Engine:
     Raises:
       settings.UserError: where OpenVINO is asked for and not installed, or bfloat16 and the engine or processor has none.
     """
-    installed = importlib.util.find_spec("openvino") is not None
+    installed = _openvino_is_installed()
     name = prefix.engine
     if name == "auto":
         name = "openvino" if installed and not tf.config.list_physical_devices("GPU") else "tensorflow"
     precision = "float32" if prefix.precision == "auto" else prefix.precision
     if name == "openvino" and not installed:
         raise settings.UserError("prefix.engine = 'openvino': it is not installed; set it to auto or tensorflow.")
-    if precision == "bfloat16" and not (name == "openvino" and _has_bfloat16()):
+    if precision == "bfloat16" and not (name == "openvino" and has_bfloat16()):
         raise settings.UserError(
             f"prefix.precision = 'bfloat16': {name} on this processor has none; set it to auto or float32."
         )
     return Engine(name, precision)
 
 
-def _has_bfloat16() -> bool:
+def _openvino_is_installed() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def has_bfloat16() -> bool:
+    """Returns whether the processor multiplies in bfloat16, as far as OpenVINO, which is asked, is installed."""
+    if not _openvino_is_installed():
+        return False
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -19,7 +19,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import backbone, features, serving, weights
+from components import backbone, features, prefix_engine, serving, weights
 from components.feature_cache import ACTIVATION, POOLED, CachedSplit
 from components.feature_pass import cached_splits
 from settings import Model, Phase, Training
@@ -72,11 +72,12 @@ def run_fn(fn_args: FnArgs) -> None:
 
     # 1. Seed, 2. precision, 3. strategy: each acts on what is built after it.
     keras.utils.set_random_seed(training.seed)
-    with _precision(training.mixed_precision), _strategy().scope():
+    arithmetic = _arithmetic(training.mixed_precision)
+    with _precision(arithmetic), _strategy().scope():
         base = backbone.build(model, pretrained.path if pretrained else None)
         on_top = backbone.head(base, model, len(label_names))
         at = backbone.cut(base, model.fine_tune_at)
-        network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at))
+        network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
         splits = cached_splits(base, at, config, examples_uri, transform)
         phases = _train(network, splits, model, training, fn_args.model_run_dir, len(label_names))
 
@@ -85,12 +86,20 @@ def run_fn(fn_args: FnArgs) -> None:
     _export(network, model, transform, label_names, fn_args.serving_model_dir)
 
 
+def _arithmetic(mixed_precision: str) -> str:
+    """Returns the dtype in which convolutions multiply: a smaller one where the machine gains from it."""
+    if mixed_precision == "off":
+        return "float32"
+    if tf.config.list_physical_devices("GPU"):
+        return "float16"
+    return "bfloat16" if prefix_engine.has_bfloat16() else "float32"
+
+
 @contextlib.contextmanager
-def _precision(mixed_precision: str) -> Iterator[None]:
-    """Builds layers in float16 where a GPU gains from it; on CPUs it is slower than float32."""
+def _precision(arithmetic: str) -> Iterator[None]:
+    """Builds layers in float16 on a GPU; on a CPU all but the convolutions is faster in float32."""
     before = keras.mixed_precision.dtype_policy()
-    mixed = mixed_precision == "auto" and bool(tf.config.list_physical_devices("GPU"))
-    keras.mixed_precision.set_dtype_policy("mixed_float16" if mixed else "float32")
+    keras.mixed_precision.set_dtype_policy("mixed_float16" if arithmetic == "float16" else "float32")
     try:
         yield
     finally:

@@ -44,7 +44,7 @@ def test_auto_is_openvino_in_float32_on_a_cpu_and_tensorflow_on_a_gpu(monkeypatc
 
 
 def test_bfloat16_where_there_is_none_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefix_engine, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(prefix_engine, "has_bfloat16", lambda: False)
     for engine in ("tensorflow", "openvino"):
         with pytest.raises(settings.UserError, match=f"{engine} on this processor has none; set it to auto"):
             prefix_engine.choose(settings.Prefix(engine=engine, precision="bfloat16"))

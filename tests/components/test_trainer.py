@@ -13,7 +13,7 @@ from tfx.components.trainer.executor import GenericExecutor
 from tfx.types import standard_artifacts
 
 import settings
-from components import trainer
+from components import prefix_engine, trainer
 from tests.components import tiny
 
 Snapshot = dict[str, list[np.ndarray]]
@@ -138,12 +138,29 @@ def test_phases_without_epochs_are_skipped(graph: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "setting", "policy"), [(1, "auto", "mixed_float16"), (1, "off", "float32"), (0, "auto", "float32")]
+    ("gpus", "bfloat16", "setting", "arithmetic"),
+    [
+        (1, True, "auto", "float16"),
+        (1, True, "off", "float32"),
+        (0, True, "auto", "bfloat16"),
+        (0, True, "off", "float32"),
+        (0, False, "auto", "float32"),
+    ],
 )
-def test_float16_only_on_a_gpu_and_not_for_ever(gpus: int, setting: str, policy: str, monkeypatch) -> None:
+def test_smaller_arithmetic_only_where_the_machine_gains(
+    gpus: int, bfloat16: bool, setting: str, arithmetic: str, monkeypatch
+) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    monkeypatch.setattr(prefix_engine, "has_bfloat16", lambda: bfloat16)
+    assert trainer._arithmetic(setting) == arithmetic
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "policy"), [("float16", "mixed_float16"), ("bfloat16", "float32"), ("float32", "float32")]
+)
+def test_only_a_gpu_gets_layers_in_float16_and_not_for_ever(arithmetic: str, policy: str) -> None:
     before = keras.mixed_precision.dtype_policy()
-    with trainer._precision(setting):
+    with trainer._precision(arithmetic):
         assert keras.mixed_precision.dtype_policy().name == policy
     assert keras.mixed_precision.dtype_policy() == before
 

@@ -1,0 +1,82 @@
+"""BatchNorm folded into convolutions: the same outputs, gradients and variables as without."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import settings
+from components import backbone, inference_mode
+from components.inference_mode import FoldedConvolution, InferenceMode
+
+
+def _suffix(name: str) -> keras.Model:
+    """Returns a suffix with a residual block, whose BatchNorms do not start from means of nought."""
+    layers = settings.BACKBONE_LAYERS[name]
+    model = settings.Model(backbone=name, weights="none", image_size=32, fine_tune_at=layers[int(0.6 * len(layers))])
+    keras.utils.set_random_seed(1)
+    base = backbone.build(model, None)
+    random = np.random.default_rng(1)
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    return backbone.suffix(base, backbone.cut(base, model.fine_tune_at))
+
+
+def _inputs(network: keras.Model) -> np.ndarray:
+    return np.random.default_rng(2).uniform(-1, 1, (4, *network.input.shape[1:])).astype("float32")
+
+
+def _gradients(network: keras.Model, call: Any, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(call(inputs)))
+    variables = [variable.value for variable in network.trainable_variables]
+    found = zip(network.trainable_variables, tape.gradient(loss, variables), strict=True)
+    return {variable.path: gradient.numpy() for variable, gradient in found}
+
+
+@pytest.mark.parametrize("name", settings.BACKBONE_LAYERS)
+def test_folded_network_gives_and_learns_the_same(name: str) -> None:
+    network = _suffix(name)
+    folded = InferenceMode(network, "float32")
+    inputs = _inputs(network)
+    expected = network(inputs, training=False)
+    np.testing.assert_allclose(folded(inputs), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+    assert {id(v) for v in folded.trainable_variables} == {id(v) for v in network.trainable_variables}
+    gradients = _gradients(network, lambda batch: network(batch, training=False), inputs)
+    largest = max(np.abs(gradient).max() for gradient in gradients.values())
+    for path, gradient in _gradients(network, folded, inputs).items():
+        np.testing.assert_allclose(gradient, gradients[path], rtol=1e-3, atol=1e-5 * largest, err_msg=path)
+
+
+@pytest.mark.parametrize("name", settings.BACKBONE_LAYERS)
+def test_every_batch_norm_after_a_convolution_is_folded(name: str) -> None:
+    network = _suffix(name)
+    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    folded = inference_mode.folded(network, "float32").layers
+    assert sum(isinstance(layer, FoldedConvolution) for layer in folded) == len(norms) > 2
+
+
+def test_a_batch_norm_without_its_convolution_stays_in_inference_mode() -> None:
+    base = backbone.build(settings.Model(weights="none", image_size=32), None)
+    network = backbone.suffix(base, "block_16_project")
+    fixed = InferenceMode(network, "float32")
+    model = keras.Sequential([keras.Input(network.input.shape[1:]), fixed, keras.layers.GlobalAveragePooling2D()])
+    model.compile("sgd", "mse")
+    norm = base.get_layer("block_16_project_BN")
+    before = norm.get_weights()
+    model.fit(_inputs(network), np.ones((4, 1280)), verbose=0)
+    _, beta, mean, variance = (not np.array_equal(*pair) for pair in zip(before, norm.get_weights(), strict=True))
+    assert (beta, mean, variance) == (True, False, False)
+
+
+def test_smaller_arithmetic_is_used_and_stays_inside() -> None:
+    network = _suffix("MobileNetV2")
+    inputs = _inputs(network)
+    expected = network(inputs, training=False)
+    found = InferenceMode(network, "bfloat16")(inputs)
+    assert found.dtype == "float32"
+    difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+    assert 1e-4 < difference < 5e-2
