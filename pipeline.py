@@ -17,9 +17,23 @@ if __name__ == "__main__":
     SETTINGS = configuration.load_or_exit()  # before TensorFlow is imported: mistakes are told in a second
     console.quiet(SETTINGS.run.log_level)
 
-from tfx import v1 as tfx
+# Not `from tfx import v1`: that imports Vertex AI too, which takes two seconds of every start
+from tfx.components import (
+    Evaluator,
+    ExampleValidator,
+    Pusher,
+    StatisticsGen,
+    Trainer,
+    Transform,
+)
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.proto.transform_pb2 import SplitsConfig
 
 from components import baseline, evaluation, schema
 from components.data_gate import DataGate
@@ -35,7 +49,7 @@ BEAM_ARGS = [
 ]
 
 
-def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
+def create_pipeline(settings: Settings) -> Pipeline:
     """Returns the DAG.
 
     Args:
@@ -46,13 +60,13 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
     """
     examples, statistics = data_nodes(settings)
     reviewed, validator, gate, transform = checked_nodes(settings, examples, statistics)
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         run_fn="components.trainer.run_fn",
         examples=examples.outputs["examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=reviewed.outputs["schema"],
-        train_args=tfx.proto.TrainArgs(splits=[TRAIN]),
-        eval_args=tfx.proto.EvalArgs(splits=[VALIDATION]),
+        train_args=TrainArgs(splits=[TRAIN]),
+        eval_args=EvalArgs(splits=[VALIDATION]),
         custom_config={
             "model": settings.model.model_dump(mode="json"),
             "prefix": settings.prefix.model_dump(mode="json"),
@@ -72,31 +86,27 @@ def create_pipeline(settings: Settings) -> tfx.dsl.Pipeline:
         custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
     )
     resolver = baseline.baseline_resolver(trainer.outputs["model"])
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=resolver.outputs["model"],
         eval_config=evaluation.eval_config(settings.gate, schema.num_classes(settings.schema_path)),
         example_splits=[TEST],
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(settings.push_dir))
-        ),
+        push_destination=PushDestination(filesystem=PushDestination.Filesystem(base_directory=str(settings.push_dir))),
     )
     nodes = [examples, statistics, reviewed, validator, gate, transform, trainer, resolver, evaluator, pusher]
     return assemble(settings, nodes)
 
 
-def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, tfx.components.StatisticsGen]:
+def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, StatisticsGen]:
     """Returns the nodes that read the dataset and count what is in it."""
     code = _code("example_gen", "pictures", "datasets", "digits", "features")
     examples = TfdsExampleGen(data=settings.data, code=code)
-    statistics = tfx.components.StatisticsGen(
-        examples=examples.outputs["examples"], stats_options=schema.statistics_options()
-    )
+    statistics = StatisticsGen(examples=examples.outputs["examples"], stats_options=schema.statistics_options())
     return examples, statistics
 
 
@@ -111,16 +121,14 @@ def checked_nodes(settings: Settings, examples: BaseNode, statistics: BaseNode) 
             f"There is no schema {settings.schema_path}: `make schema CONFIG=<this one>` infers one for you to review."
         )
     reviewed = _import_schema(settings.schema_path)
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=reviewed.outputs["schema"]
-    )
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=reviewed.outputs["schema"])
     gate = DataGate(anomalies=validator.outputs["anomalies"])
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples.outputs["examples"],
         schema=reviewed.outputs["schema"],
         preprocessing_fn="components.preprocessing.preprocessing_fn",
         custom_config={"image_size": settings.model.image_size, "code": _code("preprocessing")},
-        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
+        splits_config=SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
         materialize=False,  # float32 pictures are 30 times the size of the encoded ones
         disable_statistics=True,
     )
@@ -128,23 +136,21 @@ def checked_nodes(settings: Settings, examples: BaseNode, statistics: BaseNode) 
     return reviewed, validator, gate, transform
 
 
-def assemble(settings: Settings, nodes: list[BaseNode]) -> tfx.dsl.Pipeline:
+def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
     """Puts nodes into a pipeline with the settings' name, places and Beam arguments."""
     settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=settings.name,
         pipeline_root=str(settings.pipeline_root),
         components=nodes,
         enable_cache=True,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            str(settings.metadata_path)
-        ),
+        metadata_connection_config=sqlite_metadata_connection_config(str(settings.metadata_path)),
         beam_pipeline_args=[*BEAM_ARGS, *settings.run.beam_args],
     )
 
 
-def _import_schema(path: Path) -> tfx.components.ImportSchemaGen:
-    node = tfx.components.ImportSchemaGen(schema_file=str(path))
+def _import_schema(path: Path) -> ImportSchemaGen:
+    node = ImportSchemaGen(schema_file=str(path))
     # TFX's cache knows the path alone: without this an edited schema would be served as it was
     node.spec.exec_properties["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return node

@@ -1,6 +1,9 @@
 """Runs the DAG on this machine, node by node, and shows what it is doing."""
 
+import ctypes
 import datetime
+import gc
+import sys
 import threading
 import time
 from types import TracebackType
@@ -8,10 +11,10 @@ from typing import Any, Self
 
 import psutil
 from ml_metadata.proto import metadata_store_pb2
-from tfx import v1 as tfx
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
@@ -23,7 +26,7 @@ CACHED = metadata_store_pb2.Execution.CACHED
 DONE = (metadata_store_pb2.Execution.COMPLETE, CACHED)
 
 
-class LocalRunner(tfx.orchestration.LocalDagRunner):
+class LocalRunner(LocalDagRunner):
     """TFX's local runner with a line a node, and time and memory kept on each execution in the metadata store."""
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: Any = None) -> str:
@@ -67,10 +70,18 @@ class LocalRunner(tfx.orchestration.LocalDagRunner):
             except BaseException:
                 console.ended(name, "failed", meter.seconds(), meter.peak_bytes)
                 raise
+        _give_back_memory()
         state = _record(config, execution.execution_id, meter)
         if state not in DONE:
             raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
         console.ended(name, "cached" if state == CACHED else "done", meter.seconds(), meter.peak_bytes)
+
+
+def _give_back_memory() -> None:
+    """Returns freed memory, which the C library keeps, to the system, so that the next node's peak is its own."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _record(config: Any, execution_id: int, meter: "Meter") -> int:

@@ -32,6 +32,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "matplotlib",  # the plot of a benchmark
             "mypy",  # type checker
             "pillow",  # tests write pictures of every kind with it
             "pytest",  # test runner

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,28 @@ def train(data: Prepared, loaded: Settings, folder: str) -> dict[str, Any]:
         )
     )
     return json.loads(Path(folder, "run", trainer.HISTORY_FILE).read_text())
+
+
+def ask(module: str, arguments: list[str]) -> dict[str, Any]:
+    """Runs one side of a benchmark in a process of its own, so that it starts fresh, and returns its answer."""
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+    if process.returncode:
+        raise SystemExit(f"{module} failed with status {process.returncode}; its error is above.")
+    return json.loads(line)
+
+
+def answer(figures: dict[str, Any]) -> None:
+    """Gives a side's figures, and the peak of its memory, to the process that asked."""
+    print(json.dumps(figures | {"peak_gb": peak_gb()}), flush=True)
+
+
+def peak_gb() -> float:
+    """Returns the peak of this process's resident memory, in GB."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return round(kilobytes * 1024 / 1e9, 2)
 
 
 def tell(name: str, **figures: Any) -> None:

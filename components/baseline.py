@@ -1,8 +1,8 @@
 """The baseline: the blessed model that a candidate must not be worse than."""
 
-from tfx import v1 as tfx
 from tfx.dsl.components.common import resolver
-from tfx.types import Artifact
+from tfx.types import Artifact, standard_artifacts
+from tfx.types.channel import Channel
 
 CANDIDATE, MODEL, BLESSING = "candidate", "model", "model_blessing"
 
@@ -36,11 +36,11 @@ class LatestBlessedStrategy(resolver.ResolverStrategy):
         return {CANDIDATE: [candidate], MODEL: found, BLESSING: [blessings[model.id] for model in found]}
 
 
-def baseline_resolver(candidate: tfx.dsl.Channel) -> tfx.dsl.Resolver:
+def baseline_resolver(candidate: Channel) -> resolver.Resolver:
     """Returns the node that finds the baseline of a candidate model."""
-    return tfx.dsl.Resolver(
+    return resolver.Resolver(
         strategy_class=LatestBlessedStrategy,
         candidate=candidate,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        model=Channel(type=standard_artifacts.Model),
+        model_blessing=Channel(type=standard_artifacts.ModelBlessing),
     ).with_id("Baseline")

@@ -6,15 +6,16 @@ TFX's ExampleValidator only records anomalies; this component reads them and fai
 from pathlib import Path
 
 from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
-from tfx import v1 as tfx
-from tfx.types import artifact_utils
+from tfx.dsl.component.experimental.annotations import InputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
 
 from settings import UserError
 
 
-@tfx.dsl.components.component
+@component
 def DataGate(  # noqa: N802 (a component is named as a class)
-    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
 ) -> None:
     """Fails when ExampleValidator found an anomaly in any split.
 

@@ -47,7 +47,11 @@ class CachedSplit:
     views: tuple[Path, ...]
     examples: int
 
-    def dataset(self, field: str, batch_size: int, seed: int | None = None) -> tf.data.Dataset:
+    def steps(self, batch_size: int) -> int:
+        """Returns the number of batches of an epoch; the last may be smaller."""
+        return -(-self.examples // batch_size)
+
+    def dataset(self, field: str, batch_size: int, seed: int | None = None, epochs: int = 1) -> tf.data.Dataset:
         """Returns batches of (features, labels).
 
         Args:
@@ -55,6 +59,7 @@ class CachedSplit:
           batch_size: examples in a batch.
           seed: shuffles over the whole split, anew each epoch, and draws one of the views of each example; None keeps the
             order and takes the first view.
+          epochs: how many, one after the other.
 
         Returns:
           float32 [batch, ...] and int64 [batch].
@@ -67,17 +72,27 @@ class CachedSplit:
             label.set_shape([None])
             return tf.cast(found, tf.float32), label
 
-        rows = self.rows(seed).batch(batch_size)
-        return rows.map(read, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        batches = self.rows(batch_size, seed, epochs)
+        return batches.map(read, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
-    def rows(self, seed: int | None) -> tf.data.Dataset:
-        """Returns the numbers of the rows of an epoch, counted through the views, in the order of `dataset`."""
-        rows = tf.data.Dataset.range(self.examples)
-        if seed is None:
-            return rows
-        draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-        rows = rows.shuffle(self.examples, seed=seed, reshuffle_each_iteration=True)
-        return tf.data.Dataset.zip(rows, draws).map(lambda row, draw: row + self.examples * (draw % len(self.views)))
+    def rows(self, batch_size: int, seed: int | None, epochs: int = 1) -> tf.data.Dataset:
+        """Returns the numbers of the rows of each batch, counted through the views, in the order of `dataset`.
+
+        Each step's rows are computed from seed, epoch and step alone, by a pseudorandom permutation, so that shuffling holds
+        nothing in memory.
+        """
+        steps = self.steps(batch_size)
+
+        def batch(step: tf.Tensor) -> tf.Tensor:
+            first = step % steps * batch_size
+            rows = tf.range(first, tf.minimum(first + batch_size, self.examples))
+            if seed is None:
+                return rows
+            rows = tf.random.experimental.index_shuffle(rows, [seed, step // steps], self.examples - 1)
+            view = tf.random.stateless_uniform(tf.shape(rows), [seed, step], 0, len(self.views), tf.int64)
+            return rows + self.examples * view
+
+        return tf.data.Dataset.range(epochs * steps).map(batch)
 
 
 class Rows:

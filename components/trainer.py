@@ -36,7 +36,7 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
 
 
 class Data(NamedTuple):
-    """Batches of (features, labels) of each split."""
+    """Batches of (features, labels) of each split; for training, of all epochs one after the other."""
 
     train: tf.data.Dataset
     validation: tf.data.Dataset
@@ -128,17 +128,18 @@ def _train(
         if not phase.epochs:
             continue
         backbone.set_trainable(network.base, fine_tune_at)
+        steps = splits[features.TRAIN].steps(training.batch_size)
         data = Data(
-            splits[features.TRAIN].dataset(field, training.batch_size, training.seed),
+            splits[features.TRAIN].dataset(field, training.batch_size, training.seed, phase.epochs),
             *(splits[name].dataset(field, EVALUATION_BATCH) for name in (features.VALIDATION, features.TEST)),
         )
         trained.compile(
-            optimizer=_optimizer(phase, len(data.train)),  # a fresh one: phase 1's moments belong to other variables
+            optimizer=_optimizer(phase, steps),  # a fresh one: phase 1's moments belong to other variables
             loss=backbone.loss(num_classes, training.label_smoothing),
             metrics=[backbone.accuracy(num_classes)],
         )
         print(_header(number, phase, trained, splits[features.TRAIN].examples), flush=True)
-        epochs = _fit(trained, data, phase.epochs, f"{run_dir}/phase_{number}")
+        epochs = _fit(trained, data, phase.epochs, steps, f"{run_dir}/phase_{number}")
         # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
         test_accuracy = trained.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]
         validation_accuracy = epochs[-1]["val_accuracy"]
@@ -182,9 +183,10 @@ class EpochLog(keras.callbacks.Callback):
         self._start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the metrics and the seconds, validation included."""
+        """Notes the metrics, the seconds, validation included, and the time of day in seconds since 1970."""
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        self.epochs.append({"epoch": epoch + 1, **metrics, "seconds": round(time.monotonic() - self._start, 2)})
+        seconds = round(time.monotonic() - self._start, 2)
+        self.epochs.append({"epoch": epoch + 1, **metrics, "seconds": seconds, "ended": time.time()})
         plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
         with self._writer.as_default():
             for name, value in metrics.items():
@@ -192,13 +194,14 @@ class EpochLog(keras.callbacks.Callback):
         self._writer.flush()
 
 
-def _fit(trained: keras.Model, data: Data, epochs: int, log_dir: str) -> list[dict[str, float]]:
+def _fit(trained: keras.Model, data: Data, epochs: int, steps: int, log_dir: str) -> list[dict[str, float]]:
     """Fits, and returns a dictionary for each epoch."""
     log = EpochLog(log_dir)
     trained.fit(
         data.train,
         validation_data=data.validation,
         epochs=epochs,
+        steps_per_epoch=steps,
         shuffle=False,  # the dataset shuffles itself
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[log],

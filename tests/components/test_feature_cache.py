@@ -66,8 +66,9 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path, dtype: str) -> None:
 
 
 def epochs(split: CachedSplit, seed: int, count: int = 2) -> list[list[float]]:
-    data = split.dataset(POOLED, 8, seed)
-    return [[row[0] for batch, _ in data.as_numpy_iterator() for row in batch] for _ in range(count)]
+    data = split.dataset(POOLED, 8, seed, count)
+    values = [row[0] for batch, _ in data.as_numpy_iterator() for row in batch]
+    return [values[start : start + EXAMPLES] for start in range(0, len(values), EXAMPLES)]
 
 
 def test_shuffled_over_the_whole_set_anew_each_epoch_and_the_same_each_run(tmp_path: Path) -> None:

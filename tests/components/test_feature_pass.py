@@ -55,7 +55,7 @@ def losses(trained: keras.Model, batches: tf.data.Dataset, rate: float) -> list[
     """Trains as the tutorial does and returns the loss of each step."""
     trained.compile(keras.optimizers.RMSprop(rate), loss=backbone.loss(2, 0.0))
     found = []
-    for inputs, labels in batches.repeat().take(STEPS):
+    for inputs, labels in batches.take(STEPS):
         trained.reset_metrics()
         found.append(float(trained.train_on_batch(inputs, labels)))
     return found
@@ -68,13 +68,14 @@ def test_losses_on_the_cache_are_those_on_the_pictures_step_by_step(data: Simple
     whole = backbone.classifier(uncached.base, uncached.head, data.model)
 
     def batches(seed: int) -> tf.data.Dataset:
-        return cache.rows(seed).batch(BATCH).map(lambda rows: (tf.gather(images, rows), tf.gather(labels, rows)))
+        batches = cache.rows(BATCH, seed, STEPS)
+        return batches.map(lambda rows: (tf.gather(images, rows), tf.gather(labels, rows)))
 
     phases = [(cached.head, POOLED, None, 1e-4), (fine_tuned, ACTIVATION, data.model.fine_tune_at, 1e-5)]
     for trained, field, fine_tune_at, rate in phases:
         backbone.set_trainable(cached.base, fine_tune_at)
         backbone.set_trainable(uncached.base, fine_tune_at)
-        ours = losses(trained, cache.dataset(field, BATCH, seed=5), rate)
+        ours = losses(trained, cache.dataset(field, BATCH, 5, STEPS), rate)
         theirs = losses(whole, batches(seed=5), rate)
         assert len(set(theirs)) > STEPS / 2, "the losses do not move"
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)

@@ -92,7 +92,7 @@ def test_history_has_every_epoch_and_phase(run: SimpleNamespace) -> None:
         assert phase["phase"] == number
         assert phase["validation_accuracy"] == phase["epochs"][-1]["val_accuracy"]
         assert 0 <= phase["test_accuracy"] <= 1
-        assert set(phase["epochs"][0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds"}
+        assert set(phase["epochs"][0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds", "ended"}
 
 
 def test_curves_can_be_read_by_tensorboard(run: SimpleNamespace) -> None:

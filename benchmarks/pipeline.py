@@ -1,0 +1,75 @@
+"""Time and memory of each component as the data grows: `python -m benchmarks.pipeline [--pictures N N N]`.
+
+Runs the whole pipeline of cats_vs_dogs.yaml on so many pictures, each time in a process of its own and an empty folder.
+Peak memory is that of the whole process while a component runs. `growth` is the exponent of time between the two largest
+sizes, 1 where it doubles with the data; `memory` the part by which it grew between them.
+"""
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from benchmarks import common
+from settings import CONFIG_VARIABLE, PREFIX, PROJECT
+
+CONFIG = "cats_vs_dogs"
+
+
+def main() -> None:
+    """Measures each size, and tells times, memory and how they grow."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, nargs="+", default=[1_000, 5_000, 23_262], help="smallest first")
+    sizes = parser.parse_args().pictures
+    runs = {size: _run(size) for size in sizes}
+    growth = {name: _growth(name, sizes[-2], sizes[-1], runs) for name in runs[sizes[-1]]} if len(sizes) > 1 else {}
+    overhead = {size: round(_all_but_the_trainer(run), 1) for size, run in runs.items()}
+    common.tell("pipeline", all_but_the_trainer_s=overhead, growth=growth, components=runs)
+
+
+def _all_but_the_trainer(run: dict[str, dict[str, float]]) -> float:
+    return sum(figures["seconds"] for name, figures in run.items() if name != "Trainer")
+
+
+def _run(size: int) -> dict[str, dict[str, float]]:
+    """Runs the pipeline on so many pictures and returns figures of each component that took time."""
+    with tempfile.TemporaryDirectory() as root:
+        changes = {"DATA__MAX_EXAMPLES": str(size), "RUN__ROOT": root, "RUN__SERVING_DIR": f"{root}/serving"}
+        environment = os.environ | {PREFIX + key: value for key, value in changes.items()} | {CONFIG_VARIABLE: CONFIG}
+        subprocess.run([sys.executable, "pipeline.py"], cwd=PROJECT, env=environment, check=True)
+        nodes = _nodes(root)
+    return {
+        node.name: {
+            "seconds": round(node.seconds, 1),
+            "peak_gb": round(node.peak_bytes / 1e9, 2),
+            "pictures_per_s": round(size / node.seconds),
+        }
+        for node in nodes
+        if node.seconds >= 0.1
+    }
+
+
+def _nodes(root: str) -> list[Any]:
+    from tfx.orchestration import metadata
+
+    import summary
+
+    loaded = common.load_settings(CONFIG, None, root)
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(loaded.metadata_path))) as handle:
+        (run,) = handle.store.get_contexts_by_type("pipeline_run")
+    return summary.read(loaded, run.name)
+
+
+def _growth(name: str, small: int, large: int, runs: dict[int, Any]) -> dict[str, float]:
+    before, after = runs[small].get(name), runs[large][name]
+    if before is None:
+        return {}
+    exponent = math.log(after["seconds"] / before["seconds"]) / math.log(large / small)
+    return {"exponent": round(exponent, 2), "memory": round(after["peak_gb"] / before["peak_gb"] - 1, 3)}
+
+
+if __name__ == "__main__":
+    main()
