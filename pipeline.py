@@ -74,6 +74,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
             "work_dir": str(settings.work_dir),
             "code": _code(
                 "trainer",
+                "phases",
+                "checkpoints",
                 "feature_pass",
                 "feature_cache",
                 "prefix_engine",

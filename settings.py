@@ -182,6 +182,7 @@ class Training(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Literal["none", "flip"] = "none"
     mixed_precision: Literal["auto", "off"] = "auto"
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
     phase_1: Phase = Phase()
     phase_2: Phase = Phase(learning_rate=1e-4)
 

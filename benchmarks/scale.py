@@ -65,10 +65,11 @@ def _sparse(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
 def _read(folder: Path, entries: int, epochs: int) -> dict[str, float]:
     from components.feature_cache import ACTIVATION, CachedSplit
 
-    data = CachedSplit((folder,), entries).dataset(ACTIVATION, BATCH, seed=0, epochs=epochs)
+    split = CachedSplit((folder,), entries)
+    batches = (batch for epoch in range(epochs) for batch in split.dataset(ACTIVATION, BATCH, seed=0, epoch=epoch))
     before = common.peak_gb()
     start, first, count, ones = time.monotonic(), 0.0, 0, 0
-    for features, labels in data:
+    for features, labels in batches:
         first = first or time.monotonic() - start
         count += len(features)
         ones += int(np.sum(labels))

@@ -51,15 +51,18 @@ class CachedSplit:
         """Returns the number of batches of an epoch; the last may be smaller."""
         return -(-self.examples // batch_size)
 
-    def dataset(self, field: str, batch_size: int, seed: int | None = None, epochs: int = 1) -> tf.data.Dataset:
-        """Returns batches of (features, labels).
+    def dataset(
+        self, field: str, batch_size: int, seed: int | None = None, epoch: int = 0, start: int = 0
+    ) -> tf.data.Dataset:
+        """Returns batches of (features, labels) of one epoch.
 
         Args:
           field: ACTIVATION or POOLED.
           batch_size: examples in a batch.
           seed: shuffles over the whole split, anew each epoch, and draws one of the views of each example; None keeps the
             order and takes the first view.
-          epochs: how many, one after the other.
+          epoch: its number, from 0.
+          start: number of the batch to start with.
 
         Returns:
           float32 [batch, ...] and int64 [batch].
@@ -72,27 +75,26 @@ class CachedSplit:
             label.set_shape([None])
             return tf.cast(found, tf.float32), label
 
-        batches = self.rows(batch_size, seed, epochs)
+        batches = self.rows(batch_size, seed, epoch, start)
         return batches.map(read, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
-    def rows(self, batch_size: int, seed: int | None, epochs: int = 1) -> tf.data.Dataset:
+    def rows(self, batch_size: int, seed: int | None, epoch: int = 0, start: int = 0) -> tf.data.Dataset:
         """Returns the numbers of the rows of each batch, counted through the views, in the order of `dataset`.
 
-        Each step's rows are computed from seed, epoch and step alone, by a pseudorandom permutation, so that shuffling holds
-        nothing in memory.
+        They are computed from seed, epoch and step alone, by a pseudorandom permutation: shuffling holds nothing in memory,
+        and an interrupted epoch goes on at any step.
         """
-        steps = self.steps(batch_size)
 
         def batch(step: tf.Tensor) -> tf.Tensor:
-            first = step % steps * batch_size
+            first = step * batch_size
             rows = tf.range(first, tf.minimum(first + batch_size, self.examples))
             if seed is None:
                 return rows
-            rows = tf.random.experimental.index_shuffle(rows, [seed, step // steps], self.examples - 1)
-            view = tf.random.stateless_uniform(tf.shape(rows), [seed, step], 0, len(self.views), tf.int64)
+            rows = tf.random.experimental.index_shuffle(rows, [seed, epoch], self.examples - 1)
+            view = tf.random.stateless_uniform(tf.shape(rows), [seed + epoch, step], 0, len(self.views), tf.int64)
             return rows + self.examples * view
 
-        return tf.data.Dataset.range(epochs * steps).map(batch)
+        return tf.data.Dataset.range(start, self.steps(batch_size)).map(batch)
 
 
 class Rows:

@@ -5,13 +5,11 @@ moving statistics, for on small sets they never catch up and the accuracy collap
 """
 
 import contextlib
+import hashlib
 import json
-import math
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -20,36 +18,13 @@ from tfx.components.trainer.executor import GenericExecutor
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import backbone, features, prefix_engine, serving, weights
-from components.feature_cache import ACTIVATION, POOLED, CachedSplit
+from components.checkpoints import Checkpoints
+from components.feature_cache import CachedSplit
 from components.feature_pass import cached_splits
-from settings import Model, Phase, Training
+from components.phases import Network, Run
+from settings import Model, Training
 
 HISTORY_FILE = "history.json"
-EVALUATION_BATCH = 256
-WARMUP = 0.05  # part of a cosine schedule's steps
-
-OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
-    "adam": keras.optimizers.Adam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
-
-
-class Data(NamedTuple):
-    """Batches of (features, labels) of each split; for training, of all epochs one after the other."""
-
-    train: tf.data.Dataset
-    validation: tf.data.Dataset
-    test: tf.data.Dataset
-
-
-@dataclass(frozen=True)
-class Network:
-    """The parts of one network; they share layers and weights."""
-
-    base: keras.Model
-    head: keras.Model  # what phase 1 trains, on pooled features
-    fine_tuned: keras.Model  # what phase 2 trains, on activations where the base is cut
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -79,11 +54,22 @@ def run_fn(fn_args: FnArgs) -> None:
         at = backbone.cut(base, model.fine_tune_at)
         network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
         splits = cached_splits(base, at, config, examples_uri, transform)
-        phases = _train(network, splits, model, training, fn_args.model_run_dir, len(label_names))
+        saved = _checkpoints(config, splits)
+        run = Run(network, splits, model, training, len(label_names), saved, fn_args.model_run_dir)
+        phases = run.run()
 
     history = {"phases": phases, "weights": _describe(pretrained), "label_names": label_names}
     _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
     _export(network, model, transform, label_names, fn_args.serving_model_dir)
+    saved.remove()
+
+
+def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Checkpoints:
+    """Returns the checkpoints of this very training: of the same features, settings and code."""
+    views = [view.name for view in splits[features.TRAIN].views]
+    parts = {"features": splits[features.TRAIN].views[0].parent.name, "views": views, "config": config}
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return Checkpoints(Path(config["work_dir"], "checkpoints", key))
 
 
 def _arithmetic(mixed_precision: str) -> str:
@@ -109,104 +95,6 @@ def _precision(arithmetic: str) -> Iterator[None]:
 def _strategy() -> tf.distribute.Strategy:
     several = len(tf.config.list_physical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
-
-
-def _train(
-    network: Network,
-    splits: dict[str, CachedSplit],
-    model: Model,
-    training: Training,
-    run_dir: str,
-    num_classes: int,
-) -> list[dict[str, Any]]:
-    """Runs the phases that have epochs and returns their learning curves and accuracies."""
-    phases = []
-    for number, phase, trained, field, fine_tune_at in (
-        (1, training.phase_1, network.head, POOLED, None),
-        (2, training.phase_2, network.fine_tuned, ACTIVATION, model.fine_tune_at),
-    ):
-        if not phase.epochs:
-            continue
-        backbone.set_trainable(network.base, fine_tune_at)
-        steps = splits[features.TRAIN].steps(training.batch_size)
-        data = Data(
-            splits[features.TRAIN].dataset(field, training.batch_size, training.seed, phase.epochs),
-            *(splits[name].dataset(field, EVALUATION_BATCH) for name in (features.VALIDATION, features.TEST)),
-        )
-        trained.compile(
-            optimizer=_optimizer(phase, steps),  # a fresh one: phase 1's moments belong to other variables
-            loss=backbone.loss(num_classes, training.label_smoothing),
-            metrics=[backbone.accuracy(num_classes)],
-        )
-        print(_header(number, phase, trained, splits[features.TRAIN].examples), flush=True)
-        epochs = _fit(trained, data, phase.epochs, steps, f"{run_dir}/phase_{number}")
-        # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
-        test_accuracy = trained.evaluate(data.test, verbose=0, return_dict=True)["accuracy"]
-        validation_accuracy = epochs[-1]["val_accuracy"]
-        print(f"Phase {number}: validation accuracy {validation_accuracy:.4f}, test {test_accuracy:.4f}.", flush=True)
-        accuracies = {"validation_accuracy": validation_accuracy, "test_accuracy": test_accuracy}
-        phases.append({"phase": number, "epochs": epochs, **accuracies})
-    return phases
-
-
-def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = phase.learning_rate
-    if phase.schedule == "cosine":
-        total = phase.epochs * steps
-        warmup = math.ceil(WARMUP * total)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
-        )
-    return OPTIMIZERS[phase.optimizer](learning_rate=rate)
-
-
-def _header(number: int, phase: Phase, trained: keras.Model, pictures: int) -> str:
-    parameters = sum(math.prod(variable.shape) for variable in trained.trainable_variables)
-    rate = f"{phase.optimizer} {phase.learning_rate:g} {phase.schedule}"
-    return f"Phase {number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {pictures:,} pictures"
-
-
-class EpochLog(keras.callbacks.Callback):
-    """Keeps what each epoch gave and took, and writes the curves for TensorBoard.
-
-    Keras's own callback needs the package tensorboard, which is for reading such files; writing them takes TensorFlow alone.
-    """
-
-    def __init__(self, directory: str) -> None:
-        super().__init__()
-        self.epochs: list[dict[str, float]] = []
-        self._writer = tf.summary.create_file_writer(directory)
-        self._start = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock."""
-        self._start = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the metrics, the seconds, validation included, and the time of day in seconds since 1970."""
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        seconds = round(time.monotonic() - self._start, 2)
-        self.epochs.append({"epoch": epoch + 1, **metrics, "seconds": seconds, "ended": time.time()})
-        plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-        with self._writer.as_default():
-            for name, value in metrics.items():
-                tf.summary.write(name, value, epoch + 1, tf.compat.v1.SummaryMetadata(plugin_data=plugin))
-        self._writer.flush()
-
-
-def _fit(trained: keras.Model, data: Data, epochs: int, steps: int, log_dir: str) -> list[dict[str, float]]:
-    """Fits, and returns a dictionary for each epoch."""
-    log = EpochLog(log_dir)
-    trained.fit(
-        data.train,
-        validation_data=data.validation,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        shuffle=False,  # the dataset shuffles itself
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[log],
-    )
-    return log.epochs
 
 
 def _describe(pretrained: weights.Weights | None) -> dict[str, str]:

@@ -66,9 +66,8 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path, dtype: str) -> None:
 
 
 def epochs(split: CachedSplit, seed: int, count: int = 2) -> list[list[float]]:
-    data = split.dataset(POOLED, 8, seed, count)
-    values = [row[0] for batch, _ in data.as_numpy_iterator() for row in batch]
-    return [values[start : start + EXAMPLES] for start in range(0, len(values), EXAMPLES)]
+    data = [split.dataset(POOLED, 8, seed, epoch) for epoch in range(count)]
+    return [[row[0] for batch, _ in epoch.as_numpy_iterator() for row in batch] for epoch in data]
 
 
 def test_shuffled_over_the_whole_set_anew_each_epoch_and_the_same_each_run(tmp_path: Path) -> None:
@@ -79,6 +78,14 @@ def test_shuffled_over_the_whole_set_anew_each_epoch_and_the_same_each_run(tmp_p
     assert [first, second] == epochs(split, seed=7)
     assert [first, second] != epochs(split, seed=8)
     assert max(first[:8]) - min(first[:8]) > 16, "a batch comes from one shard alone"
+
+
+def test_an_epoch_goes_on_at_any_step(tmp_path: Path) -> None:
+    split = fill(tmp_path / "train", Source())
+    whole = [labels.tolist() for _, labels in split.dataset(POOLED, 8, seed=7, epoch=1).as_numpy_iterator()]
+    rest = [labels.tolist() for _, labels in split.dataset(POOLED, 8, seed=7, epoch=1, start=3).as_numpy_iterator()]
+    assert rest == whole[3:]
+    assert len(whole) == split.steps(8)
 
 
 def test_an_epoch_takes_one_view_of_each_example(tmp_path: Path) -> None:

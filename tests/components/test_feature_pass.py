@@ -1,5 +1,6 @@
 """The pass over the pictures: training on the cache is training on the pictures, and nothing is computed twice."""
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,11 +52,14 @@ def pictures(data: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
     return batch
 
 
-def losses(trained: keras.Model, batches: tf.data.Dataset, rate: float) -> list[float]:
+EPOCHS = -(-STEPS * BATCH // PICTURES)
+
+
+def losses(trained: keras.Model, batches: list[tf.data.Dataset], rate: float) -> list[float]:
     """Trains as the tutorial does and returns the loss of each step."""
     trained.compile(keras.optimizers.RMSprop(rate), loss=backbone.loss(2, 0.0))
     found = []
-    for inputs, labels in batches.take(STEPS):
+    for inputs, labels in itertools.islice(itertools.chain.from_iterable(batches), STEPS):
         trained.reset_metrics()
         found.append(float(trained.train_on_batch(inputs, labels)))
     return found
@@ -67,16 +71,15 @@ def test_losses_on_the_cache_are_those_on_the_pictures_step_by_step(data: Simple
     uncached, (images, labels) = network(data), pictures(data)
     whole = backbone.classifier(uncached.base, uncached.head, data.model)
 
-    def batches(seed: int) -> tf.data.Dataset:
-        batches = cache.rows(BATCH, seed, STEPS)
-        return batches.map(lambda rows: (tf.gather(images, rows), tf.gather(labels, rows)))
+    def taken(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(images, rows), tf.gather(labels, rows)
 
     phases = [(cached.head, POOLED, None, 1e-4), (fine_tuned, ACTIVATION, data.model.fine_tune_at, 1e-5)]
     for trained, field, fine_tune_at, rate in phases:
         backbone.set_trainable(cached.base, fine_tune_at)
         backbone.set_trainable(uncached.base, fine_tune_at)
-        ours = losses(trained, cache.dataset(field, BATCH, 5, STEPS), rate)
-        theirs = losses(whole, batches(seed=5), rate)
+        ours = losses(trained, [cache.dataset(field, BATCH, 5, epoch) for epoch in range(EPOCHS)], rate)
+        theirs = losses(whole, [cache.rows(BATCH, 5, epoch).map(taken) for epoch in range(EPOCHS)], rate)
         assert len(set(theirs)) > STEPS / 2, "the losses do not move"
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 

@@ -13,7 +13,7 @@ from tfx.components.trainer.executor import GenericExecutor
 from tfx.types import standard_artifacts
 
 import settings
-from components import prefix_engine, trainer
+from components import phases, prefix_engine, trainer
 from tests.components import tiny
 
 Snapshot = dict[str, list[np.ndarray]]
@@ -41,25 +41,18 @@ def run(request: Any, graph: str, tmp_path_factory: pytest.TempPathFactory) -> S
 def _watch(patch: pytest.MonkeyPatch) -> list[tuple[Snapshot, Snapshot]]:
     """Returns a list that will hold the weights of each layer before and after each phase."""
     snapshots: list[tuple[Snapshot, Snapshot]] = []
-    networks: list[trainer.Network] = []
-    train, fit = trainer._train, trainer._fit
+    fit = phases.Run._fit
 
-    def watched_train(network: trainer.Network, *arguments: Any) -> Any:
-        networks.append(network)
-        return train(network, *arguments)
+    def watched_fit(run: phases.Run, *arguments: Any) -> None:
+        before = _weights(run.network)
+        fit(run, *arguments)
+        snapshots.append((before, _weights(run.network)))
 
-    def watched_fit(*arguments: Any) -> Any:
-        before = _weights(networks[-1])
-        log = fit(*arguments)
-        snapshots.append((before, _weights(networks[-1])))
-        return log
-
-    patch.setattr(trainer, "_train", watched_train)
-    patch.setattr(trainer, "_fit", watched_fit)
+    patch.setattr(phases.Run, "_fit", watched_fit)
     return snapshots
 
 
-def _weights(network: trainer.Network) -> Snapshot:
+def _weights(network: phases.Network) -> Snapshot:
     layers = [*network.base.layers, network.head.get_layer("logits")]
     return {layer.name: layer.get_weights() for layer in layers if layer.weights}
 
@@ -167,7 +160,7 @@ def test_only_a_gpu_gets_layers_in_float16_and_not_for_ever(arithmetic: str, pol
 
 def test_cosine_warms_up_over_a_twentieth_of_the_steps() -> None:
     phase = settings.Phase(epochs=10, learning_rate=1e-3, schedule="cosine")
-    rate = trainer._optimizer(phase, steps=10)._learning_rate
+    rate = phases._optimizer(phase, steps=10)._learning_rate
     assert [float(rate(step)) for step in (0, 5, 100)] == pytest.approx([0, 1e-3, 0], abs=1e-9)
 
 

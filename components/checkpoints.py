@@ -1,0 +1,100 @@
+"""Where a training stands, on disk: what an interrupted one needs to go on as if nothing had happened.
+
+A checkpoint is one NumPy .npz file, written aside and renamed. It is a zip file, whose checksums tell a damaged one, and it
+is read without pickle. The two latest are kept, so that there is one before a damaged one.
+"""
+
+import json
+import logging
+import os
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+KEPT = 2
+POSITION = "position"  # the member that holds everything but arrays, as JSON
+
+
+@dataclass
+class Position:
+    """Where a training stands.
+
+    Attributes:
+      phase: number of the phase.
+      epoch: finished epochs of the phase.
+      step: finished steps of the epoch after those.
+      logs: means over these steps, by metric.
+      epochs: what was noted of each finished epoch of the phase.
+      phases: what was noted of each finished phase.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    step: int = 0
+    logs: dict[str, float] = field(default_factory=dict)
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    phases: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one training.
+
+    Attributes:
+      folder: named after all that the training depends on; one training at a time uses it.
+    """
+
+    folder: Path
+
+    def save(self, position: Position, variables: Sequence[keras.Variable]) -> Path:
+        """Writes a checkpoint, and removes all but the latest ones; returns its file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{position.phase}-{position.epoch:05}-{position.step:08}.npz"
+        arrays: dict[str, Any] = {f"{index:05}": variable.numpy() for index, variable in enumerate(variables)}
+        arrays[POSITION] = np.array(json.dumps(asdict(position)))
+        aside = path.with_suffix(".tmp")
+        with aside.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        for old in self._files()[:-KEPT]:
+            old.unlink()
+        return path
+
+    def latest(self) -> tuple[Position, list[np.ndarray]] | None:
+        """Returns the latest sound checkpoint, with its arrays in the order of the variables; None where there is none.
+
+        A damaged one is told, and removed.
+        """
+        for path in reversed(self._files()):
+            try:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
+                    arrays = [members[name] for name in sorted(members.files) if name != POSITION]
+                    return Position(**json.loads(str(members[POSITION]))), arrays
+            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+                reason = str(error).rstrip(".")
+                logging.getLogger("absl").warning(
+                    "Checkpoint %s is damaged (%s): the one before is used.", path, reason
+                )
+                path.unlink()
+        return None
+
+    def remove(self) -> None:
+        """Removes all of them: the training is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.npz"))
+
+
+def restore(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> None:
+    """Assigns a checkpoint's arrays to variables of the same number and shapes."""
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
