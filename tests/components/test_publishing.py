@@ -1,0 +1,143 @@
+"""The serving directory: what a reader sees is whole, whenever a push is killed; versions only grow."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import settings
+from components import publishing
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Path:
+    return tmp_path / "serving"
+
+
+def model(folder: Path, name: str) -> Path:
+    """Writes something with the layout of a SavedModel, and a size that takes a moment to copy."""
+    found = folder / name
+    (found / "variables").mkdir(parents=True)
+    (found / "saved_model.pb").write_text(name)
+    (found / "variables/variables.data").write_bytes(name.encode() * 100_000)
+    return found
+
+
+def is_whole(version: Path) -> bool:
+    name = (version / "saved_model.pb").read_text()
+    return (version / "variables/variables.data").read_bytes() == name.encode() * 100_000
+
+
+def served(serving: Path) -> str:
+    return (serving / str(publishing.versions(serving)[-1]) / "saved_model.pb").read_text()
+
+
+def test_a_pushed_model_is_in_production_and_told(tmp_path: Path, serving: Path) -> None:
+    push = publishing.publish(model(tmp_path, "a"), serving, model_id=7)
+    assert served(serving) == "a"
+    assert publishing.production(serving) == push
+    assert (push.model_id, push.why, push.withdrawn) == (7, "push", None)
+    assert sorted(path.name for path in serving.iterdir()) == [str(push.version), "pushes.jsonl"]
+
+
+def test_the_same_model_twice_is_one_version(tmp_path: Path, serving: Path) -> None:
+    first = publishing.publish(model(tmp_path, "a"), serving, 1)
+    assert publishing.publish(tmp_path / "a", serving, 1) == first
+    assert publishing.versions(serving) == [first.version]
+    assert len(publishing.pushes(serving)) == 1
+
+
+def test_versions_only_grow_within_a_second_and_past_removed_ones(tmp_path: Path, serving: Path) -> None:
+    found = [publishing.publish(model(tmp_path, name), serving, 1).version for name in "abc"]
+    shutil.rmtree(serving / str(found[-1]))
+    found.append(publishing.publish(model(tmp_path, "d"), serving, 1).version)
+    assert found == sorted(set(found))
+
+
+def test_rollback_publishes_the_one_before_as_a_higher_version(tmp_path: Path, serving: Path) -> None:
+    pushed = [publishing.publish(model(tmp_path, name), serving, number) for number, name in enumerate("abc")]
+    first = publishing.roll_back(serving, "dogs are called cats")
+    assert served(serving) == "b"
+    assert (first.model_id, first.why, first.withdrawn) == (1, "dogs are called cats", pushed[-1].version)
+    assert first.version > pushed[-1].version
+    publishing.roll_back(serving, "this one too")
+    assert served(serving) == "a"
+    with pytest.raises(settings.UserError, match="No version before"):
+        publishing.roll_back(serving, "and this one")
+    assert served(serving) == "a"
+
+
+def test_nothing_to_roll_back_is_told(serving: Path) -> None:
+    with pytest.raises(settings.UserError, match=r"Nothing is served from .*serving: push a model first"):
+        publishing.roll_back(serving, "why not")
+
+
+def test_pruning_keeps_the_latest(tmp_path: Path, serving: Path) -> None:
+    pushed = [publishing.publish(model(tmp_path, name), serving, 1).version for name in "abcd"]
+    publishing.prune(serving, 2)
+    assert publishing.versions(serving) == pushed[-2:]
+    publishing.prune(serving, 1)
+    assert served(serving) == "d"
+    assert not list(serving.glob(".*"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from components import publishing
+module, name = sys.argv[1].rsplit(".", 1)
+owner = {"publishing": publishing, "shutil": publishing.shutil, "Path": Path}[module]
+original = getattr(owner, name)
+def strike(*arguments, **options):
+    if sys.argv[2] == "after":
+        original(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, name, strike)
+publishing.publish(Path(sys.argv[3]), Path(sys.argv[4]), 2)
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["shutil.copyfile", "publishing._flush", "publishing._note", "Path.rename"])
+def test_a_killed_push_leaves_the_one_before_or_the_new_one_whole(
+    tmp_path: Path, serving: Path, step: str, moment: str
+) -> None:
+    publishing.publish(model(tmp_path, "old"), serving, 1)
+    command = [sys.executable, "-c", KILLED, step, moment, str(model(tmp_path, "new")), str(serving)]
+    assert subprocess.run(command, cwd=settings.PROJECT, check=False).returncode == -signal.SIGKILL
+    assert served(serving) == ("new" if (step, moment) == ("Path.rename", "after") else "old")
+    assert all(is_whole(serving / str(version)) for version in publishing.versions(serving))
+    publishing.publish(tmp_path / "new", serving, 2)
+    assert served(serving) == "new"
+    assert len(publishing.versions(serving)) == 2
+    assert not list(serving.glob(".*"))
+    current = publishing.production(serving)
+    assert current is not None
+    assert current.model_id == 2
+
+
+PUSHING = """
+import sys
+from pathlib import Path
+from components import publishing
+for number in range(60):
+    publishing.publish(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]), number)
+    publishing.prune(Path(sys.argv[3]), 20)
+"""
+
+
+def test_a_reader_never_sees_a_half_written_version(tmp_path: Path, serving: Path) -> None:
+    paths = [str(model(tmp_path, name)) for name in "ab"]
+    publishing.publish(tmp_path / "a", serving, 0)
+    seen = set()
+    with subprocess.Popen([sys.executable, "-c", PUSHING, *paths, str(serving)], cwd=settings.PROJECT) as pusher:
+        while pusher.poll() is None:
+            latest = max(int(name) for name in os.listdir(serving) if name.isdigit())  # noqa: PTH208 (as a server does)
+            assert is_whole(serving / str(latest)), latest
+            seen.add(latest)
+    assert pusher.returncode == 0
+    assert len(seen) > 20, "the reader was too slow to see anything"
