@@ -13,7 +13,7 @@ SHELL = /bin/bash
 # TensorFlow says these on every machine without a GPU, before its own log level counts
 QUIET = 2> >(grep --line-buffered -v -e cudart_stub -e absl::InitializeLog -e cuInit >&2)
 
-.PHONY: help run test data schema weights bench bench-quick check lock clean
+.PHONY: help run rollback test data schema weights bench bench-quick check lock clean
 .DEFAULT_GOAL = help
 
 help:  ## This list
@@ -23,6 +23,9 @@ run: $(READY)  ## Train, evaluate and push a model: make run CONFIG=digits (the 
 	@name=$$($(PYTHON) settings.py) && { \
 	{ test -d "$(LOCAL_HOME)/$$name" || $(TFX) pipeline create --engine=local --pipeline_path=pipeline.py; } && \
 	$(TFX) run create --engine=local --pipeline_name="$$name"; } $(QUIET)
+
+rollback: $(READY)  ## Take the model in production back: make rollback CONFIG=digits WHY="calls dogs cats"
+	@$(PYTHON) rollback.py "$(WHY)" $(QUIET)
 
 data: $(READY)  ## Prepare a dataset from a local copy of its archive: make data CONFIG=cats_vs_dogs ARCHIVE=<zip>
 	@$(PYTHON) -m components.archive "$(ARCHIVE)"

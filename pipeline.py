@@ -35,7 +35,7 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
 
-from components import baseline, evaluation, schema
+from components import baseline, evaluation, pusher, schema
 from components.data_gate import DataGate
 from components.example_gen import TfdsExampleGen
 from components.features import SPLITS, TEST, TRAIN, VALIDATION
@@ -95,12 +95,14 @@ def create_pipeline(settings: Settings) -> Pipeline:
         eval_config=evaluation.eval_config(settings.gate, schema.num_classes(settings.schema_path)),
         example_splits=[TEST],
     )
-    pusher = Pusher(
+    push = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         push_destination=PushDestination(filesystem=PushDestination.Filesystem(base_directory=str(settings.push_dir))),
+        custom_config={pusher.KEEP_VERSIONS: settings.run.keep_versions, "code": _code("pusher", "publishing")},
+        custom_executor_spec=executor_spec.ExecutorClassSpec(pusher.PusherExecutor),
     )
-    nodes = [examples, statistics, reviewed, validator, gate, transform, trainer, resolver, evaluator, pusher]
+    nodes = [examples, statistics, reviewed, validator, gate, transform, trainer, resolver, evaluator, push]
     return assemble(settings, nodes)
 
 

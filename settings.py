@@ -199,6 +199,7 @@ class Run(Section):
 
     root: ProjectPath = Path("output")
     serving_dir: ProjectPath = Path("output/serving")
+    keep_versions: Annotated[int, Field(ge=1)] = 5
     log_level: Literal["error", "warning", "info"] = "warning"
     beam_args: tuple[str, ...] = ()
 

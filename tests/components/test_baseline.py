@@ -1,9 +1,9 @@
-"""The baseline: the latest blessed model, never the candidate itself."""
+"""The baseline: the model in production, never the candidate itself."""
 
 import pytest
-from tfx.types import standard_artifacts
+from tfx.types import Artifact, standard_artifacts
 
-from components.baseline import BLESSING, CANDIDATE, MODEL, LatestBlessedStrategy
+from components.baseline import BLESSING, CANDIDATE, MODEL, PUSHED, ProductionStrategy
 
 
 def model(number: int) -> standard_artifacts.Model:
@@ -21,32 +21,47 @@ def blessing(number: int, blessed: bool = True, baseline: int | None = None) -> 
     return artifact
 
 
-def resolve(candidate: int, blessings: list[standard_artifacts.ModelBlessing]) -> list[int]:
-    models = [model(number) for number in (1, 2, 3)]
-    inputs = {CANDIDATE: [model(candidate)], MODEL: models, BLESSING: blessings}
-    resolved = LatestBlessedStrategy().resolve_artifacts(None, inputs)
+def pushes(*models: int | None) -> list[Artifact]:
+    """Returns pushes of these models, in the reverse of their order; None is one that pushed nothing."""
+    found: list[Artifact] = []
+    for number, of in enumerate(models):
+        artifact = standard_artifacts.PushedModel()
+        artifact.id = 100 + number
+        artifact.set_int_custom_property("pushed", int(of is not None))
+        if of is not None:
+            artifact.set_int_custom_property("model_id", of)
+        found.insert(0, artifact)
+    return found
+
+
+def resolve(candidate: int, blessings: list[Artifact], pushed: list[Artifact]) -> list[int]:
+    models: list[Artifact] = [model(number) for number in (1, 2, 3)]
+    inputs = {CANDIDATE: [model(candidate)], MODEL: models, BLESSING: blessings, PUSHED: pushed}
+    resolved = ProductionStrategy().resolve_artifacts(None, inputs)
     assert [found.id for found in resolved[CANDIDATE]] == [candidate]
+    assert len(resolved[BLESSING]) == len(resolved[MODEL])
     return [found.id for found in resolved[MODEL]]
 
 
 @pytest.mark.parametrize(
-    ("candidate", "blessings", "baseline"),
+    ("candidate", "blessings", "pushed", "baseline"),
     [
-        (1, [], []),
-        (2, [blessing(1)], [1]),
-        (3, [blessing(1), blessing(2, blessed=False)], [1]),
-        (3, [blessing(2, baseline=1), blessing(1)], [2]),
+        pytest.param(1, [], pushes(), [], id="none yet"),
+        pytest.param(2, [blessing(1)], pushes(1), [1], id="the one before"),
+        pytest.param(3, [blessing(1), blessing(2, blessed=False)], pushes(1, None), [1], id="not an unblessed one"),
+        pytest.param(3, [blessing(2, baseline=1), blessing(1)], pushes(1, 2), [2], id="the latest"),
+        pytest.param(3, [blessing(1), blessing(2)], pushes(1), [1], id="not one whose push was killed"),
+        pytest.param(3, [blessing(1), blessing(2)], pushes(1, 2, 1), [1], id="not one that was rolled back"),
     ],
-    ids=["none yet", "the one before", "not an unblessed one", "the latest"],
 )
-def test_the_latest_blessed_model_is_the_baseline(candidate, blessings, baseline):
-    assert resolve(candidate, blessings) == baseline
+def test_the_model_in_production_is_the_baseline(candidate, blessings, pushed, baseline):
+    assert resolve(candidate, blessings, pushed) == baseline
 
 
-def test_a_cached_candidate_that_was_blessed_meets_the_baseline_it_met_before():
-    assert resolve(1, [blessing(1)]) == []
-    assert resolve(2, [blessing(1), blessing(2, baseline=1)]) == [1]
+def test_a_cached_candidate_in_production_meets_the_baseline_it_met_before():
+    assert resolve(1, [blessing(1)], pushes(1)) == []
+    assert resolve(2, [blessing(1), blessing(2, baseline=1)], pushes(1, 2)) == [1]
 
 
-def test_an_older_model_that_is_candidate_again_meets_the_latest():
-    assert resolve(1, [blessing(1), blessing(2, baseline=1)]) == [2]
+def test_an_older_model_that_is_candidate_again_meets_the_one_in_production():
+    assert resolve(1, [blessing(1), blessing(2, baseline=1)], pushes(1, 2)) == [2]

@@ -1,0 +1,83 @@
+"""Takes the model in production back: `make rollback CONFIG=… WHY="…"`.
+
+The good version before it is published again as a new, higher one, for model servers take the highest. Who did it, when and
+why is kept in `pushes.jsonl` and in the metadata store, where the next run finds its baseline: the model then in production.
+"""
+
+import sys
+
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+
+import settings as configuration
+from components import publishing, pusher
+from components.publishing import Push
+from settings import Settings, UserError
+
+EXECUTION_TYPE = "Rollback"
+
+
+def roll_back(settings: Settings, why: str) -> Push:
+    """Publishes the version before the one in production again, and notes it.
+
+    Args:
+      settings: those of the pipeline.
+      why: the reason.
+
+    Raises:
+      UserError: where no reason is given, or there is no version to go back to.
+    """
+    if not why.strip():
+        raise UserError('WHY is empty: say why the model is taken back, as in `make rollback WHY="…"`.')
+    push = publishing.roll_back(settings.push_dir, why)
+    publishing.prune(settings.push_dir, settings.run.keep_versions)
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(settings.metadata_path))) as handle:
+        _note(handle.store, settings, push)
+    return push
+
+
+def _note(store: MetadataStore, settings: Settings, push: Push) -> None:
+    """Puts an execution with a PushedModel, as a Pusher's, into the store."""
+    artifact = metadata_store_pb2.Artifact(
+        type_id=store.get_artifact_type("PushedModel").id,
+        uri=str(settings.push_dir / str(push.version)),
+        state=metadata_store_pb2.Artifact.LIVE,
+    )
+    for name, value in pusher.properties(settings.push_dir, push).items():
+        _set(artifact.custom_properties[name], value)
+    execution_type = metadata_store_pb2.ExecutionType(name=EXECUTION_TYPE)
+    execution = metadata_store_pb2.Execution(
+        type_id=store.put_execution_type(execution_type), last_known_state=metadata_store_pb2.Execution.COMPLETE
+    )
+    for name, value in {"who": push.who, "when": push.when, "why": push.why, "withdrawn": str(push.withdrawn)}.items():
+        _set(execution.custom_properties[name], value)
+    event = metadata_store_pb2.Event(type=metadata_store_pb2.Event.OUTPUT)
+    step = event.path.steps.add()
+    step.key = "pushed_model"
+    event.path.steps.add().index = 0
+    pipeline = store.get_context_by_type_and_name("pipeline", settings.name)
+    store.put_execution(execution, [(artifact, event)], [pipeline])
+
+
+def _set(value: metadata_store_pb2.Value, content: int | str) -> None:
+    if isinstance(content, int):
+        value.int_value = content
+    else:
+        value.string_value = content
+
+
+def main() -> int:
+    """Rolls back, says what is in production now, and returns the exit status."""
+    settings = configuration.load_or_exit()
+    try:
+        push = roll_back(settings, " ".join(sys.argv[1:]))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"Version {push.withdrawn} is withdrawn; in production is {settings.push_dir / str(push.version)}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
