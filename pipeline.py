@@ -5,7 +5,10 @@ Run as a program it runs on this machine: `python pipeline.py`, or through TFX's
 `make run` does that. The configuration is chosen by GRAFTLINE_CONFIG, see settings.py.
 """
 
+import errno
 import hashlib
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -166,12 +169,21 @@ def _code(*modules: str) -> str:
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
 
+def disk_is_full(error: BaseException | None) -> bool:
+    """Returns whether an error, or what caused it, is that a disk is full; Beam and TensorFlow wrap it in their own."""
+    while error is not None:
+        if os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def main(settings: Settings) -> None:
     """Runs the pipeline on this machine and prints the summary."""
     import summary
     from runner import LocalRunner
 
-    run_id = LocalRunner().run(create_pipeline(settings))
+    run_id = LocalRunner(settings.run.root).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return
     summary.show(settings, summary.read(settings, run_id))
@@ -183,3 +195,16 @@ if __name__ == "__main__":
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        free = shutil.disk_usage(SETTINGS.run.root).free / 1e6
+        print(
+            f"No space is left on the disk of {SETTINGS.run.root} ({free:.1f} MB are free): free some and run again; "
+            "what was finished is kept.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from where it was.", file=sys.stderr)
+        sys.exit(130)

@@ -1,14 +1,18 @@
 """Runs the DAG on this machine, node by node, and shows what it is doing."""
 
+import contextlib
 import ctypes
 import datetime
 import gc
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import filelock
 import psutil
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
@@ -27,7 +31,15 @@ DONE = (metadata_store_pb2.Execution.COMPLETE, CACHED)
 
 
 class LocalRunner(LocalDagRunner):
-    """TFX's local runner with a line a node, and time and memory kept on each execution in the metadata store."""
+    """TFX's local runner with a line a node, and time and memory kept on each execution in the metadata store.
+
+    Args:
+      root: folder of everything that runs make; one run at a time uses it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self._root = root
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: Any = None) -> str:
         """Runs a compiled pipeline.
@@ -40,7 +52,8 @@ class LocalRunner(LocalDagRunner):
           The id of the run in the metadata store.
 
         Raises:
-          UserError: where a node ended without its outputs; any error of a node itself is passed on.
+          UserError: where another run uses the folder, or a node ended without its outputs; any error of a node itself is
+            passed on.
         """
         run_id = datetime.datetime.now().isoformat()
         runtime_parameter_utils.substitute_runtime_parameter(
@@ -49,8 +62,9 @@ class LocalRunner(LocalDagRunner):
         deployment = runner_utils.extract_local_deployment_config(pipeline)
         connection = deployment.metadata_connection_config
         config = getattr(connection, connection.WhichOneof("connection_config"))
-        for node in pipeline.nodes:
-            self._run_node(pipeline, node.pipeline_node, deployment, config)
+        with _alone(self._root):
+            for node in pipeline.nodes:
+                self._run_node(pipeline, node.pipeline_node, deployment, config)
         return run_id
 
     def _run_node(self, pipeline: Any, node: Any, deployment: Any, config: Any) -> None:
@@ -75,6 +89,19 @@ class LocalRunner(LocalDagRunner):
         if state not in DONE:
             raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
         console.ended(name, "cached" if state == CACHED else "done", meter.seconds(), meter.peak_bytes)
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder; the system lets go of the lock when this process ends, however it does."""
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(root / "run.lock", blocking=False):
+            yield
+    except filelock.Timeout:
+        raise UserError(
+            f"Another run is using {root}: wait for it to end, or set run.root to another folder."
+        ) from None
 
 
 def _give_back_memory() -> None:

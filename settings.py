@@ -75,6 +75,7 @@ class Data(Section):
     data_dir: ProjectPath = Path("output/data")
     splits: Splits = Splits()
     max_bad_images: Fraction = 0.01
+    max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
     max_examples: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("dataset")

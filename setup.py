@@ -21,6 +21,8 @@ setup(
         "apache-beam",  # reads and writes examples in parallel
         "importlib_resources",  # needed by tensorflow-datasets 4.9.10, which does not declare it
         "openvino",  # runs the frozen part of the network twice as fast as TensorFlow on CPUs
+        "imagesize",  # a picture's size from its header, before it is decoded
+        "filelock",  # one run at a time in a folder
         "h5py",  # reads the pretrained weights
         "pydantic-settings",  # settings from YAML and environment, typed and checked
         "psutil",  # peak memory of each component, on Linux and macOS alike

@@ -35,7 +35,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components import datasets, features
 from components.pictures import Picture, fault, source, split_of
-from settings import Data, Splits, UserError
+from settings import Data, UserError
 
 EXAMPLES = "examples"
 FINGERPRINT = utils.FINGERPRINT_PROPERTY_NAME
@@ -45,13 +45,13 @@ LEFT_OUT_FILE = "left_out.jsonl"
 COUNTS_FILE = "counts.jsonl"
 
 
-def _sort_out(picture: Picture, splits: Splits, label_names: list[str]) -> Iterator[Any]:
+def _sort_out(picture: Picture, data: Data, label_names: list[str]) -> Iterator[Any]:
     """Sends a picture to its split, or to those left out."""
-    reason = fault(picture)
+    reason = fault(picture, data.max_pixels)
     if reason is not None or picture.image is None:
         yield TaggedOutput(LEFT_OUT, {"id": picture.image_id.decode(errors="backslashreplace"), "reason": reason})
         return
-    split, name = split_of(picture.image, splits), label_names[picture.label]
+    split, name = split_of(picture.image, data.splits), label_names[picture.label]
     yield TaggedOutput(COUNTS, (split, name))
     yield TaggedOutput(split, _example(picture, name))
 
@@ -91,16 +91,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
         read, label_names = source(data)
         _check_names(label_names)
-        self._write(read, data.splits, label_names, examples.uri)
+        self._write(read, data, label_names, examples.uri)
         left_out = sorted(_lines(examples.uri, LEFT_OUT_FILE), key=lambda line: (line["id"], line["reason"]))
         counts = {(line["split"], line["label"]): line["count"] for line in _lines(examples.uri, COUNTS_FILE)}
         _check_left_out(left_out, sum(counts.values()), data.max_bad_images)
         _check_counts(counts, label_names)
         _finish(examples, left_out, counts, label_names)
 
-    def _write(self, read: beam.PTransform, splits: Splits, label_names: list[str], uri: str) -> None:
+    def _write(self, read: beam.PTransform, data: Data, label_names: list[str], uri: str) -> None:
         with self._make_beam_pipeline() as pipeline:
-            sort_out = beam.FlatMap(_sort_out, splits, label_names).with_outputs(LEFT_OUT, COUNTS, *features.SPLITS)
+            sort_out = beam.FlatMap(_sort_out, data, label_names).with_outputs(LEFT_OUT, COUNTS, *features.SPLITS)
             sorted_out = pipeline | "Read" >> read | "SortOut" >> sort_out
             for split in features.SPLITS:
                 prefix = str(Path(uri, f"Split-{split}", "data_tfrecord"))
@@ -194,6 +194,7 @@ class TfdsExampleGenSpec(ComponentSpec):
         "data_dir": ExecutionParameter(type=str),
         "splits": ExecutionParameter(type=str),
         "max_bad_images": ExecutionParameter(type=float),
+        "max_pixels": ExecutionParameter(type=int),
         "max_examples": ExecutionParameter(type=int, optional=True),
         "code": ExecutionParameter(type=str),
     }

@@ -3,16 +3,19 @@
 import functools
 import hashlib
 import json
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import backbone, feature_cache, features, prefix_engine
 from components.feature_cache import CachedSplit, Source
-from settings import Model, Prefix, Training
+from settings import Model, Prefix, Training, UserError
 
 PASS_BATCH = 64  # pictures the prefix takes at once
 VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
@@ -39,7 +42,8 @@ def cached_splits(
         f"they are not there yet; augmentation {training.augmentation}.",
         flush=True,
     )
-    compiled = functools.cache(lambda: prefix_engine.compile_prefix(backbone.prefix(base, model, at), engine))
+    network = backbone.prefix(base, model, at)
+    compiled = functools.cache(lambda: prefix_engine.compile_prefix(network, engine))
     splits = {}
     for split in features.SPLITS:
         files = tf.io.gfile.glob(f"{examples_uri}/Split-{split}/*")
@@ -47,9 +51,22 @@ def cached_splits(
         splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)
         for view, path in zip(views[split], splits[split].views, strict=True):
             if not feature_cache.is_complete(path, count):
+                _check_space(path, network, count, prefix.cache_dtype)
                 source = _source(files, transform, mirrored=view == "mirrored")
                 feature_cache.fill(path, count, source, compiled(), prefix.cache_dtype)
     return splits
+
+
+def _check_space(folder: Path, network: keras.Model, examples: int, dtype: str) -> None:
+    """Raises UserError where the disk has no room for the features of a split; better now than after the pass."""
+    row = sum(math.prod(output.shape[1:]) for output in network.outputs) * np.dtype(dtype).itemsize
+    there = sum(file.stat().st_size for file in folder.rglob("*.npy"))
+    needed, free = examples * row - there, shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"The features of {examples:,} pictures need {needed / 1e9:.2f} GB in {folder}, where {free / 1e9:.2f} GB are "
+            "free: free some space and run again, or set run.root to a folder on another disk."
+        )
 
 
 def _key(

@@ -4,12 +4,15 @@ Only TensorFlow's own decoder decides what is a picture, the operation that trai
 """
 
 import hashlib
+import io
 import itertools
 import os
+import struct
 from pathlib import Path
 from typing import NamedTuple
 
 import apache_beam as beam
+import imagesize
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -21,6 +24,7 @@ EMPTY = "empty file"
 NOT_AN_IMAGE = "not an image format TensorFlow reads"
 CORRUPT = "truncated or corrupt"
 NO_LABEL = "no label"
+TOO_LARGE = "more pixels than data.max_pixels allows"
 
 
 class Picture(NamedTuple):
@@ -31,11 +35,12 @@ class Picture(NamedTuple):
     image_id: bytes
 
 
-def fault(picture: Picture) -> str | None:
+def fault(picture: Picture, max_pixels: int) -> str | None:
     """Returns in a few words why a picture cannot be used, or None.
 
     Args:
       picture: the picture, decoded here with the operation that training and serving use.
+      max_pixels: what its header may claim; more is refused before any memory is taken for it.
     """
     if picture.label < 0:  # how TFDS marks what has no label
         return NO_LABEL
@@ -43,12 +48,23 @@ def fault(picture: Picture) -> str | None:
         return UNREADABLE
     if not picture.image:
         return EMPTY
+    if _claimed_pixels(picture.image) > max_pixels:
+        return TOO_LARGE
     try:
         tf.io.decode_image(picture.image, channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         unknown = "Unknown image file format" in error.message or "WebP Animation" in error.message
         return NOT_AN_IMAGE if unknown else CORRUPT
     return None
+
+
+def _claimed_pixels(image: bytes) -> int:
+    """Returns width times height as the header has it; 0 where there is none, which the decoder will tell."""
+    try:
+        width, height = imagesize.get(io.BytesIO(image))
+    except (ValueError, struct.error, TypeError, IndexError):
+        return 0
+    return max(width, 0) * max(height, 0)
 
 
 def split_of(image: bytes, splits: Splits) -> str:

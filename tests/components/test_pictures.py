@@ -1,7 +1,9 @@
 """Pictures are read, judged by TensorFlow's decoder, and split by their bytes."""
 
 import io
+import struct
 import zipfile
+import zlib
 from collections import Counter
 
 import apache_beam as beam
@@ -14,7 +16,7 @@ from PIL import Image
 
 from components import pictures
 from components.features import SPLITS
-from components.pictures import CORRUPT, EMPTY, NO_LABEL, NOT_AN_IMAGE, UNREADABLE, Picture
+from components.pictures import CORRUPT, EMPTY, NO_LABEL, NOT_AN_IMAGE, TOO_LARGE, UNREADABLE, Picture
 from settings import Data, Splits, UserError
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -47,6 +49,16 @@ def zipped() -> bytes:
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("photo.jpg", JPEG)
     return stream.getvalue()
+
+
+MAX_PIXELS = 10_000
+
+
+def bomb() -> bytes:
+    """Returns a PNG of some hundred bytes whose header claims 60,000 x 60,000 pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    png = encode(RGB, "PNG")
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
 
 
 class MixedPets(tfds.core.GeneratorBasedBuilder):
@@ -100,7 +112,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_every_kind_of_picture_decodes_to_3_channels(kind):
-    assert pictures.fault(Picture(GOOD[kind], 0, b"x")) is None
+    assert pictures.fault(Picture(GOOD[kind], 0, b"x"), 24 * 20) is None
     decoded = tf.io.decode_image(GOOD[kind], channels=3, expand_animations=False)
     assert decoded.shape == (24, 20, 3)
     assert np.std(decoded) > 0  # of the animation, the second frame is black
@@ -118,10 +130,13 @@ def test_every_kind_of_picture_decodes_to_3_channels(kind):
         (encode(RGB, "TIFF"), 0, NOT_AN_IMAGE),
         (None, 0, UNREADABLE),
         (JPEG, -1, NO_LABEL),
+        (bomb(), 0, TOO_LARGE),
+        (encode(Image.new("RGB", (1, 20_000)), "PNG"), 0, TOO_LARGE),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 0, NOT_AN_IMAGE),
     ],
 )
 def test_what_cannot_be_used_has_a_short_reason(image, label, reason):
-    assert pictures.fault(Picture(image, label, b"x")) == reason
+    assert pictures.fault(Picture(image, label, b"x"), MAX_PIXELS) == reason
 
 
 def test_splits_get_their_fractions():
@@ -155,7 +170,7 @@ def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
     source, _ = pictures.source(data)
     (folder / "cat/deep/1.jpg").unlink()
     with beam.Pipeline(runner=RUNNER) as pipeline:
-        faults = pipeline | source | beam.Map(pictures.fault)
+        faults = pipeline | source | beam.Map(pictures.fault, MAX_PIXELS)
         assert_that(faults, equal_to([UNREADABLE] + [None] * 39))
 
 
