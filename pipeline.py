@@ -14,6 +14,7 @@ from pathlib import Path
 
 import console
 import settings as configuration
+import work
 from settings import PROJECT, Settings, UserError
 
 if __name__ == "__main__":
@@ -178,6 +179,14 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
+def fullest(settings: Settings) -> tuple[int, Path]:
+    """Returns the free bytes of the fullest disk that a run writes to, and the run's folder on it."""
+    folders = [
+        folder for folder in (settings.run.root, settings.run.serving_dir, settings.data.data_dir) if folder.exists()
+    ]
+    return min((shutil.disk_usage(folder).free, folder) for folder in folders)
+
+
 def main(settings: Settings) -> None:
     """Runs the pipeline on this machine and prints the summary."""
     import summary
@@ -186,6 +195,7 @@ def main(settings: Settings) -> None:
     run_id = LocalRunner(settings.run.root).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return
+    work.prune(settings.work_dir, settings.run.keep_work_dirs)
     summary.show(settings, summary.read(settings, run_id))
 
 
@@ -198,10 +208,10 @@ if __name__ == "__main__":
     except Exception as error:
         if not disk_is_full(error):
             raise
-        free = shutil.disk_usage(SETTINGS.run.root).free / 1e6
+        free, folder = fullest(SETTINGS)
         print(
-            f"No space is left on the disk of {SETTINGS.run.root} ({free:.1f} MB are free): free some and run again; "
-            "what was finished is kept.",
+            f"No space is left on the disk of {folder} ({free / 1e6:.1f} MB are free): free some and run again; what was "
+            "finished is kept.",
             file=sys.stderr,
         )
         sys.exit(1)

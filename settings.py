@@ -200,6 +200,7 @@ class Run(Section):
 
     root: ProjectPath = Path("output")
     serving_dir: ProjectPath = Path("output/serving")
+    keep_work_dirs: Annotated[int, Field(ge=1)] = 5
     keep_versions: Annotated[int, Field(ge=1)] = 5
     log_level: Literal["error", "warning", "info"] = "warning"
     beam_args: tuple[str, ...] = ()

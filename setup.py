@@ -10,7 +10,7 @@ setup(
     version="0.1.0",
     description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
     python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
-    py_modules=["console", "infer_schema", "pipeline", "rollback", "runner", "settings", "summary"],
+    py_modules=["console", "infer_schema", "pipeline", "rollback", "runner", "settings", "summary", "work"],
     packages=["components"],
     install_requires=[
         "tfx==1.21.0",  # components, metadata store and the local runner

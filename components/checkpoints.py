@@ -59,10 +59,14 @@ class Checkpoints:
         arrays: dict[str, Any] = {f"{index:05}": variable.numpy() for index, variable in enumerate(variables)}
         arrays[POSITION] = np.array(json.dumps(asdict(position)))
         aside = path.with_suffix(".tmp")
-        with aside.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with aside.open("wb") as file:
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            aside.unlink(missing_ok=True)  # it takes the space that a full disk lacks
+            raise
         aside.replace(path)
         for old in self._files()[:-KEPT]:
             old.unlink()

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def cached_splits(
     )
     network = backbone.prefix(base, model, at)
     compiled = functools.cache(lambda: prefix_engine.compile_prefix(network, engine))
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)  # used now: folders that were not for long are pruned
     splits = {}
     for split in features.SPLITS:
         files = tf.io.gfile.glob(f"{examples_uri}/Split-{split}/*")

@@ -82,16 +82,22 @@ def publish(model: Path, directory: Path, model_id: int, why: str = "push", with
     if current is not None and current.digest == digest:
         return current
     aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=directory))
-    copy = aside / "model"
-    shutil.copytree(model, copy)
-    _flush(copy)
+    try:
+        shutil.copytree(model, aside / "model")
+        _flush(aside / "model")
+        return _rename(aside / "model", directory, digest, model_id, why, withdrawn)
+    finally:
+        shutil.rmtree(aside)
+
+
+def _rename(copy: Path, directory: Path, digest: str, model_id: int, why: str, withdrawn: int | None) -> Push:
+    """Turns a flushed copy into the highest version."""
     taken = [*versions(directory), *(push.version for push in pushes(directory))]
     version = max([int(time.time()), *(number + 1 for number in taken)])
     push = Push(version, digest, model_id, why, getpass.getuser(), datetime.now(UTC).isoformat(), withdrawn)
     _note(directory, push)
     copy.rename(directory / str(version))
     _flush_folder(directory)
-    aside.rmdir()
     return push
 
 

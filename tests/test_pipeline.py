@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,9 +15,11 @@ from ml_metadata.proto import metadata_store_pb2
 from PIL import Image
 from tfx.orchestration import metadata
 
+from components import publishing
 from components.features import IMAGE
 from components.trainer import HISTORY_FILE
 from settings import PROJECT
+from tests.disks import tmpfs
 
 SLICE = {
     "GRAFTLINE_DATA__MAX_EXAMPLES": "500",
@@ -41,17 +44,18 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def tfx(root) -> Tfx:
-    """Runs the `tfx` command with settings overridden; returns what it printed."""
+    """Runs the `tfx` command, or a program of this project, with settings overridden; returns what it printed."""
 
-    def run(*arguments: str, status: int = 0, **overrides: str) -> str:
+    def run(*arguments: str, status: int = 0, program: str = "", **overrides: str) -> str:
         places = {
             "GRAFTLINE_RUN__ROOT": str(root),
             "GRAFTLINE_RUN__SERVING_DIR": str(root / "serving"),
             "LOCAL_HOME": str(root / "tfx"),
         }
         clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
+        command = [sys.executable, program] if program else [str(Path(sys.executable).with_name("tfx"))]
         done = subprocess.run(
-            [Path(sys.executable).with_name("tfx"), *arguments],
+            [*command, *arguments],
             env=clean | places | SLICE | overrides,
             cwd=PROJECT,
             stdout=subprocess.PIPE,
@@ -92,7 +96,7 @@ def artifacts(root: Path, kind: str) -> list[metadata_store_pb2.Artifact]:
 
 
 def pushed_versions(root: Path) -> list[str]:
-    return sorted(path.name for path in (root / "serving/digits").iterdir())
+    return [str(version) for version in publishing.versions(root / "serving/digits")]
 
 
 def test_the_first_run_trains_blesses_and_pushes_a_model(first_run, root):
@@ -159,6 +163,44 @@ def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run
     assert "is below the threshold of 0.9900" in printed
     assert "baseline's, " not in printed.split("Not blessed")[1]
     assert pushed_versions(root) == before
+
+
+def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, tfx, root):
+    first, directory = pushed_versions(root)[0], root / "serving/digits"
+    create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
+    assert len(pushed_versions(root)) == 2
+    printed = tfx("calls threes eights", program="rollback.py")
+    third = pushed_versions(root)[-1]
+    assert printed.endswith(f"Version {pushed_versions(root)[1]} is withdrawn; in production is {directory / third}.\n")
+    good, withdrawn, again = publishing.pushes(directory)
+    assert (again.model_id, again.digest, again.why) == (good.model_id, good.digest, "calls threes eights")
+    assert str(good.version) == first
+    last = artifacts(root, "PushedModel")[-1]
+    assert last.custom_properties["model_id"].int_value == good.model_id != withdrawn.model_id
+    printed = create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="0.03", **WORSE)
+    assert "below the baseline's, 0.0300 is allowed" in printed
+    assert pushed_versions(root)[-1] == third
+
+
+def test_a_second_run_at_once_is_refused(first_run, tfx, root):
+    with filelock.FileLock(root / "run.lock"):
+        printed = create_run(tfx, status=1)
+    assert f"Another run is using {root}: wait for it to end" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_full_disk_at_the_push_is_told_and_the_next_run_completes(first_run, tfx, root, tmp_path):
+    # Another threshold, for a push that is not served from cache
+    changes = {"GRAFTLINE_RUN__SERVING_DIR": str(tmp_path), "GRAFTLINE_GATE__MIN_ACCURACY": "0.31"}
+    with tmpfs(tmp_path, "1m"):
+        printed = create_run(tfx, status=1, **changes)
+        assert f"No space is left on the disk of {tmp_path}" in printed
+        assert not publishing.versions(tmp_path / "digits")
+        subprocess.run(["mount", "-o", "remount,size=100m", str(tmp_path)], check=True)
+        create_run(tfx, **changes)
+        (version,) = publishing.versions(tmp_path / "digits")
+        assert tf.saved_model.load(str(tmp_path / "digits" / str(version))).signatures
+        assert not list((tmp_path / "digits").glob(".*"))
 
 
 def test_data_that_the_schema_does_not_know_stops_the_run_before_transform(first_run, tfx, root, tmp_path):

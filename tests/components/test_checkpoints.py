@@ -9,6 +9,7 @@ import pytest
 
 from components import checkpoints
 from components.checkpoints import Checkpoints, Position
+from tests.disks import tmpfs
 
 
 def _variables(value: float) -> list[keras.Variable]:
@@ -96,3 +97,16 @@ def test_arrays_of_another_network_are_refused(saved: Checkpoints) -> None:
     assert found is not None
     with pytest.raises(ValueError):
         checkpoints.restore(_variables(0)[:1], found[1])
+
+
+def test_a_full_disk_leaves_the_ones_before(tmp_path: Path) -> None:
+    with tmpfs(tmp_path, "32k"):
+        saved = Checkpoints(tmp_path / "training")
+        saved.save(Position(1, 0, 1), _variables(1))
+        saved.save(Position(1, 0, 2), _variables(2))
+        with pytest.raises(OSError, match="No space left on device"):
+            saved.save(Position(1, 0, 3), _variables(3))
+        found = saved.latest()
+        assert found is not None
+        assert (found[0].step, _value(found[1])) == (2, 2)
+        assert len(list(saved.folder.iterdir())) == 2

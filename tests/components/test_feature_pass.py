@@ -1,6 +1,7 @@
 """The pass over the pictures: training on the cache is training on the pictures, and nothing is computed twice."""
 
 import itertools
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import settings
 from components import backbone, feature_pass, features, prefix_engine, weights
 from components.feature_cache import ACTIVATION, POOLED, CachedSplit
 from tests.components import tiny
+from tests.disks import tmpfs
 
 EXACT = {"engine": "tensorflow", "cache_dtype": "float32"}
 # The tutorial's recipe, with pretrained weights: random ones are so unsteady that rounding alone moves the losses apart
@@ -116,6 +118,14 @@ def test_other_pictures_weights_or_transform_are_another_cache(data: SimpleNames
     larger = tiny.write_transform(tmp_path / "transform", [], 128)
     assert key() == key(str(tmp_path / "same"))
     assert len({key(), key(str(tmp_path / "other")), key(transform=larger), key(seed=1)}) == 4
+
+
+def test_a_disk_too_small_is_told_before_the_pass(data: SimpleNamespace, tmp_path: Path) -> None:
+    with tmpfs(tmp_path, "1m"):
+        with pytest.raises(settings.UserError, match=r"The features of 64 pictures need 0\.\d\d GB in .*train_plain"):
+            split(data, tmp_path)
+        subprocess.run(["mount", "-o", "remount,size=100m", str(tmp_path)], check=True)
+        assert split(data, tmp_path).examples == PICTURES
 
 
 def test_flipping_caches_mirrored_pictures_of_the_train_split(data: SimpleNamespace, tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""Old work directories go, those used last stay."""
+
+import os
+from pathlib import Path
+
+import work
+
+
+def test_the_latest_used_of_each_kind_stay(tmp_path: Path) -> None:
+    for age, name in enumerate("dabc"):
+        for kind in work.KINDS:
+            (tmp_path / kind / name / "train_plain").mkdir(parents=True)
+            os.utime(tmp_path / kind / name, (1000 - age, 1000 - age))
+    work.prune(tmp_path, 2)
+    for kind in work.KINDS:
+        assert sorted(path.name for path in (tmp_path / kind).iterdir()) == ["a", "d"]
+
+
+def test_nothing_there_is_nothing_to_prune(tmp_path: Path) -> None:
+    work.prune(tmp_path, 1)
+    assert not list(tmp_path.iterdir())
