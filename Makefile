@@ -13,7 +13,7 @@ SHELL = /bin/bash
 # TensorFlow says these on every machine without a GPU, before its own log level counts
 QUIET = 2> >(grep --line-buffered -v -e cudart_stub -e absl::InitializeLog -e cuInit >&2)
 
-.PHONY: help run rollback test data schema weights bench bench-quick check lock clean
+.PHONY: help run rollback test data schema weights fuzz bench bench-quick check lock clean
 .DEFAULT_GOAL = help
 
 help:  ## This list
@@ -39,6 +39,9 @@ weights: $(READY)  ## Fetch the pretrained weights of a configuration's backbone
 test: $(READY)  ## All checks and tests
 	@$(MAKE) --no-print-directory check
 	@$(PYTHON) -m pytest
+
+fuzz: $(READY)  ## Decode 10,000 mutated photos: none may crash, hang or take much memory
+	@$(PYTHON) -m tests.fuzz $(QUIET)
 
 bench: $(READY)  ## Every benchmark on all of a prepared cats_vs_dogs, some two hours: benchmarks/results.jsonl
 	@for program in engines scale pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
