@@ -43,6 +43,7 @@ from components import baseline, evaluation, pusher, schema
 from components.data_gate import DataGate
 from components.example_gen import TfdsExampleGen
 from components.features import SPLITS, TEST, TRAIN, VALIDATION
+from components.serving_check import ServingCheck
 from components.trainer import TrainerExecutor
 
 BEAM_ARGS = [
@@ -99,14 +100,22 @@ def create_pipeline(settings: Settings) -> Pipeline:
         eval_config=evaluation.eval_config(settings.gate, schema.num_classes(settings.schema_path)),
         example_splits=[TEST],
     )
+    check = ServingCheck(
+        model=trainer.outputs["model"],
+        examples=examples.outputs["examples"],
+        limits=settings.serving.model_dump_json(),
+        code=_code("serving_check", "serving_probe"),
+    )
+    check.add_upstream_node(evaluator)
     push = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=check.outputs["blessing"],
         push_destination=PushDestination(filesystem=PushDestination.Filesystem(base_directory=str(settings.push_dir))),
         custom_config={pusher.KEEP_VERSIONS: settings.run.keep_versions, "code": _code("pusher", "publishing")},
         custom_executor_spec=executor_spec.ExecutorClassSpec(pusher.PusherExecutor),
     )
-    nodes = [examples, statistics, reviewed, validator, gate, transform, trainer, resolver, evaluator, push]
+    nodes = [examples, statistics, reviewed, validator, gate, transform, trainer, resolver, evaluator, check, push]
     return assemble(settings, nodes)
 
 

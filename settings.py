@@ -195,6 +195,14 @@ class Gate(Section):
     max_accuracy_drop: Fraction = 0.0
 
 
+class Serving(Section):
+    """What serving a model may cost, in a fresh process on the machine of the check."""
+
+    max_load_seconds: Annotated[float, Field(gt=0)] = 60
+    max_memory_gb: Annotated[float, Field(gt=0)] = 4
+    max_latency_ms: Annotated[float, Field(gt=0)] = 1000
+
+
 class Run(Section):
     """Where a run keeps its files, and how it works."""
 
@@ -224,6 +232,7 @@ class Settings(BaseSettings):
     prefix: Prefix = Prefix()
     training: Training = Training()
     gate: Gate
+    serving: Serving = Serving()
     run: Run = Run()
 
     @classmethod

@@ -10,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
 import console
-from components import evaluation
+from components import evaluation, serving_check
 from components.trainer import HISTORY_FILE
 from runner import CACHED, PEAK_BYTES, SECONDS
 from settings import Gate, Settings
@@ -62,6 +62,7 @@ def show(settings: Settings, nodes: list[Node]) -> None:
     _show_nodes(nodes)
     _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
     _show_verdict(settings.gate, found["ModelEvaluation"].uri)
+    _show_serving(found["InfraBlessing"].custom_properties)
     earlier = any(node.cached for node in nodes if "PushedModel" in node.outputs)
     _show_push(found["PushedModel"].custom_properties, earlier)
 
@@ -99,9 +100,21 @@ def _show_verdict(gate: Gate, evaluation_uri: str) -> None:
         console.line("Blessed.", "bold green")
 
 
+def _show_serving(check: Mapping[str, metadata_store_pb2.Value]) -> None:
+    if not check[serving_check.BLESSED].int_value:
+        console.line(f"Cannot be served: {check[serving_check.REASONS].string_value}.", "bold red")
+        return
+    measured = json.loads(check[serving_check.MEASURED].string_value)
+    one, many = (measured["latency_ms"][size]["median"] for size in ("1", "32"))
+    console.line(
+        f"Can be served: loads in {measured['load_s']:.1f} s, takes {measured['memory_gb']:.2f} GB, answers one picture in "
+        f"{one:.0f} ms and 32 in {many:.0f} ms."
+    )
+
+
 def _show_push(pushed: Mapping[str, metadata_store_pb2.Value], earlier: bool) -> None:
     if pushed["pushed"].int_value:
         when = "Pushed by an earlier run" if earlier else "Pushed"
         console.line(f"{when} to {pushed['pushed_destination'].string_value}", "bold green")
     else:
-        console.line("Not pushed: only blessed models are.", "bold red")
+        console.line("Not pushed: only blessed models that can be served are.", "bold red")

@@ -34,9 +34,12 @@ class PusherExecutor(executor.Executor):
         proto_utils.json_to_proto(exec_properties["push_destination"], destination)
         directory = Path(destination.filesystem.base_directory)
         model = artifact_utils.get_single_instance(input_dict["model"])
-        push = publishing.publish(Path(self.GetModelPath(input_dict)), directory, model.id)
+        # The copy with warm-up requests, which the check of serving has made; TFX's own Pusher takes it only without a model
+        stamped = {key: artifacts for key, artifacts in input_dict.items() if key != "model"}
+        path = self.GetModelPath(stamped if "infra_blessing" in stamped else input_dict)
+        push = publishing.publish(Path(path), directory, model.id)
         publishing.prune(directory, json.loads(exec_properties["custom_config"])[KEEP_VERSIONS])
-        io_utils.copy_dir(self.GetModelPath(input_dict), pushed.uri)
+        io_utils.copy_dir(path, pushed.uri)
         for name, value in properties(directory, push).items():
             set_property = (
                 pushed.set_int_custom_property if isinstance(value, int) else pushed.set_string_custom_property

@@ -31,7 +31,7 @@ SLICE = {
 WORSE = {"GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "1", "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "0"}
 NODES = [
     "Baseline", "DataGate", "Evaluator", "ExampleValidator", "ImportSchemaGen",
-    "Pusher", "StatisticsGen", "TfdsExampleGen", "Trainer", "Transform",
+    "Pusher", "ServingCheck", "StatisticsGen", "TfdsExampleGen", "Trainer", "Transform",
 ]  # fmt: skip
 EXECUTED = sorted(set(NODES) - {"Baseline"})
 Tfx = Callable[..., str]
