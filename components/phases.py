@@ -149,11 +149,14 @@ class Run:
         """Fits epoch by epoch, so that each can start at any step."""
         batch_size, seed = self.training.batch_size, self.training.seed
         validation = self.splits[features.VALIDATION].dataset(plan.features, EVALUATION_BATCH)
-        callbacks = [
-            EpochLog(self, f"{self.log_dir}/phase_{plan.number}"),
-            Saver(self, stop),
-            Progress(plan.phase.epochs),
-        ]
+        log, saver = EpochLog(self, f"{self.log_dir}/phase_{plan.number}"), Saver(self, plan.trained, stop)
+        if self.position.step == self.splits[features.TRAIN].steps(
+            batch_size
+        ):  # stopped before the epoch was validated
+            found = plan.trained.evaluate(validation, verbose=0, return_dict=True)
+            log.on_epoch_begin(self.position.epoch)
+            log.on_epoch_end(self.position.epoch, self.position.logs | {f"val_{name}": found[name] for name in found})
+            saver.on_epoch_end(self.position.epoch)
         for epoch in range(self.position.epoch, plan.phase.epochs):
             plan.trained.fit(
                 self.splits[features.TRAIN].dataset(plan.features, batch_size, seed, epoch, self.position.step),
@@ -162,7 +165,7 @@ class Run:
                 epochs=epoch + 1,
                 shuffle=False,  # the dataset shuffles itself
                 verbose=0,  # Progress is among the callbacks
-                callbacks=callbacks,
+                callbacks=[log, saver, Progress(plan.phase.epochs)],
             )
 
 
@@ -227,7 +230,8 @@ class EpochLog(keras.callbacks.Callback):
         """Returns means over the epoch's steps so far, where Keras's are of those since it was resumed."""
         steps, before = self._before
         batch_size, examples = self._run.training.batch_size, self._run.splits[features.TRAIN].examples
-        part = steps * batch_size / min(step * batch_size, examples)  # of the examples: the last batch may be smaller
+        # Of the examples, for the last batch may be smaller
+        part = min(steps * batch_size, examples) / min(step * batch_size, examples)
         return {
             name: part * before[name] + (1 - part) * float(value) if name in before else float(value)
             for name, value in logs.items()
@@ -237,26 +241,27 @@ class EpochLog(keras.callbacks.Callback):
 class Saver(keras.callbacks.Callback):
     """Writes a checkpoint after each epoch, every `checkpoint_minutes`, and when the process is asked to stop."""
 
-    def __init__(self, run: Run, stop: threading.Event) -> None:
+    def __init__(self, run: Run, trained: keras.Model, stop: threading.Event) -> None:
         super().__init__()
         self._run = run
+        self._trained = trained
         self._stop = stop
         self._last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves where it is time to, and stops where that was asked for."""
+        """Saves where it is time to, or asked for."""
         if self._stop.is_set() or time.monotonic() - self._last > 60 * self._run.training.checkpoint_minutes:
             self._save()
-        if self._stop.is_set():
-            raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves."""
         self._save()
 
     def _save(self) -> None:
-        self._run.save(self.model)
+        self._run.save(self._trained)
         self._last = time.monotonic()
+        if self._stop.is_set():
+            raise KeyboardInterrupt
 
 
 class Progress(keras.callbacks.ProgbarLogger):

@@ -85,8 +85,8 @@ def executions(root: Path) -> dict[str, list[int]]:
     with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(root / "metadata/digits.sqlite"))) as handle:
         for execution in sorted(handle.store.get_executions(), key=lambda execution: execution.id):
             contexts = handle.store.get_contexts_by_execution(execution.id)
-            name = next(context.name for context in contexts if context.type == "node").removeprefix("digits.")
-            found.setdefault(name, []).append(execution.last_known_state)
+            for node in [context.name for context in contexts if context.type == "node"]:  # a rollback has none
+                found.setdefault(node.removeprefix("digits."), []).append(execution.last_known_state)
     return found
 
 
