@@ -21,7 +21,7 @@ if __name__ == "__main__":
     SETTINGS = configuration.load_or_exit()  # before TensorFlow is imported: mistakes are told in a second
     console.quiet(SETTINGS.run.log_level)
 
-# Not `from tfx import v1`: that imports Vertex AI too, which takes two seconds of every start
+# Not `from tfx import v1`: that imports Vertex AI too, at every start
 from tfx.components import (
     Evaluator,
     ExampleValidator,

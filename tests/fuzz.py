@@ -6,8 +6,6 @@ No picture may crash the process, hang it, or make it take much memory; what can
 import argparse
 import io
 import json
-import resource
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from PIL import Image
 from sklearn import datasets
 
+from benchmarks.common import peak_gb
 from components import pictures
 from components.pictures import Picture
 from settings import Data
@@ -70,18 +69,18 @@ def main() -> None:
     photos, max_pixels = originals(), Data.model_fields["max_pixels"].default
     for photo in photos:
         assert pictures.fault(Picture(photo, 0, b"sound"), max_pixels) is None
-    before, slowest, outcomes = _peak_mb(), 0.0, Counter[str]()
+    before, slowest, outcomes = peak_gb(), 0.0, Counter[str]()
     for number in range(arguments.pictures):
         random = np.random.default_rng([arguments.seed, number])
         image = mutate(photos[number % len(photos)], random)
         start = time.monotonic()
         outcomes[pictures.fault(Picture(image, 0, b"mutated"), max_pixels) or "decoded"] += 1
         slowest = max(slowest, time.monotonic() - start)
-    print(json.dumps({"outcomes": outcomes, "slowest_s": round(slowest, 2), "grown_mb": _peak_mb() - before}))
-
-
-def _peak_mb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10)
+    print(
+        json.dumps(
+            {"outcomes": outcomes, "slowest_s": round(slowest, 2), "grown_mb": round(1000 * (peak_gb() - before))}
+        )
+    )
 
 
 if __name__ == "__main__":
