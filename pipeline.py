@@ -99,6 +99,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         baseline_model=resolver.outputs["model"],
         eval_config=evaluation.eval_config(settings.gate, schema.num_classes(settings.schema_path)),
         example_splits=[TEST],
+        module_path="components.evaluation",
     )
     check = ServingCheck(
         model=trainer.outputs["model"],

@@ -15,7 +15,9 @@ import os
 import shutil
 import weakref
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import Progress
 
-from components.prefix_engine import Run
+from components.prefix_engine import STREAMS, Run
 
 SHARD_EXAMPLES = 2048
 ACTIVATION, POOLED, LABEL = "activation", "pooled", "label"
@@ -194,17 +196,32 @@ def _write_shards(folder: Path, done: int, source: Source, run: Run, dtype: str)
     """Writes shard after shard, and yields the number of examples of each batch."""
     held: dict[str, list[np.ndarray]] = {field: [] for field in FIELDS}
     number = len(shards(folder))
-    for pictures, labels in source(done).as_numpy_iterator():
-        activation, pooled = run(pictures)
-        for field, values in ((ACTIVATION, activation), (POOLED, pooled)):
-            held[field].append(values.astype(dtype))
-        held[LABEL].append(labels)
+    for rows in _computed(source(done), run, dtype):
+        for field in FIELDS:
+            held[field].append(rows[field])
         if sum(map(len, held[LABEL])) >= SHARD_EXAMPLES:
             _write_shard(folder / f"{number:05}", held)
             held, number = {field: [] for field in FIELDS}, number + 1
-        yield len(labels)
+        yield len(rows[LABEL])
     if held[LABEL]:
         _write_shard(folder / f"{number:05}", held)
+
+
+def _computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the fields of batch after batch, some of which are computed side by side."""
+
+    def compute(pictures: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        activation, pooled = run(pictures)
+        return {ACTIVATION: activation.astype(dtype), POOLED: pooled.astype(dtype), LABEL: labels}
+
+    waiting: deque[Future[dict[str, np.ndarray]]] = deque()
+    with ThreadPoolExecutor(STREAMS) as pool:
+        for batch in batches.as_numpy_iterator():
+            waiting.append(pool.submit(compute, *batch))
+            if len(waiting) > STREAMS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _write_shard(shard: Path, held: dict[str, list[np.ndarray]]) -> None:

@@ -18,7 +18,7 @@ from components import backbone, feature_cache, features, prefix_engine
 from components.feature_cache import CachedSplit, Source
 from settings import Model, Prefix, Training, UserError
 
-PASS_BATCH = 64  # pictures the prefix takes at once
+PASS_BATCH = 32  # pictures the prefix takes at once
 VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
 
 

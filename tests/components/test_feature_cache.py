@@ -110,7 +110,7 @@ def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:
 
 def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(tf.errors.OpError):
-        fill(tmp_path / "train", Source(stop_at=40))
+        fill(tmp_path / "train", Source(stop_at=48))
     again = Source()
     split = fill(tmp_path / "train", again)
     assert again.read == list(range(32, EXAMPLES))

@@ -50,8 +50,8 @@ def split(data: SimpleNamespace, work_dir: Path, prefix: dict[str, Any] = EXACT,
 
 def pictures(data: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
     source = feature_pass._source(tf.io.gfile.glob(f"{data.examples}/Split-train/*"), data.transform, mirrored=False)
-    (batch,) = source(0).as_numpy_iterator()
-    return batch
+    images, labels = zip(*source(0).as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 EPOCHS = -(-STEPS * BATCH // PICTURES)
