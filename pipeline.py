@@ -41,6 +41,7 @@ from tfx.proto.transform_pb2 import SplitsConfig
 
 from components import baseline, evaluation, pusher, schema
 from components.data_gate import DataGate
+from components.duplicates import Duplicates
 from components.example_gen import TfdsExampleGen
 from components.features import SPLITS, TEST, TRAIN, VALIDATION
 from components.serving_check import ServingCheck
@@ -64,12 +65,11 @@ def create_pipeline(settings: Settings) -> Pipeline:
       UserError: where the dataset has no schema yet.
     """
     examples, statistics = data_nodes(settings)
-    reviewed, validator, gate, transform = checked_nodes(settings, examples, statistics)
+    *checks, transform = checked_nodes(settings, examples, statistics)
     trainer = Trainer(
         run_fn="components.trainer.run_fn",
         examples=examples.outputs["examples"],
         transform_graph=transform.outputs["transform_graph"],
-        schema=reviewed.outputs["schema"],
         train_args=TrainArgs(splits=[TRAIN]),
         eval_args=EvalArgs(splits=[VALIDATION]),
         custom_config={
@@ -86,6 +86,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
                 "prefix_engine",
                 "backbone",
                 "inference_mode",
+                "records",
                 "serving",
                 "weights",
             ),
@@ -116,13 +117,13 @@ def create_pipeline(settings: Settings) -> Pipeline:
         custom_config={pusher.KEEP_VERSIONS: settings.run.keep_versions, "code": _code("pusher", "publishing")},
         custom_executor_spec=executor_spec.ExecutorClassSpec(pusher.PusherExecutor),
     )
-    nodes = [examples, statistics, reviewed, validator, gate, transform, trainer, resolver, evaluator, check, push]
+    nodes = [examples, statistics, *checks, transform, trainer, resolver, evaluator, check, push]
     return assemble(settings, nodes)
 
 
 def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, StatisticsGen]:
     """Returns the nodes that read the dataset and count what is in it."""
-    code = _code("example_gen", "pictures", "datasets", "digits", "features")
+    code = _code("example_gen", "pictures", "datasets", "digits", "features", "records")
     examples = TfdsExampleGen(data=settings.data, code=code)
     statistics = StatisticsGen(examples=examples.outputs["examples"], stats_options=schema.statistics_options())
     return examples, statistics
@@ -140,7 +141,17 @@ def checked_nodes(settings: Settings, examples: BaseNode, statistics: BaseNode) 
         )
     reviewed = _import_schema(settings.schema_path)
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=reviewed.outputs["schema"])
-    gate = DataGate(anomalies=validator.outputs["anomalies"])
+    report = Duplicates(examples=examples.outputs["examples"], code=_code("duplicates", "records", "features"))
+    before = baseline.data_resolver(statistics.outputs["statistics"])
+    gate = DataGate(
+        anomalies=validator.outputs["anomalies"],
+        statistics=statistics.outputs["statistics"],
+        schema=reviewed.outputs["schema"],
+        report=report.outputs["report"],
+        limits=settings.data_gate.model_dump_json(),
+        code=_code("data_gate"),
+        baseline=before.outputs["statistics"],
+    )
     transform = Transform(
         examples=examples.outputs["examples"],
         schema=reviewed.outputs["schema"],
@@ -151,7 +162,7 @@ def checked_nodes(settings: Settings, examples: BaseNode, statistics: BaseNode) 
         disable_statistics=True,
     )
     transform.add_upstream_node(gate)
-    return reviewed, validator, gate, transform
+    return reviewed, validator, report, before, gate, transform
 
 
 def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:

@@ -8,9 +8,10 @@ import sys
 
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
-from tfx.orchestration import metadata
 
 import settings as configuration
+import store
+import work
 from components import publishing, pusher
 from components.publishing import Push
 from settings import Settings, UserError
@@ -26,21 +27,22 @@ def roll_back(settings: Settings, why: str) -> Push:
       why: the reason.
 
     Raises:
-      UserError: where no reason is given, or there is no version to go back to.
+      UserError: where no reason is given, there is no version to go back to, or a run is going on.
     """
     if not why.strip():
         raise UserError('WHY is empty: say why the model is taken back, as in `make rollback WHY="…"`.')
-    push = publishing.roll_back(settings.push_dir, why)
-    publishing.prune(settings.push_dir, settings.run.keep_versions)
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(settings.metadata_path))) as handle:
-        _note(handle.store, settings, push)
+    with work.alone(settings.run.root):
+        push = publishing.roll_back(settings.push_dir, why)
+        publishing.prune(settings.push_dir, settings.run.keep_versions)
+        with store.opened(settings) as opened:
+            _note(opened, settings, push)
     return push
 
 
-def _note(store: MetadataStore, settings: Settings, push: Push) -> None:
+def _note(opened: MetadataStore, settings: Settings, push: Push) -> None:
     """Puts an execution with a PushedModel, as a Pusher's, into the store."""
     artifact = metadata_store_pb2.Artifact(
-        type_id=store.get_artifact_type("PushedModel").id,
+        type_id=opened.get_artifact_type("PushedModel").id,
         uri=str(settings.push_dir / str(push.version)),
         state=metadata_store_pb2.Artifact.LIVE,
     )
@@ -48,7 +50,7 @@ def _note(store: MetadataStore, settings: Settings, push: Push) -> None:
         _set(artifact.custom_properties[name], value)
     execution_type = metadata_store_pb2.ExecutionType(name=EXECUTION_TYPE)
     execution = metadata_store_pb2.Execution(
-        type_id=store.put_execution_type(execution_type), last_known_state=metadata_store_pb2.Execution.COMPLETE
+        type_id=opened.put_execution_type(execution_type), last_known_state=store.COMPLETE
     )
     for name, value in {"who": push.who, "when": push.when, "why": push.why, "withdrawn": str(push.withdrawn)}.items():
         _set(execution.custom_properties[name], value)
@@ -56,8 +58,8 @@ def _note(store: MetadataStore, settings: Settings, push: Push) -> None:
     step = event.path.steps.add()
     step.key = "pushed_model"
     event.path.steps.add().index = 0
-    pipeline = store.get_context_by_type_and_name("pipeline", settings.name)
-    store.put_execution(execution, [(artifact, event)], [pipeline])
+    pipeline = opened.get_context_by_type_and_name("pipeline", settings.name)
+    opened.put_execution(execution, [(artifact, event)], [pipeline])
 
 
 def _set(value: metadata_store_pb2.Value, content: int | str) -> None:

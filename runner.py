@@ -1,20 +1,16 @@
 """Runs the DAG on this machine, node by node, and shows what it is doing."""
 
-import contextlib
 import ctypes
 import datetime
 import gc
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import filelock
 import psutil
-from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
@@ -23,11 +19,12 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 import console
+import store
+import work
 from settings import UserError
 
 SECONDS, PEAK_BYTES = "seconds", "peak_bytes"  # custom properties of an execution
-CACHED = metadata_store_pb2.Execution.CACHED
-DONE = (metadata_store_pb2.Execution.COMPLETE, CACHED)
+DONE = (store.COMPLETE, store.CACHED)
 
 
 class LocalRunner(LocalDagRunner):
@@ -62,7 +59,9 @@ class LocalRunner(LocalDagRunner):
         deployment = runner_utils.extract_local_deployment_config(pipeline)
         connection = deployment.metadata_connection_config
         config = getattr(connection, connection.WhichOneof("connection_config"))
-        with _alone(self._root):
+        with work.alone(self._root):
+            with metadata.Metadata(config) as handle:
+                store.forget_damaged(handle.store)
             for node in pipeline.nodes:
                 self._run_node(pipeline, node.pipeline_node, deployment, config)
         return run_id
@@ -88,20 +87,7 @@ class LocalRunner(LocalDagRunner):
         state = _record(config, execution.execution_id, meter)
         if state not in DONE:
             raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
-        console.ended(name, "cached" if state == CACHED else "done", meter.seconds(), meter.peak_bytes)
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Keeps other runs out of a folder; the system lets go of the lock when this process ends, however it does."""
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(root / "run.lock", blocking=False):
-            yield
-    except filelock.Timeout:
-        raise UserError(
-            f"Another run is using {root}: wait for it to end, or set run.root to another folder."
-        ) from None
+        console.ended(name, "cached" if state == store.CACHED else "done", meter.seconds(), meter.peak_bytes)
 
 
 def _give_back_memory() -> None:
@@ -112,11 +98,13 @@ def _give_back_memory() -> None:
 
 
 def _record(config: Any, execution_id: int, meter: "Meter") -> int:
-    """Keeps time and memory on the execution, where summary and report find them; returns the execution's state."""
+    """Keeps time, memory and a list of files on the execution, where others find them; returns the execution's state."""
     with metadata.Metadata(config) as handle:
         (execution,) = handle.store.get_executions_by_id([execution_id])
         execution.custom_properties[SECONDS].double_value = meter.seconds()
         execution.custom_properties[PEAK_BYTES].int_value = meter.peak_bytes
+        if execution.last_known_state == store.COMPLETE:
+            store.note_files(handle.store, execution)
         handle.store.put_executions([execution])
     return execution.last_known_state
 

@@ -121,6 +121,14 @@ def _check_folder(folder: Path) -> None:
         raise ValueError(f"no image ({kinds}) in {', '.join(empty)}; add some to each or remove the folder")
 
 
+class DataGate(Section):
+    """How many copies the data may hold before a run is stopped; what else may be wrong with it is in the schema."""
+
+    max_duplicates: Fraction = 0.2
+    max_contradictions: Fraction = 0.001
+    max_near_duplicates: Fraction = 0.05
+
+
 class Model(Section):
     """The network: a pretrained backbone and a new head."""
 
@@ -228,6 +236,7 @@ class Settings(BaseSettings):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     data: Data
+    data_gate: DataGate = DataGate()
     model: Model = Model()
     prefix: Prefix = Prefix()
     training: Training = Training()

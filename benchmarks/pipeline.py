@@ -53,13 +53,12 @@ def _run(size: int) -> dict[str, dict[str, float]]:
 
 
 def _nodes(root: str) -> list[Any]:
-    from tfx.orchestration import metadata
-
+    import store
     import summary
 
     loaded = common.load_settings(CONFIG, None, root)
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(loaded.metadata_path))) as handle:
-        (run,) = handle.store.get_contexts_by_type("pipeline_run")
+    with store.opened(loaded) as opened:
+        (run,) = opened.get_contexts_by_type("pipeline_run")
     return summary.read(loaded, run.name)
 
 

@@ -1,5 +1,7 @@
-"""The baseline: the model that a candidate must not be worse than, which is the one in production."""
+"""The baseline: the model in production, which a candidate must not be worse than, and the data that it was trained on."""
 
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto.metadata_store_pb2 import Event
 from tfx.dsl.components.common import resolver
 from tfx.types import Artifact, standard_artifacts
 from tfx.types.channel import Channel
@@ -7,6 +9,7 @@ from tfx.types.channel import Channel
 from components import pusher
 
 CANDIDATE, MODEL, BLESSING, PUSHED = "candidate", "model", "model_blessing", "pushed_model"
+CURRENT, STATISTICS = "current", "statistics"
 
 
 class ProductionStrategy(resolver.ResolverStrategy):
@@ -31,13 +34,7 @@ class ProductionStrategy(resolver.ResolverStrategy):
             for blessing in input_dict[BLESSING]
             if blessing.get_int_custom_property("blessed")
         }
-        pushes = sorted(input_dict[PUSHED], key=lambda push: push.id)
-        served = [
-            push.get_int_custom_property(pusher.MODEL_ID)
-            for push in pushes
-            if push.get_int_custom_property(pusher.PUSHED)
-        ]
-        in_production = served[-1] if served else None
+        in_production = _in_production(input_dict[PUSHED])
         if in_production == candidate.id and candidate.id in blessings:
             in_production = blessings[candidate.id].get_int_custom_property("baseline_model_id")
         found = [in_production] if in_production in models and in_production in blessings else []
@@ -49,6 +46,53 @@ class ProductionStrategy(resolver.ResolverStrategy):
         }
 
 
+class ProductionDataStrategy(resolver.ResolverStrategy):
+    """Resolves the statistics of what the model in production was trained on, unless that is the very same data."""
+
+    def resolve_artifacts(
+        self, store: MetadataStore, input_dict: dict[str, list[Artifact]]
+    ) -> dict[str, list[Artifact]]:
+        """Returns the current statistics as they are, those of the model in production or none, and no push.
+
+        Args:
+          store: the metadata store.
+          input_dict: `current`, and all statistics and pushes so far.
+        """
+        (current,) = input_dict[CURRENT]
+        in_production = _in_production(input_dict[PUSHED])
+        trained_on = set() if in_production is None else _inputs_of(store, in_production, "Examples")
+        of = {number for examples in trained_on for number in _made_of(store, examples)} - {current.id}
+        found = [statistics for statistics in input_dict[STATISTICS] if statistics.id in of]
+        return {CURRENT: [current], STATISTICS: found[-1:], PUSHED: []}
+
+
+def _in_production(pushes: list[Artifact]) -> int | None:
+    """Returns the id of the model that was pushed last."""
+    served = [
+        push.get_int_custom_property(pusher.MODEL_ID)
+        for push in sorted(pushes, key=lambda push: push.id)
+        if push.get_int_custom_property(pusher.PUSHED)
+    ]
+    return served[-1] if served else None
+
+
+def _inputs_of(store: MetadataStore, artifact_id: int, kind: str) -> set[int]:
+    """Returns the ids of the inputs of a kind that an artifact was made of."""
+    makers = [
+        event.execution_id for event in store.get_events_by_artifact_ids([artifact_id]) if event.type == Event.OUTPUT
+    ]
+    inputs = {event.artifact_id for event in store.get_events_by_execution_ids(makers) if event.type == Event.INPUT}
+    return {artifact.id for artifact in store.get_artifacts_by_id(inputs) if artifact.type == kind}
+
+
+def _made_of(store: MetadataStore, artifact_id: int) -> set[int]:
+    """Returns the ids of all that was made of an artifact."""
+    users = [
+        event.execution_id for event in store.get_events_by_artifact_ids([artifact_id]) if event.type == Event.INPUT
+    ]
+    return {event.artifact_id for event in store.get_events_by_execution_ids(users) if event.type == Event.OUTPUT}
+
+
 def baseline_resolver(candidate: Channel) -> resolver.Resolver:
     """Returns the node that finds the baseline of a candidate model."""
     return resolver.Resolver(
@@ -58,3 +102,13 @@ def baseline_resolver(candidate: Channel) -> resolver.Resolver:
         model_blessing=Channel(type=standard_artifacts.ModelBlessing),
         pushed_model=Channel(type=standard_artifacts.PushedModel),
     ).with_id("Baseline")
+
+
+def data_resolver(current: Channel) -> resolver.Resolver:
+    """Returns the node that finds the statistics with which those of the current data are compared."""
+    return resolver.Resolver(
+        strategy_class=ProductionDataStrategy,
+        current=current,
+        statistics=Channel(type=standard_artifacts.ExampleStatistics),
+        pushed_model=Channel(type=standard_artifacts.PushedModel),
+    ).with_id("BaselineData")

@@ -1,49 +1,137 @@
-"""DataGate: stops the run before Transform when the data is not what the schema says.
+"""DataGate: stops the run before Transform when the data is not what it should be.
 
-TFX's ExampleValidator only records anomalies; this component reads them and fails.
+TFX's ExampleValidator only records anomalies; this component reads them, compares with what the model in production was
+trained on, looks at the duplicates, and fails.
 """
 
 from pathlib import Path
+from typing import Any
 
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
-from tfx.dsl.component.experimental.annotations import InputArtifact
+from tfx.dsl.component.experimental.annotations import InputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.artifact import Artifact
+from tfx.utils import io_utils
 
+import settings
+from components import duplicates
+from components.features import LABEL_NAME, TRAIN
 from settings import UserError
+
+SHOWN = 3  # examples in a message
 
 
 @component
 def DataGate(  # noqa: N802 (a component is named as a class)
     anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    statistics: InputArtifact[standard_artifacts.ExampleStatistics],
+    schema: InputArtifact[standard_artifacts.Schema],
+    report: InputArtifact[duplicates.DuplicatesReport],
+    limits: Parameter[str],
+    code: Parameter[str],
+    baseline: InputArtifact[standard_artifacts.ExampleStatistics] = None,
 ) -> None:
-    """Fails when ExampleValidator found an anomaly in any split.
+    """Fails when the data is not what the schema says, has drifted, or holds too many copies.
 
     Args:
       anomalies: what ExampleValidator found, a file a split.
+      statistics: of these examples.
+      schema: the reviewed one, whose drift comparators tell how much may change.
+      report: what Duplicates found.
+      limits: settings of the section `data_gate` as JSON.
+      code: hash of the source; the cache of another code is not used.
+      baseline: statistics of what the model in production was trained on; None where there is none.
 
     Raises:
-      UserError: with each anomaly, its split and its feature.
+      UserError: with everything that is wrong, a line each, and the cure.
     """
-    found: list[str] = []
+    reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
+    train = _statistics(statistics)
+    found = missing_classes(train, reviewed)
     for split in artifact_utils.decode_split_names(anomalies.split_names):
         path = Path(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
-        found += describe(split, Anomalies.FromString(path.read_bytes()))
+        found += describe(f"split {split}", Anomalies.FromString(path.read_bytes()))
+    if baseline is not None:
+        found += drift(train, _statistics(baseline), reviewed)
+    found += copies(duplicates.read(report.uri), settings.DataGate.model_validate_json(limits))
     if found:
         raise UserError(
-            "\n  ".join(["The data is not what the schema says:", *found])
-            + "\nMend the data, or review the schema in schemas/ (`make schema` infers one) where it is wrong."
+            "\n  ".join(["The data is not what it should be:", *found])
+            + "\nMend the data; where it is right, review the schema in schemas/ (`make schema` infers one) or data_gate in "
+            "the configuration."
         )
 
 
-def describe(split: str, anomalies: Anomalies) -> list[str]:
-    """Returns a line for each anomaly: split, feature, and what is wrong with it."""
+def _statistics(artifact: Artifact) -> statistics_pb2.DatasetFeatureStatisticsList:
+    return tfdv.load_stats_binary(str(Path(artifact_utils.get_split_uri([artifact], TRAIN), "FeatureStats.pb")))
+
+
+def describe(where: str, anomalies: Anomalies) -> list[str]:
+    """Returns a line for each anomaly: where, feature, and what is wrong with it."""
     lines = [
-        f"split {split}, feature {feature!r}: {info.short_description}: {info.description}"
+        f"{where}, feature {feature!r}: {info.short_description}: {info.description}"
         for feature, info in sorted(anomalies.anomaly_info.items())
     ]
     if anomalies.HasField("dataset_anomaly_info"):
-        lines.append(f"split {split}: {anomalies.dataset_anomaly_info.description}")
+        lines.append(f"{where}: {anomalies.dataset_anomaly_info.description}")
     if anomalies.data_missing:
-        lines.append(f"split {split}: there are no examples")
+        lines.append(f"{where}: there are no examples")
     return lines
+
+
+def missing_classes(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[str]:
+    """Returns a line where a class of the schema has no picture to train on."""
+    expected = list(tfdv.get_feature(schema, LABEL_NAME).string_domain.value)
+    columns = [feature for feature in statistics.datasets[0].features if list(feature.path.step) == [LABEL_NAME]]
+    present = {bucket.label for column in columns for bucket in column.string_stats.rank_histogram.buckets}
+    missing = [name for name in expected if name not in present]
+    return (
+        [f"split {TRAIN}: there is no picture of class {', '.join(missing)}, which the schema has"] if missing else []
+    )
+
+
+def drift(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    baseline: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+) -> list[str]:
+    """Returns a line for each feature that differs from the baseline by more than its drift comparator allows."""
+    compared = schema_pb2.Schema()
+    compared.CopyFrom(schema)
+    for feature in compared.feature:  # ExampleValidator has told everything but drift
+        for checked in ("domain_info", "presence_constraints", "shape_type"):
+            feature.ClearField(feature.WhichOneof(checked)) if feature.WhichOneof(checked) else None
+    return describe(
+        "against the data of the model in production",
+        tfdv.validate_statistics(statistics, compared, previous_statistics=baseline),
+    )
+
+
+def copies(report: duplicates.Report, limits: settings.DataGate) -> list[str]:
+    """Returns a line for each kind of copies that is beyond its limit."""
+    lines = []
+    if len(report.contradictions) > limits.max_contradictions * report.pictures:
+        named = [", ".join(f"{name!r} is {label}" for name, label in one.items()) for one in report.contradictions]
+        lines.append(
+            f"{len(named):,} of {report.pictures:,} pictures are there under several labels, more than "
+            f"data_gate.max_contradictions = {limits.max_contradictions:g} allows: {_some(named)}"
+        )
+    if report.copies > limits.max_duplicates * report.pictures:
+        lines.append(
+            f"{report.copies:,} of {report.pictures:,} pictures are copies, more than data_gate.max_duplicates = "
+            f"{limits.max_duplicates:g} allows: {_some([', '.join(map(repr, names)) for names in report.copied])}"
+        )
+    if report.leaked > limits.max_near_duplicates * report.held_out:
+        pairs = [" and ".join(f"{name!r} in {split}" for split, name in pair.items()) for pair in report.alike]
+        lines.append(
+            f"{report.leaked:,} of {report.held_out:,} pictures of validation and test look like one of another split, more "
+            f"than data_gate.max_near_duplicates = {limits.max_near_duplicates:g} allows: {_some(pairs)}"
+        )
+    return lines
+
+
+def _some(items: list[Any]) -> str:
+    return "; ".join([*items[:SHOWN], *["…"] * (len(items) > SHOWN)])

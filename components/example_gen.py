@@ -1,6 +1,6 @@
 """TfdsExampleGen: reads a TFDS set or a folder of photos into train, validation and test examples.
 
-An example holds the picture's bytes exactly as they were encoded, its label, the label's name and the picture's id
+An example holds the picture's bytes exactly as they were encoded, its size, its label, the label's name and its id
 (`components/features.py`). Whatever TensorFlow's decoder reads is accepted: greyscale, palette, RGBA, CMYK and 16-bit
 pictures become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is not
 read. An EXIF orientation is ignored in training and serving alike, because that decoder ignores it. What does not decode
@@ -34,7 +34,7 @@ from tfx.types.channel import OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components import datasets, features
-from components.pictures import Picture, fault, source, split_of
+from components.pictures import Picture, Size, examine, source, split_of
 from settings import Data, UserError
 
 EXAMPLES = "examples"
@@ -47,23 +47,25 @@ COUNTS_FILE = "counts.jsonl"
 
 def _sort_out(picture: Picture, data: Data, label_names: list[str]) -> Iterator[Any]:
     """Sends a picture to its split, or to those left out."""
-    reason = fault(picture, data.max_pixels)
-    if reason is not None or picture.image is None:
-        yield TaggedOutput(LEFT_OUT, {"id": picture.image_id.decode(errors="backslashreplace"), "reason": reason})
+    found = examine(picture, data.max_pixels)
+    if isinstance(found, str) or picture.image is None:
+        yield TaggedOutput(LEFT_OUT, {"id": picture.image_id.decode(errors="backslashreplace"), "reason": found})
         return
     split, name = split_of(picture.image, data.splits), label_names[picture.label]
     yield TaggedOutput(COUNTS, (split, name))
-    yield TaggedOutput(split, _example(picture, name))
+    yield TaggedOutput(split, _example(picture, found, name))
 
 
-def _example(picture: Picture, label_name: str) -> bytes:
-    values = {
+def _example(picture: Picture, size: Size, label_name: str) -> bytes:
+    texts = {
         features.IMAGE: picture.image,
         features.LABEL_NAME: label_name.encode(),
         features.IMAGE_ID: picture.image_id,
     }
-    feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in values.items()}
-    feature[features.LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[picture.label]))
+    numbers = {features.LABEL: picture.label, features.WIDTH: size.width, features.HEIGHT: size.height}
+    feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
+    for key, value in numbers.items():
+        feature[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
 

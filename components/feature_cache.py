@@ -26,9 +26,11 @@ import numpy as np
 import tensorflow as tf
 from rich.progress import Progress
 
+from components import records
 from components.prefix_engine import STREAMS, Run
 
 SHARD_EXAMPLES = 2048
+AHEAD = 4  # batches that are read before they are asked for
 ACTIVATION, POOLED, LABEL = "activation", "pooled", "label"
 FIELDS = (ACTIVATION, POOLED, LABEL)
 CHECKSUMS = "crc32.json"
@@ -78,7 +80,8 @@ class CachedSplit:
             return tf.cast(found, tf.float32), label
 
         batches = self.rows(batch_size, seed, epoch, start)
-        return batches.map(read, num_parallel_calls=2, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        found = batches.map(read, num_parallel_calls=2, deterministic=True).prefetch(AHEAD)
+        return found.with_options(records.options())
 
     def rows(self, batch_size: int, seed: int | None, epoch: int = 0, start: int = 0) -> tf.data.Dataset:
         """Returns the numbers of the rows of each batch, counted through the views, in the order of `dataset`.

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import backbone, feature_cache, features, prefix_engine
+from components import backbone, feature_cache, features, prefix_engine, records
 from components.feature_cache import CachedSplit, Source
 from settings import Model, Prefix, Training, UserError
 
@@ -49,13 +49,13 @@ def cached_splits(
     os.utime(folder)  # used now: folders that were not for long are pruned
     splits = {}
     for split in features.SPLITS:
-        files = tf.io.gfile.glob(f"{examples_uri}/Split-{split}/*")
-        count = int(_records(files).reduce(0, lambda count, _: count + 1))
+        examples = records.read(examples_uri, split)
+        count = int(examples.reduce(0, lambda count, _: count + 1))
         splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)
         for view, path in zip(views[split], splits[split].views, strict=True):
             if not feature_cache.is_complete(path, count):
                 _check_space(path, network, count, prefix.cache_dtype)
-                source = _source(files, transform, mirrored=view == "mirrored")
+                source = _source(examples, transform, mirrored=view == "mirrored")
                 feature_cache.fill(path, count, source, compiled(), prefix.cache_dtype)
     return splits
 
@@ -100,13 +100,8 @@ def _digest(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _records(files: list[str]) -> tf.data.Dataset:
-    paths = tf.data.Dataset.from_tensor_slices(sorted(files))
-    return paths.interleave(tf.data.TFRecordDataset, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-def _source(files: list[str], transform: tft.TFTransformOutput, mirrored: bool) -> Source:
-    """Reads tf.Examples, in the order of the files, as pictures and labels through the Transform graph."""
+def _source(examples: tf.data.Dataset, transform: tft.TFTransformOutput, mirrored: bool) -> Source:
+    """Reads tf.Examples as pictures and labels through the Transform graph."""
     spec = {name: transform.raw_feature_spec()[name] for name in (features.IMAGE, features.LABEL)}
     transform_layer = transform.transform_features_layer()
 
@@ -116,7 +111,7 @@ def _source(files: list[str], transform: tft.TFTransformOutput, mirrored: bool) 
         return tf.reverse(pictures, [2]) if mirrored else pictures, transformed[features.LABEL]
 
     def source(skipped: int) -> tf.data.Dataset:
-        batches = _records(files).skip(skipped).batch(PASS_BATCH)
-        return batches.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+        batches = examples.skip(skipped).batch(PASS_BATCH)
+        return batches.map(decode, num_parallel_calls=os.cpu_count(), deterministic=True).prefetch(2)
 
     return source

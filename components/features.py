@@ -6,6 +6,7 @@ IMAGE = "image"  # bytes: the picture as it was encoded
 LABEL = "label"  # int64: index of the class
 LABEL_NAME = "label_name"  # bytes: name of the class
 IMAGE_ID = "image_id"  # bytes: file name, or id in the TFDS set
+WIDTH, HEIGHT = "width", "height"  # int64: pixels, as decoded
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)

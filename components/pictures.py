@@ -16,7 +16,7 @@ import imagesize
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components import datasets, features
+from components import datasets, features, records
 from settings import Data, Splits, class_folders, image_files
 
 UNREADABLE = "file cannot be read"
@@ -25,18 +25,27 @@ NOT_AN_IMAGE = "not an image format TensorFlow reads"
 CORRUPT = "truncated or corrupt"
 NO_LABEL = "no label"
 TOO_LARGE = "more pixels than data.max_pixels allows"
+OUTSIDE = "symbolic link out of the folder"
 
 
 class Picture(NamedTuple):
     """A picture on its way to an example."""
 
-    image: bytes | None  # as encoded; None where the file cannot be read
+    image: bytes | None  # as encoded; None where it was not read
     label: int
     image_id: bytes
+    problem: str = UNREADABLE  # why it was not read, where it was not
 
 
-def fault(picture: Picture, max_pixels: int) -> str | None:
-    """Returns in a few words why a picture cannot be used, or None.
+class Size(NamedTuple):
+    """Size of a decoded picture in pixels."""
+
+    width: int
+    height: int
+
+
+def examine(picture: Picture, max_pixels: int) -> Size | str:
+    """Returns the size of a picture that can be used, or in a few words why it cannot.
 
     Args:
       picture: the picture, decoded here with the operation that training and serving use.
@@ -45,17 +54,18 @@ def fault(picture: Picture, max_pixels: int) -> str | None:
     if picture.label < 0:  # how TFDS marks what has no label
         return NO_LABEL
     if picture.image is None:
-        return UNREADABLE
+        return picture.problem
     if not picture.image:
         return EMPTY
     if _claimed_pixels(picture.image) > max_pixels:
         return TOO_LARGE
     try:
-        tf.io.decode_image(picture.image, channels=3, expand_animations=False)
+        decoded = tf.io.decode_image(picture.image, channels=3, expand_animations=False)
     except tf.errors.OpError as error:
         unknown = "Unknown image file format" in error.message or "WebP Animation" in error.message
         return NOT_AN_IMAGE if unknown else CORRUPT
-    return None
+    height, width, _ = decoded.shape
+    return Size(width, height)
 
 
 def _claimed_pixels(image: bytes) -> int:
@@ -106,11 +116,13 @@ def _folder_source(data: Data, folder: Path) -> tuple[beam.PTransform, list[str]
 
 def _read_file(file: tuple[bytes, int], folder: str) -> Picture:
     name, label = file
+    path = Path(folder, os.fsdecode(name))
+    if not path.resolve().is_relative_to(Path(folder).resolve()):
+        return Picture(None, label, name, OUTSIDE)
     try:
-        image = Path(folder, os.fsdecode(name)).read_bytes()
+        return Picture(path.read_bytes(), label, name)
     except OSError:
-        image = None
-    return Picture(image, label, name)
+        return Picture(None, label, name)
 
 
 def _tfds_source(data: Data) -> tuple[beam.PTransform, list[str]]:
@@ -123,7 +135,7 @@ def _tfds_source(data: Data) -> tuple[beam.PTransform, list[str]]:
         builder,
         split=_tfds_slices(builder, data.max_examples),
         decoders=tfds.decode.PartialDecoding(wanted, decoders={image: tfds.decode.SkipDecoding()}),
-        read_config=tfds.ReadConfig(add_tfds_id=True),
+        read_config=tfds.ReadConfig(add_tfds_id=True, options=records.options()),
     )
     return read | beam.Map(_from_tfds, image, label, image_id), builder.info.features[label].names
 

@@ -111,7 +111,9 @@ def _openvino(prefix: keras.Model, precision: str) -> Run:
     def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        outputs = own.request.infer({0: pictures}, share_inputs=True, share_outputs=True)
-        return outputs[0], outputs[1]
+        # Not `infer`: it runs in the calling thread, and OpenVINO at times gives two of those the same stream
+        own.request.start_async({0: pictures}, share_inputs=True)
+        own.request.wait()
+        return own.request.get_output_tensor(0).data, own.request.get_output_tensor(1).data
 
     return run

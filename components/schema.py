@@ -5,7 +5,10 @@ from pathlib import Path
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.features import IMAGE, IMAGE_ID, LABEL, LABEL_NAME
+from components.features import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, WIDTH
+
+LABEL_DRIFT = 0.1  # how much the part of any class may change from one model to the next
+SIZE_DRIFT = 0.3  # Jensen-Shannon divergence of widths and heights, 1 where none is as before
 
 
 def statistics_options() -> tfdv.StatsOptions:
@@ -41,4 +44,7 @@ def infer(statistics: statistics_pb2.DatasetFeatureStatisticsList, label_names: 
     tfdv.get_feature(schema, LABEL_NAME).string_domain.value.extend(label_names)
     domain = schema_pb2.IntDomain(name=LABEL, min=0, max=len(label_names) - 1, is_categorical=True)
     tfdv.get_feature(schema, LABEL).int_domain.CopyFrom(domain)
+    tfdv.get_feature(schema, LABEL_NAME).drift_comparator.infinity_norm.threshold = LABEL_DRIFT
+    for name in (WIDTH, HEIGHT):
+        tfdv.get_feature(schema, name).drift_comparator.jensen_shannon_divergence.threshold = SIZE_DRIFT
     return schema

@@ -108,6 +108,7 @@ def test_every_picture_becomes_one_example_with_its_bytes(written):
     assert len(found) == 120
     assert {(example["label"], example["label_name"]) for example in found} == {(0, b"cat"), (1, b"dog")}
     assert all(example["image_id"].startswith(example["label_name"]) for example in found)
+    assert {(example["width"], example["height"]) for example in found} == {(16, 16)}
 
 
 def test_copies_of_a_picture_never_fall_into_two_splits(written):

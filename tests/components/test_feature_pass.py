@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 import settings
-from components import backbone, feature_pass, features, prefix_engine, weights
+from components import backbone, feature_pass, features, prefix_engine, records, weights
 from components.feature_cache import ACTIVATION, POOLED, CachedSplit
 from tests.components import tiny
 from tests.disks import tmpfs
@@ -49,7 +49,7 @@ def split(data: SimpleNamespace, work_dir: Path, prefix: dict[str, Any] = EXACT,
 
 
 def pictures(data: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
-    source = feature_pass._source(tf.io.gfile.glob(f"{data.examples}/Split-train/*"), data.transform, mirrored=False)
+    source = feature_pass._source(records.read(data.examples, "train"), data.transform, mirrored=False)
     images, labels = zip(*source(0).as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 

@@ -1,6 +1,7 @@
 """Pictures are read, judged by TensorFlow's decoder, and split by their bytes."""
 
 import io
+import os
 import struct
 import zipfile
 import zlib
@@ -16,7 +17,7 @@ from PIL import Image
 
 from components import pictures
 from components.features import SPLITS
-from components.pictures import CORRUPT, EMPTY, NO_LABEL, NOT_AN_IMAGE, TOO_LARGE, UNREADABLE, Picture
+from components.pictures import CORRUPT, EMPTY, NO_LABEL, NOT_AN_IMAGE, OUTSIDE, TOO_LARGE, UNREADABLE, Picture
 from settings import Data, Splits, UserError
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -112,7 +113,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_every_kind_of_picture_decodes_to_3_channels(kind):
-    assert pictures.fault(Picture(GOOD[kind], 0, b"x"), 24 * 20) is None
+    assert pictures.examine(Picture(GOOD[kind], 0, b"x"), 24 * 20) == (20, 24)
     decoded = tf.io.decode_image(GOOD[kind], channels=3, expand_animations=False)
     assert decoded.shape == (24, 20, 3)
     assert np.std(decoded) > 0  # of the animation, the second frame is black
@@ -136,7 +137,7 @@ def test_every_kind_of_picture_decodes_to_3_channels(kind):
     ],
 )
 def test_what_cannot_be_used_has_a_short_reason(image, label, reason):
-    assert pictures.fault(Picture(image, label, b"x"), MAX_PIXELS) == reason
+    assert pictures.examine(Picture(image, label, b"x"), MAX_PIXELS) == reason
 
 
 def test_splits_get_their_fractions():
@@ -170,8 +171,29 @@ def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
     source, _ = pictures.source(data)
     (folder / "cat/deep/1.jpg").unlink()
     with beam.Pipeline(runner=RUNNER) as pipeline:
-        faults = pipeline | source | beam.Map(pictures.fault, MAX_PIXELS)
-        assert_that(faults, equal_to([UNREADABLE] + [None] * 39))
+        found = pipeline | source | beam.Map(pictures.examine, MAX_PIXELS)
+        assert_that(found, equal_to([UNREADABLE] + [(20, 24)] * 39))
+
+
+def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):
+    (tmp_path / "secret.jpg").write_bytes(JPEG)
+    (folder / "cat/link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (folder / "cat/inside.jpg").symlink_to(folder / "dog/deep/0.jpg")
+    (folder / "dog/elsewhere").symlink_to(tmp_path)
+    found, _ = read(Data(dataset=f"folder:{folder}"))
+    told = {picture.image_id: pictures.examine(picture, MAX_PIXELS) for picture in found}
+    assert len(told) == 42
+    assert told[b"cat/link.jpg"] == OUTSIDE
+    assert told[b"cat/inside.jpg"] == (20, 24)
+
+
+def test_names_with_newlines_or_invalid_utf_8_are_names_like_others(folder):
+    names = [b"cat/two\nlines.jpg", b"cat/\xff\xfe.jpg", "cat/\u202egpj.png".encode()]
+    for name in names:
+        (folder / os.fsdecode(name)).write_bytes(JPEG)
+    found, _ = read(Data(dataset=f"folder:{folder}"))
+    assert {picture.image_id for picture in found} >= set(names)
+    assert all(pictures.examine(picture, MAX_PIXELS) == (20, 24) for picture in found)
 
 
 def test_all_splits_of_a_tfds_set_are_read_with_names_and_bytes(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow_data_validation as tfdv
 
 from components import schema
-from components.features import IMAGE, IMAGE_ID, LABEL, LABEL_NAME
+from components.features import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, WIDTH
 from settings import PROJECT
 
 
@@ -15,6 +15,8 @@ def statistics(**changes):
         IMAGE_ID: ["a", "b", "c"],
         LABEL: [0, 1, 1],
         LABEL_NAME: ["cat", "dog", "dog"],
+        WIDTH: [500, 320, 499],
+        HEIGHT: [375, 240, 333],
     }
     return tfdv.generate_statistics_from_dataframe(pd.DataFrame(columns | changes), n_jobs=1)
 
@@ -29,10 +31,11 @@ def test_it_is_the_reviewed_one_where_nothing_was_changed():
     [
         ({}, set()),
         ({IMAGE: [b"4", b"5", b"6"], IMAGE_ID: ["d", "e", "f"]}, set()),
+        ({WIDTH: [8, 8, 8000]}, set()),
         ({LABEL: [0, 1, 2]}, {LABEL}),
         ({LABEL_NAME: ["cat", "dog", "wolf"]}, {LABEL_NAME}),
     ],
-    ids=["the same data", "other pictures", "a label out of range", "an unknown class"],
+    ids=["the same data", "other pictures", "other sizes", "a label out of range", "an unknown class"],
 )
 def test_only_classes_are_fixed(changes, anomalous):
     inferred = schema.infer(statistics(), ["cat", "dog"])

@@ -1,0 +1,57 @@
+"""The metadata store of a pipeline: opened, and kept true to the files that its artifacts stand for."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+
+from settings import Settings
+
+FILES = "files"  # custom property of an execution: JSON, the files it left and their sizes in bytes, by output folder
+CACHED = metadata_store_pb2.Execution.CACHED
+COMPLETE = metadata_store_pb2.Execution.COMPLETE
+
+Listing = dict[str, dict[str, int]]
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[MetadataStore]:
+    """Opens the metadata store of a pipeline on this machine."""
+    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(settings.metadata_path))) as handle:
+        yield handle.store
+
+
+def outputs(store: MetadataStore, execution_id: int) -> list[metadata_store_pb2.Artifact]:
+    """Returns the output artifacts of an execution."""
+    events = store.get_events_by_execution_ids([execution_id])
+    return store.get_artifacts_by_id(
+        [event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT]
+    )
+
+
+def note_files(store: MetadataStore, execution: metadata_store_pb2.Execution) -> None:
+    """Puts a list of the files that an execution left among its properties; the caller stores the execution."""
+    listing = {artifact.uri: _files(Path(artifact.uri)) for artifact in outputs(store, execution.id) if artifact.uri}
+    execution.custom_properties[FILES].string_value = json.dumps(listing)
+
+
+def forget_damaged(store: MetadataStore) -> None:
+    """Removes outputs that lost a file since they were made, so that TFX, which looks at folders alone, makes them again."""
+    for execution in store.get_executions():
+        listing: Listing = json.loads(execution.custom_properties[FILES].string_value or "{}")
+        for uri, files in listing.items():
+            present = _files(Path(uri))
+            lost = [name for name, size in files.items() if present.get(name) != size]
+            if lost and Path(uri).is_dir():
+                logging.getLogger("absl").warning("%s is damaged or gone: %s is made again.", Path(uri, lost[0]), uri)
+                shutil.rmtree(uri)
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
