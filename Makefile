@@ -11,9 +11,9 @@ READY = .venv/.ready
 
 SHELL = /bin/bash
 # TensorFlow says these on every machine without a GPU, before its own log level counts
-QUIET = 2> >(grep --line-buffered -v -e cudart_stub -e absl::InitializeLog -e cuInit >&2)
+QUIET = 2> >(grep --line-buffered -v -e cudart_stub -e absl::InitializeLog -e cuInit -e oneDNN >&2)
 
-.PHONY: help run rollback test data schema weights fuzz bench bench-quick check lock clean
+.PHONY: help run rollback test test-faults data schema weights fuzz bench bench-quick check lock clean
 .DEFAULT_GOAL = help
 
 help:  ## This list
@@ -39,6 +39,9 @@ weights: $(READY)  ## Fetch the pretrained weights of a configuration's backbone
 test: $(READY)  ## All checks and tests
 	@$(MAKE) --no-print-directory check
 	@$(PYTHON) -m pytest
+
+test-faults: $(READY)  ## The slow half of the tests: whole runs killed, or out of disk, again and again
+	@$(PYTHON) -m pytest -m faults
 
 fuzz: $(READY)  ## Decode 10,000 mutated photos: none may crash, hang or take much memory
 	@$(PYTHON) -m tests.fuzz $(QUIET)

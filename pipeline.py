@@ -7,8 +7,10 @@ Run as a program it runs on this machine: `python pipeline.py`, or through TFX's
 
 import errno
 import hashlib
+import math
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -38,13 +40,14 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.pusher_pb2 import PushDestination
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
+from tfx.types.channel import BaseChannel
 
 from components import baseline, evaluation, pusher, schema
 from components.data_gate import DataGate
 from components.duplicates import Duplicates
 from components.example_gen import TfdsExampleGen
 from components.features import SPLITS, TEST, TRAIN, VALIDATION
-from components.serving_check import ServingCheck
+from components.serving_check import WARM_UPS, ServingCheck
 from components.trainer import TrainerExecutor
 
 BEAM_ARGS = [
@@ -102,12 +105,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         example_splits=[TEST],
         module_path="components.evaluation",
     )
-    check = ServingCheck(
-        model=trainer.outputs["model"],
-        examples=examples.outputs["examples"],
-        limits=settings.serving.model_dump_json(),
-        code=_code("serving_check", "serving_probe"),
-    )
+    check = _serving_check(settings, trainer.outputs["model"], examples.outputs["examples"])
     check.add_upstream_node(evaluator)
     push = Pusher(
         model=trainer.outputs["model"],
@@ -165,6 +163,31 @@ def checked_nodes(settings: Settings, examples: BaseNode, statistics: BaseNode) 
     return reviewed, validator, report, before, gate, transform
 
 
+def _serving_check(settings: Settings, model: BaseChannel, examples: BaseChannel) -> BaseNode:
+    """Returns the node that asks the exported model before it is pushed: in a fresh process, or in TensorFlow Serving."""
+    tag = settings.serving.tensorflow_serving
+    if tag is None:
+        code = _code("serving_check", "serving_probe")
+        return ServingCheck(model=model, examples=examples, limits=settings.serving.model_dump_json(), code=code)
+    from tfx.components import InfraValidator
+    from tfx.proto import infra_validator_pb2 as spec
+
+    return InfraValidator(
+        model=model,
+        examples=examples,
+        serving_spec=spec.ServingSpec(
+            tensorflow_serving=spec.TensorFlowServing(tags=[tag]), kubernetes=spec.KubernetesConfig()
+        ),
+        request_spec=spec.RequestSpec(
+            tensorflow_serving=spec.TensorFlowServingRequestSpec(signature_names=["serving_default"]),
+            split_name=TEST,
+            num_examples=WARM_UPS,
+            make_warmup=True,
+        ),
+        validation_spec=spec.ValidationSpec(max_loading_time_seconds=math.ceil(settings.serving.max_load_seconds)),
+    )
+
+
 def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
     """Puts nodes into a pipeline with the settings' name, places and Beam arguments."""
     settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +232,16 @@ def fullest(settings: Settings) -> tuple[int, Path]:
 
 
 def main(settings: Settings) -> None:
-    """Runs the pipeline on this machine and prints the summary."""
+    """Runs the pipeline on this machine and prints the summary.
+
+    Raises:
+      UserError: where it holds what only a cluster can run, or a node refuses its input.
+    """
+    if settings.serving.tensorflow_serving:
+        raise UserError(
+            f"serving.tensorflow_serving = {settings.serving.tensorflow_serving!r}: TensorFlow Serving is started on a "
+            "cluster alone; leave it unset to check the model in a process on this machine."
+        )
     import summary
     from runner import LocalRunner
 
@@ -221,6 +253,7 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         main(SETTINGS)
     except UserError as error:

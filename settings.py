@@ -204,8 +204,13 @@ class Gate(Section):
 
 
 class Serving(Section):
-    """What serving a model may cost, in a fresh process on the machine of the check."""
+    """What serving a model may cost, in a fresh process on the machine of the check.
 
+    Where `tensorflow_serving` names a tag of the image tensorflow/serving, TFX's InfraValidator asks that one on the cluster
+    instead.
+    """
+
+    tensorflow_serving: str | None = None
     max_load_seconds: Annotated[float, Field(gt=0)] = 60
     max_memory_gb: Annotated[float, Field(gt=0)] = 4
     max_latency_ms: Annotated[float, Field(gt=0)] = 1000

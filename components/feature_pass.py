@@ -67,7 +67,7 @@ def _check_space(folder: Path, network: keras.Model, examples: int, dtype: str) 
     needed, free = examples * row - there, shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"The features of {examples:,} pictures need {needed / 1e9:.2f} GB in {folder}, where {free / 1e9:.2f} GB are "
+            f"The features of {examples:,} pictures need {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} are "
             "free: free some space and run again, or set run.root to a folder on another disk."
         )
 

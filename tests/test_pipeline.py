@@ -2,9 +2,13 @@
 
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
@@ -30,10 +34,13 @@ SLICE = {
 }
 WORSE = {"GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "1", "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "0"}
 NODES = [
-    "Baseline", "DataGate", "Evaluator", "ExampleValidator", "ImportSchemaGen",
+    "Baseline", "BaselineData", "DataGate", "Duplicates", "Evaluator", "ExampleValidator", "ImportSchemaGen",
     "Pusher", "ServingCheck", "StatisticsGen", "TfdsExampleGen", "Trainer", "Transform",
 ]  # fmt: skip
-EXECUTED = sorted(set(NODES) - {"Baseline"})
+EXECUTED = sorted(set(NODES) - {"Baseline", "BaselineData"})
+COMPLETE, CACHED = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED
+FAILED, RUNNING = metadata_store_pb2.Execution.FAILED, metadata_store_pb2.Execution.RUNNING
+KILLED = -signal.SIGKILL
 Tfx = Callable[..., str]
 
 
@@ -47,16 +54,10 @@ def tfx(root) -> Tfx:
     """Runs the `tfx` command, or a program of this project, with settings overridden; returns what it printed."""
 
     def run(*arguments: str, status: int = 0, program: str = "", **overrides: str) -> str:
-        places = {
-            "GRAFTLINE_RUN__ROOT": str(root),
-            "GRAFTLINE_RUN__SERVING_DIR": str(root / "serving"),
-            "LOCAL_HOME": str(root / "tfx"),
-        }
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
-        command = [sys.executable, program] if program else [str(Path(sys.executable).with_name("tfx"))]
+        command = [sys.executable, *program.split()] if program else [str(Path(sys.executable).with_name("tfx"))]
         done = subprocess.run(
             [*command, *arguments],
-            env=clean | places | SLICE | overrides,
+            env=environment(root) | overrides,
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -67,6 +68,15 @@ def tfx(root) -> Tfx:
         return done.stdout
 
     return run
+
+
+def environment(root: Path) -> dict[str, str]:
+    """Returns the environment of a run on a slice of the digits, in a folder of its own."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
+    places = {"RUN__ROOT": str(root), "RUN__SERVING_DIR": str(root / "serving")}
+    return (
+        clean | SLICE | {f"GRAFTLINE_{key}": value for key, value in places.items()} | {"LOCAL_HOME": str(root / "tfx")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +112,7 @@ def pushed_versions(root: Path) -> list[str]:
 def test_the_first_run_trains_blesses_and_pushes_a_model(first_run, root):
     states = executions(root)
     assert sorted(states) == NODES
-    assert all(state == [metadata_store_pb2.Execution.COMPLETE] for state in states.values())
+    assert all(state == [COMPLETE] for state in states.values())
     assert len(pushed_versions(root)) == 1
     assert "Blessed." in first_run
     assert f"Pushed to {root}/serving/digits/{pushed_versions(root)[0]}" in first_run
@@ -141,7 +151,7 @@ def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, tf
     before = pushed_versions(root)
     printed = create_run(tfx)
     states = executions(root)
-    assert {node: states[node][-1] for node in EXECUTED} == dict.fromkeys(EXECUTED, metadata_store_pb2.Execution.CACHED)
+    assert {node: states[node][-1] for node in EXECUTED} == dict.fromkeys(EXECUTED, CACHED)
     assert "↺ Trainer served from cache in" in printed
     assert f"Pushed by an earlier run to {root}/serving/digits/{before[0]}" in printed
     assert pushed_versions(root) == before
@@ -182,11 +192,13 @@ def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, tfx
     assert pushed_versions(root)[-1] == third
 
 
-def test_a_second_run_at_once_is_refused(first_run, tfx, root):
+def test_a_second_run_or_rollback_at_once_is_refused(first_run, tfx, root):
     with filelock.FileLock(root / "run.lock"):
         printed = create_run(tfx, status=1)
-    assert f"Another run is using {root}: wait for it to end" in printed
-    assert "Traceback" not in printed
+        rolled_back = tfx("why not", program="rollback.py", status=1)
+    for told in (printed, rolled_back):
+        assert f"Another run is using {root}: wait for it to end" in told
+        assert "Traceback" not in told
 
 
 def test_a_full_disk_at_the_push_is_told_and_the_next_run_completes(first_run, tfx, root, tmp_path):
@@ -215,4 +227,101 @@ def test_data_that_the_schema_does_not_know_stops_the_run_before_transform(first
     assert "Mend the data, or review the schema" in printed
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
-    assert executions(root)["DataGate"][-1] == metadata_store_pb2.Execution.FAILED
+    assert executions(root)["DataGate"][-1] == FAILED
+
+
+def test_outputs_that_lost_a_file_are_made_again(first_run, tfx, root):
+    before = pushed_versions(root)
+    artifact = artifacts(root, "InfraBlessing")[0]
+    next(Path(artifact.uri).rglob("saved_model.pb")).unlink()
+    shutil.rmtree(artifacts(root, "DuplicatesReport")[0].uri)
+    printed = create_run(tfx)
+    assert f"{artifact.uri} is made again" in printed
+    states = executions(root)
+    made_again = {"DataGate", "Duplicates", "ServingCheck", "Pusher"}
+    assert {node for node in EXECUTED if states[node][-1] == COMPLETE} == made_again
+    assert len(pushed_versions(root)) == len(before) + 1  # for what was rolled back to is in production, not this model
+
+
+PLACES = [
+    ("TfdsExampleGen", "components.example_gen:_finish before"),
+    ("Duplicates", "components.duplicates:find after"),
+    ("StatisticsGen", "tfx.components.statistics_gen.executor:Executor.Do after"),
+    ("Transform", "tfx.components.transform.executor:Executor.Do after"),
+    ("Evaluator", "tfx.components.evaluator.executor:Executor.Do after"),
+    ("ServingCheck", "components.serving_check:write_warm_up before"),
+    ("Pusher", "components.pusher:PusherExecutor.Do after"),
+]
+
+
+@pytest.mark.faults
+def test_whatever_is_killed_the_next_run_goes_on_and_pushes_once(tfx, tmp_path):
+    changes = {"GRAFTLINE_RUN__ROOT": str(tmp_path), "GRAFTLINE_RUN__SERVING_DIR": str(tmp_path / "serving")} | WORSE
+    changes["GRAFTLINE_GATE__MIN_ACCURACY"] = "0"
+    for node, place in PLACES:
+        tfx(*place.split(), program="-m tests.killed", status=KILLED, **changes)
+        assert executions(tmp_path)[node][-1] == RUNNING
+    printed = tfx(program="pipeline.py", **changes)
+    states = executions(tmp_path)
+    for node, _ in PLACES:
+        assert (node, states[node][:2]) == (node, [RUNNING, COMPLETE])
+    assert states["Trainer"].count(COMPLETE) == 1
+    (version,) = pushed_versions(tmp_path)
+    assert f"Pushed to {tmp_path}/serving/digits/{version}" in printed
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    with tmpfs(tmp_path, "100m"):
+        yield tmp_path
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Leaves so many bytes of a disk; returns the file that takes the others."""
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - leave)
+    return ballast
+
+
+@pytest.mark.faults
+def test_a_full_disk_is_told_wherever_it_is_met_and_the_next_run_goes_on(tfx, small_disk):
+    changes = {"GRAFTLINE_RUN__ROOT": str(small_disk), "GRAFTLINE_DATA__MAX_EXAMPLES": "1797"} | WORSE
+    (small_disk / "metadata").mkdir()
+    connection = metadata.sqlite_metadata_connection_config(str(small_disk / "metadata/digits.sqlite"))
+    with metadata.Metadata(connection):  # so that the store is not what meets the full disk
+        ballast = fill(small_disk, leave=400_000)
+    printed = tfx(program="pipeline.py", status=1, **changes)
+    assert "✘ TfdsExampleGen failed" in printed
+    assert f"No space is left on the disk of {small_disk}" in printed
+    ballast.unlink()
+    fill(small_disk, leave=5_000_000)
+    printed = tfx(program="pipeline.py", status=1, **changes)
+    assert "✘ Trainer failed" in printed
+    assert re.search(r"The features of 1,469 pictures need \d+\.\d MB in .*: free some space and run again", printed)
+    assert "Traceback" not in printed
+    ballast.unlink()
+    assert "✔ Trainer done" in tfx(program="pipeline.py", **changes)
+
+
+@pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "▶ StatisticsGen"), (signal.SIGTERM, "Features at")])
+def test_asked_to_stop_it_does_within_ten_seconds_and_says_how_to_go_on(first_run, root, number, line):
+    changes = {"GRAFTLINE_MODEL__IMAGE_SIZE": "224", "GRAFTLINE_DATA__MAX_EXAMPLES": str(300 + number)}
+    process = subprocess.Popen(
+        [sys.executable, "pipeline.py"],
+        env=environment(root) | changes,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert any(printed.startswith(line) for printed in process.stdout)
+        process.send_signal(number)
+        start = time.monotonic()
+        rest = process.stdout.read()
+    assert time.monotonic() - start < 10
+    assert process.returncode == 130
+    assert rest.endswith("Stopped. The same command goes on from where it was.\n")
+    assert "Traceback" not in rest

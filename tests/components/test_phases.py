@@ -103,6 +103,7 @@ def _assert_same(one: tuple[dict[str, Any], Path], other: tuple[dict[str, Any], 
             assert left == pytest.approx(right, abs=1e-5)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("moment", "number"),
     [

@@ -60,7 +60,7 @@ def test_a_fresh_process_gives_the_same_answers_and_is_measured(
         ({"max_latency_ms": 10}, "one picture takes (99th percentile) 20 ms, 10 are allowed"),
     ],
 )
-def test_what_costs_too_much_is_told(answers: dict[str, Any], limit: dict[str, float], reason: str) -> None:
+def test_what_costs_too_much_is_told(answers: dict[str, Any], limit: dict[str, Any], reason: str) -> None:
     assert serving_check.faults(answers, answers["by_bytes"], MEASURED, Serving(**limit)) == [reason]
 
 

@@ -1,0 +1,44 @@
+"""Runs the pipeline in a process that kills itself: `python -m tests.killed components.example_gen:_finish [before|after]`.
+
+The kill is a real SIGKILL, sent where a function is called, or where it returns; a clock would meet another place each time.
+"""
+
+import functools
+import importlib
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from settings import PROJECT
+
+
+def kill_at(place: str, when: str) -> None:
+    """Replaces a function by one that kills this process.
+
+    Args:
+      place: module and name, as in `components.pusher:PusherExecutor.Do`.
+      when: before, or after, the function has done its work.
+    """
+    module, _, name = place.partition(":")
+    *owners, last = name.split(".")
+    owner: Any = functools.reduce(getattr, owners, importlib.import_module(module))
+    setattr(owner, last, _killing(getattr(owner, last), when))
+
+
+def _killing(function: Callable[..., Any], when: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def killing(*arguments: Any, **options: Any) -> None:
+        if when == "after":
+            function(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return killing
+
+
+if __name__ == "__main__":
+    kill_at(*sys.argv[1:3])
+    sys.argv = ["pipeline.py"]
+    runpy.run_path(str(PROJECT / "pipeline.py"), run_name="__main__")
