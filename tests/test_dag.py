@@ -6,7 +6,7 @@ from pipeline import create_pipeline, main
 from settings import Settings, UserError
 
 
-def settings(root, **serving: str) -> Settings:
+def settings(root, **serving):
     run = {"root": root, "serving_dir": root / "serving"}
     return Settings(name="digits", data={"dataset": "digits"}, gate={"min_accuracy": 0.5}, run=run, serving=serving)
 
