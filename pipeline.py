@@ -83,6 +83,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
             "code": _code(
                 "trainer",
                 "phases",
+                "callbacks",
                 "checkpoints",
                 "feature_pass",
                 "feature_cache",
@@ -167,7 +168,7 @@ def _serving_check(settings: Settings, model: BaseChannel, examples: BaseChannel
     """Returns the node that asks the exported model before it is pushed: in a fresh process, or in TensorFlow Serving."""
     tag = settings.serving.tensorflow_serving
     if tag is None:
-        code = _code("serving_check", "serving_probe")
+        code = _code("serving_check", "serving_probe", "records")
         return ServingCheck(model=model, examples=examples, limits=settings.serving.model_dump_json(), code=code)
     from tfx.components import InfraValidator
     from tfx.proto import infra_validator_pb2 as spec

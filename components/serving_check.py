@@ -21,6 +21,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils, path_utils
 
+from components import records as stored
 from components import serving_probe
 from components.features import IMAGE, TEST
 from components.serving import IMAGE_BYTES
@@ -50,7 +51,7 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
       code: hash of the source; the cache of another code is not used.
     """
     model_path = path_utils.serving_model_path(model.uri)
-    records = sample(f"{examples.uri}/Split-{TEST}/*")
+    records = sample(examples.uri)
     here = tf.saved_model.load(model_path).signatures["serving_default"](examples=tf.constant(records))["probabilities"]
     answers = probe(model_path, records)
     measured = json.loads(str(answers["measured"])) if "measured" in answers else {}
@@ -65,9 +66,9 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
         blessing.set_int_custom_property(HAS_MODEL, 1)
 
 
-def sample(pattern: str) -> list[bytes]:
-    """Returns the first examples of a split, serialized."""
-    return list(tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).take(SAMPLE).as_numpy_iterator())
+def sample(examples_uri: str) -> list[bytes]:
+    """Returns the first examples of the test split, serialized."""
+    return list(stored.read(examples_uri, TEST).take(SAMPLE).as_numpy_iterator())
 
 
 def probe(model_path: str, records: list[bytes]) -> dict[str, Any]:

@@ -1,0 +1,135 @@
+"""What watches a phase of training: notes what each step gave, saves, and stops when asked to."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from components.checkpoints import Position
+
+
+class EpochLog(keras.callbacks.Callback):
+    """Notes in a position what each step and epoch gave, and writes the curves for TensorBoard.
+
+    Keras's own callback needs the package tensorboard, which is for reading such files; writing them takes TensorFlow alone.
+
+    Args:
+      position: of the training, changed in place.
+      batch_size: examples in a batch, but for the last of an epoch.
+      examples: number of examples in an epoch.
+      directory: where curves are written.
+    """
+
+    def __init__(self, position: Position, batch_size: int, examples: int, directory: str) -> None:
+        super().__init__()
+        self._position = position
+        self._batch_size = batch_size
+        self._examples = examples
+        self._writer = tf.summary.create_file_writer(directory)
+        self._start = 0.0
+        # Steps of this epoch before it was resumed, and their means
+        self._before: tuple[int, dict[str, float]] = (0, {})
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the clock."""
+        self._start, self._before = time.monotonic(), (self._position.step, self._position.logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Notes the step, and the means of the epoch up to it."""
+        step = self._before[0] + batch + 1
+        self._position.step, self._position.logs = step, self._means(logs or {}, step)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Notes the metrics, the seconds, validation included, and the time of day in seconds since 1970."""
+        position = self._position
+        metrics = self._means(logs or {}, position.step)
+        seconds = round(time.monotonic() - self._start, 2)
+        position.epochs.append({"epoch": epoch + 1, **metrics, "seconds": seconds, "ended": time.time()})
+        position.epoch, position.step, position.logs = epoch + 1, 0, {}
+        plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+        with self._writer.as_default():
+            for name, value in metrics.items():
+                tf.summary.write(name, value, epoch + 1, tf.compat.v1.SummaryMetadata(plugin_data=plugin))
+        self._writer.flush()
+
+    def _means(self, logs: dict[str, float], step: int) -> dict[str, float]:
+        """Returns means over the epoch's steps so far, where Keras's are of those since it was resumed."""
+        steps, before = self._before
+        # Of the examples, for the last batch may be smaller
+        part = min(steps * self._batch_size, self._examples) / min(step * self._batch_size, self._examples)
+        return {
+            name: part * before[name] + (1 - part) * float(value) if name in before else float(value)
+            for name, value in logs.items()
+        }
+
+
+class Saver(keras.callbacks.Callback):
+    """Saves after each epoch, every so many minutes, and when the process is asked to stop, which it then does.
+
+    Args:
+      save: writes a checkpoint.
+      minutes: the most that lie between two.
+      stop: set where the process is asked to stop.
+    """
+
+    def __init__(self, save: Callable[[], None], minutes: float, stop: threading.Event) -> None:
+        super().__init__()
+        self._write = save
+        self._minutes = minutes
+        self._stop = stop
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Saves where it is time to, or asked for."""
+        if self._stop.is_set() or time.monotonic() - self._last > 60 * self._minutes:
+            self._save()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Saves."""
+        self._save()
+
+    def _save(self) -> None:
+        self._write()
+        self._last = time.monotonic()
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+
+
+class Progress(keras.callbacks.ProgbarLogger):
+    """Keras's progress bar, or a line an epoch where there is no terminal, for epochs that are fitted one by one."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._shown = {"epochs": epochs, "verbose": 1 if sys.stdout.isatty() else 2}
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Takes Keras's parameters, but for the number of epochs and how much is shown."""
+        super().set_params(params | self._shown)
+
+
+@contextlib.contextmanager
+def stopped_gently() -> Iterator[threading.Event]:
+    """Gives an event that is set when the process is asked to stop, by Ctrl-C or SIGTERM; asked again, it stops at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # handlers can be set in the main thread alone
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
