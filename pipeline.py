@@ -89,7 +89,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
                 "feature_cache",
                 "prefix_engine",
                 "backbone",
-                "inference_mode",
+                "arithmetic",
                 "records",
                 "serving",
                 "weights",

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 import settings
-from components.inference_mode import InferenceMode
+from components.arithmetic import InferenceMode, fused
 
 PREPROCESSING: dict[str, dict[str, Any]] = {
     "MobileNetV2": {},
@@ -147,12 +147,12 @@ def fine_tuned(
       model: whether BatchNorm trains: `frozen` uses its moving statistics and still trains gamma and beta; `train` updates
         the statistics of trainable layers, as TensorFlow's transfer-learning tutorial does.
       at: the layer where the base is cut.
-      arithmetic: dtype in which convolutions multiply where BatchNorm is frozen.
+      arithmetic: dtype in which convolutions multiply.
     """
     inputs = keras.Input(base.get_layer(at).output.shape[1:], name="activation")
     trained = suffix(base, at)
-    output = InferenceMode(trained, arithmetic)(inputs) if model.batch_norm == "frozen" else trained(inputs)
-    return keras.Model(inputs, on_top(_pooling()(output)), name="fine_tuned")
+    network = InferenceMode(trained, arithmetic) if model.batch_norm == "frozen" else fused(trained, arithmetic)
+    return keras.Model(inputs, on_top(_pooling()(network(inputs))), name="fine_tuned")
 
 
 def classifier(base: keras.Model, on_top: keras.Model, model: settings.Model) -> keras.Model:

@@ -71,7 +71,11 @@ def test_losses_on_the_cache_are_those_on_the_pictures_step_by_step(data: Simple
     cached, cache = network(data), split(data, tmp_path)
     fine_tuned = backbone.fine_tuned(cached.base, cached.head, data.model, cached.at)
     uncached, (images, labels) = network(data), pictures(data)
-    whole = backbone.classifier(uncached.base, uncached.head, data.model)
+    # Phase 2 as on the cache, but from the pictures
+    prefix = backbone.prefix(uncached.base, data.model, uncached.at)
+    whole = keras.Model(
+        prefix.input, backbone.fine_tuned(uncached.base, uncached.head, data.model, uncached.at)(prefix.outputs[0])
+    )
 
     def taken(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.gather(images, rows), tf.gather(labels, rows)

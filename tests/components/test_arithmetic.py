@@ -1,4 +1,4 @@
-"""BatchNorm folded into convolutions: the same outputs, gradients and variables as without."""
+"""Faster arithmetic: the same outputs, gradients and variables as Keras's own layers."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import settings
-from components import backbone, inference_mode
-from components.inference_mode import FoldedConvolution, InferenceMode
+from components import arithmetic, backbone
+from components.arithmetic import FoldedConvolution, FusedNorm, InferenceMode
 
 
 def _suffix(name: str) -> keras.Model:
@@ -22,6 +22,8 @@ def _suffix(name: str) -> keras.Model:
     for layer in base.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0  # two calls are compared
     return backbone.suffix(base, backbone.cut(base, model.fine_tune_at))
 
 
@@ -55,7 +57,7 @@ def test_folded_network_gives_and_learns_the_same(name: str) -> None:
 def test_every_batch_norm_after_a_convolution_is_folded(name: str) -> None:
     network = _suffix(name)
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    folded = inference_mode.folded(network, "float32").layers
+    folded = arithmetic.folded(network, "float32").layers
     assert sum(isinstance(layer, FoldedConvolution) for layer in folded) == len(norms) > 2
 
 
@@ -77,6 +79,62 @@ def test_smaller_arithmetic_is_used_and_stays_inside() -> None:
     inputs = _inputs(network)
     expected = network(inputs, training=False)
     found = InferenceMode(network, "bfloat16")(inputs)
+    assert found.dtype == "float32"
+    difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+    assert 1e-4 < difference < 5e-2
+
+
+def _trained(network: keras.Model, call: Any, inputs: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns output and gradients of a call in training; the moving statistics are updated by it."""
+    outputs = []
+
+    def noted(batch: np.ndarray) -> Any:
+        outputs.append(call(batch, training=True))
+        return outputs[0]
+
+    gradients = _gradients(network, noted, inputs)
+    return outputs[0].numpy(), gradients
+
+
+@pytest.mark.parametrize("name", settings.BACKBONE_LAYERS)
+def test_fused_batch_norm_gives_learns_and_keeps_the_same(name: str) -> None:
+    network = _suffix(name)
+    fused = arithmetic.fused(network, "float32")
+    inputs, before = _inputs(network), network.get_weights()
+    expected, gradients = _trained(network, network, inputs)
+    kept = network.get_weights()
+    assert not all(np.array_equal(*pair) for pair in zip(before, kept, strict=True)), "no statistic has moved"
+    network.set_weights(before)
+    found, learned = _trained(network, fused, inputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    largest = max(np.abs(gradient).max() for gradient in gradients.values())
+    for path, gradient in learned.items():
+        np.testing.assert_allclose(gradient, gradients[path], rtol=1e-2, atol=1e-4 * largest, err_msg=path)
+    for mine, theirs in zip(network.get_weights(), kept, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_batch_norm_is_not_trained_and_inference_is_kerass() -> None:
+    network = _suffix("MobileNetV2")
+    fused, inputs = arithmetic.fused(network, "float32"), _inputs(network)
+    np.testing.assert_array_equal(fused(inputs, training=False), network(inputs, training=False))
+    network.trainable = False
+    before = network.get_weights()
+    np.testing.assert_array_equal(fused(inputs, training=True), network(inputs, training=False))
+    assert all(np.array_equal(*pair) for pair in zip(before, network.get_weights(), strict=True))
+
+
+def test_every_batch_norm_that_trains_is_fused() -> None:
+    network = _suffix("MobileNetV2")
+    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert sum(isinstance(layer, FusedNorm) for layer in arithmetic.fused(network, "float32").layers) == len(norms) > 2
+
+
+def test_smaller_arithmetic_in_training_is_used_and_stays_inside() -> None:
+    network = _suffix("MobileNetV2")
+    inputs = _inputs(network)
+    expected = network(inputs, training=False)
+    found = arithmetic.fused(network, "bfloat16")(inputs, training=False)
     assert found.dtype == "float32"
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     assert 1e-4 < difference < 5e-2
