@@ -1,12 +1,17 @@
 """The baseline: the model in production, which a candidate must not be worse than, and the data that it was trained on."""
 
+import logging
+
+import tensorflow as tf
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import Event
 from tfx.dsl.components.common import resolver
 from tfx.types import Artifact, standard_artifacts
 from tfx.types.channel import Channel
+from tfx.utils import io_utils, path_utils
 
 from components import pusher
+from settings import UserError
 
 CANDIDATE, MODEL, BLESSING, PUSHED = "candidate", "model", "model_blessing", "pushed_model"
 CURRENT, STATISTICS = "current", "statistics"
@@ -26,6 +31,9 @@ class ProductionStrategy(resolver.ResolverStrategy):
         Args:
           store: the metadata store, unused: all that counts is on the artifacts.
           input_dict: `candidate`, and all models, blessings and pushes so far.
+
+        Raises:
+          UserError: where the baseline's files are gone everywhere; to compare with nothing would bless anything.
         """
         candidate = input_dict[CANDIDATE][0]
         models = {model.id: model for model in input_dict[MODEL]}
@@ -38,6 +46,8 @@ class ProductionStrategy(resolver.ResolverStrategy):
         if in_production == candidate.id and candidate.id in blessings:
             in_production = blessings[candidate.id].get_int_custom_property("baseline_model_id")
         found = [in_production] if in_production in models and in_production in blessings else []
+        for number in found:
+            _restore(models[number], input_dict[PUSHED])
         return {
             CANDIDATE: [candidate],
             MODEL: [models[number] for number in found],
@@ -64,6 +74,27 @@ class ProductionDataStrategy(resolver.ResolverStrategy):
         of = {number for examples in trained_on for number in _made_of(store, examples)} - {current.id}
         found = [statistics for statistics in input_dict[STATISTICS] if statistics.id in of]
         return {CURRENT: [current], STATISTICS: found[-1:], PUSHED: []}
+
+
+def _restore(model: Artifact, pushes: list[Artifact]) -> None:
+    """Copies a model's files back from where it is served, where they are gone."""
+    files = path_utils.serving_model_path(model.uri)
+    if tf.io.gfile.exists(files):
+        return
+    served = [
+        push.get_string_custom_property(pusher.DESTINATION)
+        for push in pushes
+        if push.get_int_custom_property(pusher.PUSHED) and push.get_int_custom_property(pusher.MODEL_ID) == model.id
+    ]
+    source = next((folder for folder in served if tf.io.gfile.exists(folder)), None)
+    if source is None:
+        raise UserError(
+            f"The files of a model in production are gone from {model.uri} and from where it was served, so no candidate "
+            "can be compared with it: put them back, or `make rollback` to a version that is there."
+        )
+    logging.getLogger("absl").warning("%s is gone: it is restored from %s.", files, source)
+    io_utils.copy_dir(source, f"{files}.aside")
+    tf.io.gfile.rename(f"{files}.aside", files)
 
 
 def _in_production(pushes: list[Artifact]) -> int | None:

@@ -1,14 +1,26 @@
 """The baseline: the model in production, never the candidate itself."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from tfx.types import Artifact, standard_artifacts
 
 from components.baseline import BLESSING, CANDIDATE, MODEL, PUSHED, ProductionStrategy
+from settings import UserError
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    """Has the files of three models in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2, 3):
+        (tmp_path / str(number) / "Format-Serving").mkdir(parents=True)
 
 
 def model(number: int) -> standard_artifacts.Model:
     artifact = standard_artifacts.Model()
-    artifact.id = number
+    artifact.id, artifact.uri = number, str(number)
     return artifact
 
 
@@ -65,3 +77,20 @@ def test_a_cached_candidate_in_production_meets_the_baseline_it_met_before():
 
 def test_an_older_model_that_is_candidate_again_meets_the_one_in_production():
     assert resolve(1, [blessing(1), blessing(2, baseline=1)], pushes(1, 2)) == [2]
+
+
+def test_the_files_of_a_baseline_are_restored_from_where_it_is_served(caplog):
+    shutil.rmtree("1")
+    Path("served").mkdir()
+    Path("served/saved_model.pb").write_text("the model")
+    (pushed,) = pushes(1)
+    pushed.set_string_custom_property("pushed_destination", "served")
+    assert resolve(2, [blessing(1)], [pushed]) == [1]
+    assert Path("1/Format-Serving/saved_model.pb").read_text() == "the model"
+    assert "1/Format-Serving is gone: it is restored from served." in caplog.text
+
+
+def test_a_baseline_without_files_anywhere_is_no_reason_to_compare_with_nothing():
+    shutil.rmtree("1")
+    with pytest.raises(UserError, match=r"in production are gone from 1 .* put them back, or `make rollback`"):
+        resolve(2, [blessing(1)], pushes(1))
