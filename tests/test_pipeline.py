@@ -225,7 +225,7 @@ def test_data_that_the_schema_does_not_know_stops_the_run_before_transform(first
     printed = create_run(tfx, status=1, GRAFTLINE_DATA__DATASET=f"folder:{tmp_path / 'digits'}")
     assert "✘ DataGate failed in" in printed
     assert "split train, feature 'label_name': Unexpected string values" in printed
-    assert "Mend the data, or review the schema" in printed
+    assert "Mend the data; where it is right, review the schema" in printed
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
     assert executions(root)["DataGate"][-1] == FAILED
