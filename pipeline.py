@@ -57,6 +57,21 @@ BEAM_ARGS = [
     "--sdk_container_image=none",
 ]
 
+TRAINER_MODULES = (
+    "trainer",
+    "phases",
+    "callbacks",
+    "checkpoints",
+    "feature_pass",
+    "feature_cache",
+    "prefix_engine",
+    "backbone",
+    "arithmetic",
+    "records",
+    "serving",
+    "weights",
+)
+
 
 def create_pipeline(settings: Settings) -> Pipeline:
     """Returns the DAG.
@@ -80,20 +95,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
             "prefix": settings.prefix.model_dump(mode="json"),
             "training": settings.training.model_dump(mode="json"),
             "work_dir": str(settings.work_dir),
-            "code": _code(
-                "trainer",
-                "phases",
-                "callbacks",
-                "checkpoints",
-                "feature_pass",
-                "feature_cache",
-                "prefix_engine",
-                "backbone",
-                "arithmetic",
-                "records",
-                "serving",
-                "weights",
-            ),
+            "code": _code(*TRAINER_MODULES),
         },
         custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
     )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,13 +46,16 @@ def forget_damaged(store: MetadataStore) -> None:
     """Removes outputs that lost a file since they were made, so that TFX, which looks at folders alone, makes them again."""
     for execution in store.get_executions():
         listing: Listing = json.loads(execution.custom_properties[FILES].string_value or "{}")
-        for uri, files in listing.items():
-            present = _files(Path(uri))
-            lost = [name for name, size in files.items() if present.get(name) != size]
-            if lost and Path(uri).is_dir():
+        for uri in filter(os.path.isdir, listing):
+            lost = [name for name, size in listing[uri].items() if _size(Path(uri, name)) != size]
+            if lost:
                 logging.getLogger("absl").warning("%s is damaged or gone: %s is made again.", Path(uri, lost[0]), uri)
                 shutil.rmtree(uri)
 
 
 def _files(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

@@ -73,7 +73,7 @@ def _alone(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
 
 def _whole(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
     start = time.monotonic()
-    count = sum(len(rows[feature_cache.LABEL]) for rows in feature_cache._computed(source(), run, "float16"))
+    count = sum(len(rows[feature_cache.LABEL]) for rows in feature_cache.computed(source(), run, "float16"))
     return count / (time.monotonic() - start)
 
 

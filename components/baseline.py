@@ -70,9 +70,10 @@ class ProductionDataStrategy(resolver.ResolverStrategy):
         """
         (current,) = input_dict[CURRENT]
         in_production = _in_production(input_dict[PUSHED])
-        trained_on = set() if in_production is None else _inputs_of(store, in_production, "Examples")
-        of = {number for examples in trained_on for number in _made_of(store, examples)} - {current.id}
-        found = [statistics for statistics in input_dict[STATISTICS] if statistics.id in of]
+        model = set() if in_production is None else {in_production}
+        trained_on = _across(store, model, came=Event.OUTPUT, went=Event.INPUT)
+        made_of_it = _across(store, trained_on, came=Event.INPUT, went=Event.OUTPUT) - {current.id}
+        found = [statistics for statistics in input_dict[STATISTICS] if statistics.id in made_of_it]
         return {CURRENT: [current], STATISTICS: found[-1:], PUSHED: []}
 
 
@@ -107,21 +108,10 @@ def _in_production(pushes: list[Artifact]) -> int | None:
     return served[-1] if served else None
 
 
-def _inputs_of(store: MetadataStore, artifact_id: int, kind: str) -> set[int]:
-    """Returns the ids of the inputs of a kind that an artifact was made of."""
-    makers = [
-        event.execution_id for event in store.get_events_by_artifact_ids([artifact_id]) if event.type == Event.OUTPUT
-    ]
-    inputs = {event.artifact_id for event in store.get_events_by_execution_ids(makers) if event.type == Event.INPUT}
-    return {artifact.id for artifact in store.get_artifacts_by_id(inputs) if artifact.type == kind}
-
-
-def _made_of(store: MetadataStore, artifact_id: int) -> set[int]:
-    """Returns the ids of all that was made of an artifact."""
-    users = [
-        event.execution_id for event in store.get_events_by_artifact_ids([artifact_id]) if event.type == Event.INPUT
-    ]
-    return {event.artifact_id for event in store.get_events_by_execution_ids(users) if event.type == Event.OUTPUT}
+def _across(store: MetadataStore, artifacts: set[int], came: int, went: int) -> set[int]:
+    """Returns the ids of what executions have as one kind of event where they have some of the artifacts as another."""
+    executions = [event.execution_id for event in store.get_events_by_artifact_ids(artifacts) if event.type == came]
+    return {event.artifact_id for event in store.get_events_by_execution_ids(executions) if event.type == went}
 
 
 def baseline_resolver(candidate: Channel) -> resolver.Resolver:

@@ -5,7 +5,6 @@ trained on, looks at the duplicates, and fails.
 """
 
 from pathlib import Path
-from typing import Any
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -103,7 +102,8 @@ def drift(
     compared.CopyFrom(schema)
     for feature in compared.feature:  # ExampleValidator has told everything but drift
         for checked in ("domain_info", "presence_constraints", "shape_type"):
-            feature.ClearField(feature.WhichOneof(checked)) if feature.WhichOneof(checked) else None
+            if present := feature.WhichOneof(checked):
+                feature.ClearField(present)
     return describe(
         "against the data of the model in production",
         tfdv.validate_statistics(statistics, compared, previous_statistics=baseline),
@@ -112,26 +112,26 @@ def drift(
 
 def copies(report: duplicates.Report, limits: settings.DataGate) -> list[str]:
     """Returns a line for each kind of copies that is beyond its limit."""
-    lines = []
-    if len(report.contradictions) > limits.max_contradictions * report.pictures:
-        named = [", ".join(f"{name!r} is {label}" for name, label in one.items()) for one in report.contradictions]
-        lines.append(
-            f"{len(named):,} of {report.pictures:,} pictures are there under several labels, more than "
-            f"data_gate.max_contradictions = {limits.max_contradictions:g} allows: {_some(named)}"
-        )
-    if report.copies > limits.max_duplicates * report.pictures:
-        lines.append(
-            f"{report.copies:,} of {report.pictures:,} pictures are copies, more than data_gate.max_duplicates = "
-            f"{limits.max_duplicates:g} allows: {_some([', '.join(map(repr, names)) for names in report.copied])}"
-        )
-    if report.leaked > limits.max_near_duplicates * report.held_out:
-        pairs = [" and ".join(f"{name!r} in {split}" for split, name in pair.items()) for pair in report.alike]
-        lines.append(
-            f"{report.leaked:,} of {report.held_out:,} pictures of validation and test look like one of another split, more "
-            f"than data_gate.max_near_duplicates = {limits.max_near_duplicates:g} allows: {_some(pairs)}"
-        )
-    return lines
+    labels = [", ".join(f"{name!r} is {label}" for name, label in one.items()) for one in report.contradictions]
+    copied = [", ".join(map(repr, names)) for names in report.copied]
+    alike = [" and ".join(f"{name!r} in {split}" for split, name in pair.items()) for pair in report.alike]
+    kinds = [
+        (len(labels), report.pictures, "are there under several labels", "max_contradictions", labels),
+        (report.copies, report.pictures, "are copies", "max_duplicates", copied),
+        (
+            report.leaked,
+            report.held_out,
+            "of validation and test look like one of another split",
+            "max_near_duplicates",
+            alike,
+        ),
+    ]
+    return [
+        f"{count:,} of {total:,} pictures {what}, more than data_gate.{name} = {limit:g} allows: {_some(examples)}"
+        for count, total, what, name, examples in kinds
+        if count > (limit := getattr(limits, name)) * total
+    ]
 
 
-def _some(items: list[Any]) -> str:
+def _some(items: list[str]) -> str:
     return "; ".join([*items[:SHOWN], *["…"] * (len(items) > SHOWN)])

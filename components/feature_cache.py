@@ -199,7 +199,7 @@ def _write_shards(folder: Path, done: int, source: Source, run: Run, dtype: str)
     """Writes shard after shard, and yields the number of examples of each batch."""
     held: dict[str, list[np.ndarray]] = {field: [] for field in FIELDS}
     number = len(shards(folder))
-    for rows in _computed(source(done), run, dtype):
+    for rows in computed(source(done), run, dtype):
         for field in FIELDS:
             held[field].append(rows[field])
         if sum(map(len, held[LABEL])) >= SHARD_EXAMPLES:
@@ -210,7 +210,7 @@ def _write_shards(folder: Path, done: int, source: Source, run: Run, dtype: str)
         _write_shard(folder / f"{number:05}", held)
 
 
-def _computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[str, np.ndarray]]:
+def computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[str, np.ndarray]]:
     """Yields the fields of batch after batch, some of which are computed side by side."""
 
     def compute(pictures: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -17,9 +17,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 import settings
 
-# Batches that are computed side by side. With one alone, cores wait for each other, and often for decoding, within each
-# operation: half the machine was seen idle.
-STREAMS = 2
+STREAMS = 2  # batches computed side by side: with one alone, cores wait for each other at each operation's end
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -111,9 +109,7 @@ def _openvino(prefix: keras.Model, precision: str) -> Run:
     def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        # Not `infer`: it runs in the calling thread, and OpenVINO at times gives two of those the same stream
-        own.request.start_async({0: pictures}, share_inputs=True)
-        own.request.wait()
-        return own.request.get_output_tensor(0).data, own.request.get_output_tensor(1).data
+        outputs = own.request.infer({0: pictures}, share_inputs=True, share_outputs=True)
+        return outputs[0], outputs[1]
 
     return run

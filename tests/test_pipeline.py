@@ -90,10 +90,14 @@ def create_run(tfx: Tfx, status: int = 0, **overrides: str) -> str:
     return tfx("run", "create", "--engine=local", "--pipeline_name=digits", status=status, **overrides)
 
 
+def database(root: Path) -> metadata.Metadata:
+    return metadata.Metadata(metadata.sqlite_metadata_connection_config(str(root / "metadata/digits.sqlite")))
+
+
 def executions(root: Path) -> dict[str, list[int]]:
     """Returns the states of all executions so far by node, oldest first."""
     found: dict[str, list[int]] = {}
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(root / "metadata/digits.sqlite"))) as handle:
+    with database(root) as handle:
         for execution in sorted(handle.store.get_executions(), key=lambda execution: execution.id):
             contexts = handle.store.get_contexts_by_execution(execution.id)
             for node in [context.name for context in contexts if context.type == "node"]:  # a rollback has none
@@ -102,7 +106,7 @@ def executions(root: Path) -> dict[str, list[int]]:
 
 
 def artifacts(root: Path, kind: str) -> list[metadata_store_pb2.Artifact]:
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(root / "metadata/digits.sqlite"))) as handle:
+    with database(root) as handle:
         return sorted(handle.store.get_artifacts_by_type(kind), key=lambda artifact: artifact.id)
 
 
@@ -303,8 +307,7 @@ def fill(disk: Path, leave: int) -> Path:
 def test_a_full_disk_is_told_wherever_it_is_met_and_the_next_run_goes_on(tfx, small_disk):
     changes = {"GRAFTLINE_RUN__ROOT": str(small_disk), "GRAFTLINE_DATA__MAX_EXAMPLES": "1797"} | WORSE
     (small_disk / "metadata").mkdir()
-    connection = metadata.sqlite_metadata_connection_config(str(small_disk / "metadata/digits.sqlite"))
-    with metadata.Metadata(connection):  # so that the store is not what meets the full disk
+    with database(small_disk):  # so that the store is not what meets the full disk
         ballast = fill(small_disk, leave=400_000)
     printed = tfx(program="pipeline.py", status=1, **changes)
     assert "✘ TfdsExampleGen failed" in printed

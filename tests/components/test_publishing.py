@@ -86,17 +86,11 @@ def test_pruning_keeps_the_latest(tmp_path: Path, serving: Path) -> None:
 
 
 KILLED = """
-import os, signal, sys
+import sys
 from pathlib import Path
 from components import publishing
-module, name = sys.argv[1].rsplit(".", 1)
-owner = {"publishing": publishing, "shutil": publishing.shutil, "Path": Path}[module]
-original = getattr(owner, name)
-def strike(*arguments, **options):
-    if sys.argv[2] == "after":
-        original(*arguments, **options)
-    os.kill(os.getpid(), signal.SIGKILL)
-setattr(owner, name, strike)
+from tests.killed import kill_at
+kill_at("components.publishing:" + sys.argv[1].removeprefix("publishing."), sys.argv[2])
 publishing.publish(Path(sys.argv[3]), Path(sys.argv[4]), 2)
 """
 
