@@ -66,7 +66,8 @@ def _example(picture: Picture, size: Size, label_name: str) -> bytes:
     feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
     for key, value in numbers.items():
         feature[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    # The order of a map's keys is each process's own: features that a run has cached would not be found by the next
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

@@ -111,6 +111,13 @@ def test_every_picture_becomes_one_example_with_its_bytes(written):
     assert {(example["width"], example["height"]) for example in found} == {(16, 16)}
 
 
+def test_the_same_pictures_are_the_same_bytes_in_every_process(written):
+    files = [str(path) for path in Path(written[1].uri).glob("Split-*/*")]
+    records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
+    assert len(records) == 120
+    assert all(tf.train.Example.FromString(one).SerializeToString(deterministic=True) == one for one in records)
+
+
 def test_copies_of_a_picture_never_fall_into_two_splits(written):
     pictures = {split: {example["image"] for example in read(written[1], split)} for split in SPLITS}
     assert sum(map(len, pictures.values())) == 60
