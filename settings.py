@@ -10,11 +10,21 @@ import json
 import os
 import re
 import sys
+import zoneinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent
@@ -232,6 +242,84 @@ class Run(Section):
         return _absolute(path)
 
 
+class Mysql(Section):
+    """A MySQL or MariaDB server that keeps the metadata; its database exists, its tables are made."""
+
+    host: str = "mysql"
+    port: Annotated[int, Field(ge=0, lt=2**16)] = 3306
+    socket: str = ""
+    database: str = "graftline"
+    user: str = "graftline"
+    password: SecretStr = SecretStr("")
+
+
+class Resources(Section):
+    """What a pod asks the cluster for, and how long it may run."""
+
+    cpu: Annotated[str, Field(pattern=r"^\d+(\.\d+|m)?$")] = "1"
+    memory: Annotated[str, Field(pattern=r"^\d+[MG]i?$")] = "4Gi"
+    minutes: Annotated[int, Field(ge=1)] = 120
+
+
+class Toleration(Section):
+    """Lets a pod onto nodes with a taint."""
+
+    key: str
+    operator: Literal["Exists", "Equal"] = "Exists"
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+
+
+class Accelerator(Section):
+    """Where the Trainer runs, and on what; no other component takes part of it."""
+
+    type: str = "nvidia.com/gpu"
+    count: Annotated[int, Field(ge=0)] = 1
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu"),)
+    shared_memory: Annotated[str, Field(pattern=r"^\d+[MG]i$")] = "2Gi"
+    resources: Resources = Resources(cpu="4", memory="16Gi", minutes=720)
+
+
+class Cluster(Section):
+    """Where and how Kubeflow Pipelines runs the DAG; unused on one machine.
+
+    `image` is a repository, tagged by the git revision, or a whole reference with a tag or a digest. `volume` is a claim that
+    many nodes can write to; everything that runs make is kept on it, mounted at `mount`. `time_zone` is the one that the
+    server reads schedules in.
+    """
+
+    endpoint: str = "http://localhost:8888"
+    namespace: str = "graftline"
+    experiment: str = "graftline"
+    image: str | None = None
+    volume: str = "graftline"
+    mount: Path = Path("/mnt/graftline")
+    mysql: Mysql = Mysql()
+    mysql_secret: str = "graftline-mysql"
+    service_account: str = "graftline"
+    resources: Resources = Resources()
+    trainer: Accelerator = Accelerator()
+    retries: Annotated[int, Field(ge=0)] = 2
+    retry_seconds: Annotated[int, Field(ge=1)] = 30
+    webhook: str | None = None
+    time_zone: str = "UTC"
+
+    @field_validator("image")
+    @classmethod
+    def _image_is_one_build(cls, image: str | None) -> str | None:
+        if image and image.endswith(":latest"):
+            raise ValueError("is another image every day; give a revision as its tag, or a digest")
+        return image
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_is_known(cls, zone: str) -> str:
+        if zone not in zoneinfo.available_timezones():
+            raise ValueError("is no time zone; give one such as UTC or Europe/Berlin")
+        return zone
+
+
 class Settings(BaseSettings):
     """Every setting of a pipeline, a section for each of its parts."""
 
@@ -248,6 +336,8 @@ class Settings(BaseSettings):
     gate: Gate
     serving: Serving = Serving()
     run: Run = Run()
+    metadata: Mysql | None = None
+    cluster: Cluster = Cluster()
 
     @classmethod
     def settings_customise_sources(

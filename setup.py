@@ -24,6 +24,9 @@ setup(
         "imagehash",  # finds pictures that look alike, by perceptual hash
         "imagesize",  # a picture's size from its header, before it is decoded
         "filelock",  # one run at a time in a folder
+        "kfp",  # compiles the DAG for Kubeflow Pipelines, and talks to its server
+        "kfp-kubernetes",  # volumes, secrets, GPUs and tolerations of its tasks
+        "croniter",  # checks the time of a schedule before it is sent
         "h5py",  # reads the pretrained weights
         "pydantic-settings",  # settings from YAML and environment, typed and checked
         "psutil",  # peak memory of each component, on Linux and macOS alike
@@ -36,6 +39,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "kubernetes-validate",  # checks manifests against Kubernetes' own schemas, offline
             "matplotlib",  # the plot of a benchmark
             "mypy",  # type checker
             "pytest",  # test runner
