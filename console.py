@@ -34,23 +34,21 @@ def quiet(log_level: str) -> None:
         logging.getLogger(name).addFilter(lambda record: not HARMLESS.search(record.getMessage()))
 
 
-def started(node: str) -> None:
-    """Says that a component starts."""
-    OUT.print(f"[bold]▶ {node}[/]")
-
-
-def ended(node: str, outcome: str, seconds: float, peak_bytes: int) -> None:
-    """Says how a component ended.
+def told(node: str, event: str, seconds: float, peak_bytes: int) -> None:
+    """Says that a component starts, or how it ended.
 
     Args:
       node: its name.
-      outcome: done, cached or failed.
+      event: started, done, cached or failed.
       seconds: how long it took.
       peak_bytes: the most memory that the run held meanwhile.
     """
-    mark = {"done": "[green]✔", "cached": "[cyan]↺", "failed": "[red]✘"}[outcome]
-    memory = f", peak memory {gigabytes(peak_bytes)}" if outcome == "done" else ""
-    OUT.print(f"{mark} {node}[/] {'served from cache' if outcome == 'cached' else outcome} in {seconds:.1f} s{memory}")
+    if event == "started":
+        OUT.print(f"[bold]▶ {node}[/]")
+        return
+    mark = {"done": "[green]✔", "cached": "[cyan]↺", "failed": "[red]✘"}[event]
+    memory = f", peak memory {gigabytes(peak_bytes)}" if event == "done" else ""
+    OUT.print(f"{mark} {node}[/] {'served from cache' if event == 'cached' else event} in {seconds:.1f} s{memory}")
 
 
 def gigabytes(size: int) -> str:

@@ -27,7 +27,7 @@ def infer_schema(settings: Settings) -> None:
     """
     if settings.schema_path.exists():
         raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
-    run_id = LocalRunner(settings.run.root).run(assemble(settings, list(data_nodes(settings))))
+    run_id = LocalRunner(settings).run(assemble(settings, list(data_nodes(settings))))
     outputs = {kind: artifact.uri for node in summary.read(settings, run_id) for kind, artifact in node.outputs.items()}
     statistics = tfdv.load_stats_binary(f"{outputs['ExampleStatistics']}/Split-{TRAIN}/FeatureStats.pb")
     inferred = schema.infer(statistics, read_label_names(outputs["Examples"]))

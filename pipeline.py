@@ -35,13 +35,13 @@ from tfx.components import (
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.pusher_pb2 import PushDestination
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
 from tfx.types.channel import BaseChannel
 
+import store
 from components import baseline, evaluation, pusher, schema
 from components.data_gate import DataGate
 from components.duplicates import Duplicates
@@ -193,13 +193,12 @@ def _serving_check(settings: Settings, model: BaseChannel, examples: BaseChannel
 
 def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
     """Puts nodes into a pipeline with the settings' name, places and Beam arguments."""
-    settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
     return Pipeline(
         pipeline_name=settings.name,
         pipeline_root=str(settings.pipeline_root),
         components=nodes,
         enable_cache=True,
-        metadata_connection_config=sqlite_metadata_connection_config(str(settings.metadata_path)),
+        metadata_connection_config=store.connection(settings),
         beam_pipeline_args=[*BEAM_ARGS, *settings.run.beam_args],
     )
 
@@ -248,7 +247,7 @@ def main(settings: Settings) -> None:
     import summary
     from runner import LocalRunner
 
-    run_id = LocalRunner(settings.run.root).run(create_pipeline(settings))
+    run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return
     work.prune(settings.work_dir, settings.run.keep_work_dirs)

@@ -1,4 +1,4 @@
-"""Runs the DAG on this machine, node by node, and shows what it is doing."""
+"""Runs the DAG on this machine, node by node, and shows what it is doing; pods of a cluster run one node each by it."""
 
 import ctypes
 import datetime
@@ -6,7 +6,7 @@ import gc
 import sys
 import threading
 import time
-from pathlib import Path
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,28 +15,33 @@ from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.orchestration.portable.launcher import Launcher
 from tfx.proto.orchestration import pipeline_pb2
 
 import console
 import store
 import work
-from settings import UserError
+from settings import Settings, UserError
 
 SECONDS, PEAK_BYTES = "seconds", "peak_bytes"  # custom properties of an execution
-DONE = (store.COMPLETE, store.CACHED)
+EVENTS = STARTED, DONE, CACHED, FAILED = "started", "done", "cached", "failed"
+OUTCOMES = {store.COMPLETE: DONE, store.CACHED: CACHED}
+TRAINER = "Trainer"
+
+Tell = Callable[[str, str, float, int], None]
 
 
 class LocalRunner(LocalDagRunner):
     """TFX's local runner with a line a node, and time and memory kept on each execution in the metadata store.
 
     Args:
-      root: folder of everything that runs make; one run at a time uses it.
+      settings: those of the pipeline; one run at a time uses the folder `run.root`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self._root = root
+        self._settings = settings
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: Any = None) -> str:
         """Runs a compiled pipeline.
@@ -53,41 +58,60 @@ class LocalRunner(LocalDagRunner):
             passed on.
         """
         run_id = datetime.datetime.now().isoformat()
-        runtime_parameter_utils.substitute_runtime_parameter(
-            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
-        )
-        deployment = runner_utils.extract_local_deployment_config(pipeline)
-        connection = deployment.metadata_connection_config
-        config = getattr(connection, connection.WhichOneof("connection_config"))
-        with work.alone(self._root):
-            with metadata.Metadata(config) as handle:
-                store.forget_damaged(handle.store)
+        name_run(pipeline, run_id)
+        with work.alone(self._settings.run.root):
+            with store.opened(self._settings) as opened:
+                store.forget_damaged(opened)
             for node in pipeline.nodes:
-                self._run_node(pipeline, node.pipeline_node, deployment, config)
+                run_node(self._settings, pipeline, node.pipeline_node, console.told)
         return run_id
 
-    def _run_node(self, pipeline: Any, node: Any, deployment: Any, config: Any) -> None:
-        name = node.node_info.id
-        node_launcher = launcher.Launcher(
-            pipeline_node=node,
-            mlmd_connection=metadata.Metadata(config),
-            pipeline_info=pipeline.pipeline_info,
-            pipeline_runtime_spec=pipeline.runtime_spec,
-            executor_spec=runner_utils.extract_executor_spec(deployment, name),
-            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
-        )
-        console.started(name)
-        with Meter() as meter:
-            try:
-                execution = node_launcher.launch()
-            except BaseException:
-                console.ended(name, "failed", meter.seconds(), meter.peak_bytes)
-                raise
-        _give_back_memory()
-        state = _record(config, execution.execution_id, meter)
-        if state not in DONE:
-            raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
-        console.ended(name, "cached" if state == store.CACHED else "done", meter.seconds(), meter.peak_bytes)
+
+def name_run(pipeline: pipeline_pb2.Pipeline, run_id: str) -> None:
+    """Writes the id of a run into a compiled pipeline: nodes that run under one id are one run in the metadata store."""
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+
+
+def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, tell: Tell) -> None:
+    """Runs one node of a run, after those upstream of it.
+
+    Args:
+      settings: those of the pipeline.
+      pipeline: the compiled DAG, with the id of the run.
+      node: one of its nodes.
+      tell: called as the node starts and ends, with its name, what happened (one of `EVENTS`), seconds and peak memory.
+
+    Raises:
+      UserError: where the node ended without its outputs; any error of the node itself is passed on.
+    """
+    name = node.node_info.id
+    if settings.run.force_retrain and name == TRAINER:
+        node.execution_options.caching_options.enable_cache = False
+    tell(name, STARTED, 0, 0)
+    with Meter() as meter:
+        try:
+            execution = _launcher(settings, pipeline, node).launch()
+        except BaseException:
+            tell(name, FAILED, meter.seconds(), meter.peak_bytes)
+            raise
+    _give_back_memory()
+    state = _record(settings, execution.execution_id, meter)
+    if state not in OUTCOMES:
+        tell(name, FAILED, meter.seconds(), meter.peak_bytes)
+        raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
+    tell(name, OUTCOMES[state], meter.seconds(), meter.peak_bytes)
+
+
+def _launcher(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode) -> Launcher:
+    deployment = runner_utils.extract_local_deployment_config(pipeline)
+    return Launcher(
+        pipeline_node=node,
+        mlmd_connection=metadata.Metadata(store.connection(settings)),
+        pipeline_info=pipeline.pipeline_info,
+        pipeline_runtime_spec=pipeline.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, node.node_info.id),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node.node_info.id),
+    )
 
 
 def _give_back_memory() -> None:
@@ -97,15 +121,15 @@ def _give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _record(config: Any, execution_id: int, meter: "Meter") -> int:
+def _record(settings: Settings, execution_id: int, meter: "Meter") -> int:
     """Keeps time, memory and a list of files on the execution, where others find them; returns the execution's state."""
-    with metadata.Metadata(config) as handle:
-        (execution,) = handle.store.get_executions_by_id([execution_id])
+    with store.opened(settings) as opened:
+        (execution,) = opened.get_executions_by_id([execution_id])
         execution.custom_properties[SECONDS].double_value = meter.seconds()
         execution.custom_properties[PEAK_BYTES].int_value = meter.peak_bytes
         if execution.last_known_state == store.COMPLETE:
-            store.note_files(handle.store, execution)
-        handle.store.put_executions([execution])
+            store.note_files(opened, execution)
+        opened.put_executions([execution])
     return execution.last_known_state
 
 

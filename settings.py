@@ -11,8 +11,9 @@ import os
 import re
 import sys
 import zoneinfo
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -31,7 +32,9 @@ PROJECT = Path(__file__).resolve().parent
 PREFIX = "GRAFTLINE_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 FOLDER_PREFIX = "folder:"
+LATEST, SPAN = "latest", "span-"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
+_data_is_here: ContextVar[bool] = ContextVar("data_is_here", default=True)
 BACKBONE_LAYERS: dict[str, list[str]] = json.loads((PROJECT / "schemas/backbones.json").read_text())
 
 
@@ -79,8 +82,13 @@ class Splits(Section):
 
 
 class Data(Section):
-    """What is read, and how it is split."""
+    """What is read, and how it is split.
 
+    A folder that holds folders `span-1`, `span-2`, … is a dataset that grows: `span` is the number of one of them, or
+    `latest`.
+    """
+
+    span: Annotated[str, Field(pattern=r"^(latest|\d+)$")] = LATEST
     dataset: str
     data_dir: ProjectPath = Path("output/data")
     splits: Splits = Splits()
@@ -90,21 +98,39 @@ class Data(Section):
 
     @field_validator("dataset")
     @classmethod
-    def _folder_has_classes(cls, dataset: str) -> str:
-        if dataset.startswith(FOLDER_PREFIX):
-            _check_folder(_absolute(Path(dataset.removeprefix(FOLDER_PREFIX))))
+    def _folder_has_classes(cls, dataset: str, info: ValidationInfo) -> str:
+        span = info.data.get("span", LATEST)
+        if not dataset.startswith(FOLDER_PREFIX):
+            if span != LATEST:
+                raise ValueError(f"is no folder, so it has no span {span}; leave data.span at {LATEST}")
+        elif _data_is_here.get():
+            _check_folder(_span_folder(_absolute(Path(dataset.removeprefix(FOLDER_PREFIX))), span))
         return dataset
 
     @property
-    def folder(self) -> Path | None:
-        """The folder of photos, where the dataset is one."""
+    def collection(self) -> Path | None:
+        """The folder that the dataset names, with all spans, where it names one."""
         is_folder = self.dataset.startswith(FOLDER_PREFIX)
         return _absolute(Path(self.dataset.removeprefix(FOLDER_PREFIX))) if is_folder else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of photos, where the dataset is one: the span, where it has spans."""
+        return _span_folder(self.collection, self.span) if self.collection else None
 
     @field_validator("data_dir")
     @classmethod
     def _resolve(cls, path: Path) -> Path:
         return _absolute(path)
+
+
+def _span_folder(root: Path, span: str) -> Path:
+    """Returns a span's folder, or the folder itself where it has no spans and none is asked for by number."""
+    if span != LATEST:
+        return root / f"{SPAN}{span}"
+    names = [path.name.removeprefix(SPAN) for path in root.glob(f"{SPAN}*") if path.is_dir()]
+    numbers = [name for name in names if name.isdigit()]  # not one that is still being written under another name
+    return root / f"{SPAN}{max(numbers, key=int)}" if numbers else root
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -233,6 +259,7 @@ class Run(Section):
     serving_dir: ProjectPath = Path("output/serving")
     keep_work_dirs: Annotated[int, Field(ge=1)] = 5
     keep_versions: Annotated[int, Field(ge=1)] = 5
+    force_retrain: bool = False
     log_level: Literal["error", "warning", "info"] = "warning"
     beam_args: tuple[str, ...] = ()
 
@@ -284,9 +311,9 @@ class Accelerator(Section):
 class Cluster(Section):
     """Where and how Kubeflow Pipelines runs the DAG; unused on one machine.
 
-    `image` is a repository, tagged by the git revision, or a whole reference with a tag or a digest. `volume` is a claim that
-    many nodes can write to; everything that runs make is kept on it, mounted at `mount`. `time_zone` is the one that the
-    server reads schedules in.
+    `image` is a repository, tagged by the git revision, or a whole reference with a tag or a digest. `volume` is a claim
+    that many nodes can write to; everything that runs make is kept on it, mounted at `mount`. `time_zone` is the one that
+    the server reads schedules in.
     """
 
     endpoint: str = "http://localhost:8888"
@@ -354,7 +381,7 @@ class Settings(BaseSettings):
     @property
     def schema_path(self) -> Path:
         """The reviewed schema of the dataset, named after it."""
-        folder = self.data.folder
+        folder = self.data.collection
         name = folder.name if folder else re.split("[/:]", self.data.dataset)[0]
         return PROJECT / "schemas" / f"{name}.pbtxt"
 
@@ -394,33 +421,51 @@ def config_path() -> Path:
     raise SettingsError(f"There is no configuration {config!r}: give a path, or one of {', '.join(names)}.")
 
 
-def load() -> Settings:
+def load(data_is_here: bool = True) -> Settings:
     """Reads, overrides and checks the settings of this run.
+
+    Args:
+      data_is_here: whether a dataset that is a folder must be on this machine.
 
     Raises:
       SettingsError: with every mistake found, each with its key, its value and the cure.
     """
-    path = config_path()
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is no valid YAML: {error}") from None
+    source, values = _read()
     if not isinstance(values, dict):
-        raise SettingsError(f"{path} must hold keys and values, such as `name: digits`.")
+        raise SettingsError(f"{source} must hold keys and values, such as `name: digits`.")
     problems = _unknown_variables()
+    token = _data_is_here.set(data_is_here)
     try:
         settings = Settings(**values)
     except ValidationError as error:
         problems += [_describe(problem) for problem in error.errors()]
+    finally:
+        _data_is_here.reset(token)
     if problems:
-        raise SettingsError("\n".join([f"{path} cannot be used:", *(f"  {problem}" for problem in problems)]))
+        raise SettingsError("\n".join([f"{source} cannot be used:", *(f"  {problem}" for problem in problems)]))
     return settings
 
 
-def load_or_exit() -> Settings:
-    """Returns the settings of this run, or tells the mistakes on standard error and exits with status 2."""
+def _read() -> tuple[str, Any]:
+    """Returns where the settings are from, for messages, and what stands there."""
+    config = os.environ.get(CONFIG_VARIABLE, "")
+    if config.startswith("{"):  # the settings themselves, as pods get them
+        return CONFIG_VARIABLE, json.loads(config)
+    path = config_path()
     try:
-        return load()
+        return str(path), yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is no valid YAML: {error}") from None
+
+
+def load_or_exit(data_is_here: bool = True) -> Settings:
+    """Returns the settings of this run, or tells the mistakes on standard error and exits with status 2.
+
+    Args:
+      data_is_here: as for `load`.
+    """
+    try:
+        return load(data_is_here)
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -436,11 +481,18 @@ def _unknown_variables() -> list[str]:
 
 def _variable_names(model: type[BaseModel]) -> list[str]:
     names = []
-    for name, field in model.model_fields.items():
+    for name in model.model_fields:
         names.append(name.upper())
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += [f"{name.upper()}__{inner}" for inner in _variable_names(field.annotation)]
+        section = _section(model, name)
+        names += [f"{name.upper()}__{inner}" for inner in _variable_names(section)] if section else []
     return names
+
+
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Returns the model of a field that is a section, optional or not; None of any other."""
+    annotation = model.model_fields[name].annotation
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
 
 
 def _describe(problem: Any) -> str:
@@ -457,9 +509,9 @@ def _describe(problem: Any) -> str:
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Settings
+    model: type[BaseModel] = Settings
     for part in location[:-1]:
-        model = model.model_fields[part].annotation
+        model = _section(model, str(part)) or model
     return list(model.model_fields)
 
 

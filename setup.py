@@ -11,7 +11,7 @@ setup(
     description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
     python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
     py_modules=["console", "infer_schema", "pipeline", "rollback", "runner", "settings", "store", "summary", "work"],
-    packages=["components"],
+    packages=["components", "kubeflow"],
     install_requires=[
         "tfx==1.21.0",  # components, metadata store and the local runner
         "tensorflow",  # training, the exported graph, serving signatures

@@ -21,10 +21,22 @@ COMPLETE = metadata_store_pb2.Execution.COMPLETE
 Listing = dict[str, dict[str, int]]
 
 
+def connection(settings: Settings) -> metadata_store_pb2.ConnectionConfig:
+    """Returns how the metadata store is reached: a SQLite file of the pipeline's own, or a server that machines share."""
+    server = settings.metadata
+    if server is None:
+        settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
+        return metadata.sqlite_metadata_connection_config(str(settings.metadata_path))
+    password = server.password.get_secret_value()
+    config = metadata.mysql_metadata_connection_config(server.host, server.port, server.database, server.user, password)
+    config.mysql.socket = server.socket
+    return config
+
+
 @contextmanager
 def opened(settings: Settings) -> Iterator[MetadataStore]:
-    """Opens the metadata store of a pipeline on this machine."""
-    with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(settings.metadata_path))) as handle:
+    """Opens the metadata store of a pipeline."""
+    with metadata.Metadata(connection(settings)) as handle:
         yield handle.store
 
 

@@ -12,7 +12,7 @@ import console
 import store
 from components import duplicates, evaluation, serving_check
 from components.trainer import HISTORY_FILE
-from runner import PEAK_BYTES, SECONDS
+from runner import CACHED, FAILED, OUTCOMES, PEAK_BYTES, SECONDS
 from settings import Gate, Settings
 
 
@@ -21,7 +21,7 @@ class Node:
     """One execution of a run, with its output artifacts by type."""
 
     name: str
-    cached: bool
+    state: str
     seconds: float
     peak_bytes: int
     outputs: dict[str, metadata_store_pb2.Artifact] = field(default_factory=dict)
@@ -36,6 +36,8 @@ def read(settings: Settings, run_id: str) -> list[Node]:
     """
     with store.opened(settings) as opened:
         context = opened.get_context_by_type_and_name("pipeline_run", run_id)
+        if context is None:  # it ended before its first node
+            return []
         executions = sorted(opened.get_executions_by_context(context.id), key=lambda execution: execution.id)
         return [_node(opened, execution) for execution in executions]
 
@@ -46,7 +48,7 @@ def _node(opened: MetadataStore, execution: metadata_store_pb2.Execution) -> Nod
     ]
     return Node(
         name=contexts[0].split(".", 1)[1],
-        cached=execution.last_known_state == store.CACHED,
+        state=OUTCOMES.get(execution.last_known_state, FAILED),
         seconds=execution.custom_properties[SECONDS].double_value,
         peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
         outputs={artifact.type: artifact for artifact in store.outputs(opened, execution.id)},
@@ -61,14 +63,33 @@ def show(settings: Settings, nodes: list[Node]) -> None:
     _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
     _show_verdict(settings.gate, found["ModelEvaluation"].uri)
     _show_serving(found["InfraBlessing"].custom_properties)
-    earlier = any(node.cached for node in nodes if "PushedModel" in node.outputs)
-    _show_push(found["PushedModel"].custom_properties, earlier)
+    pushed = found["PushedModel"].custom_properties["pushed"].int_value
+    console.line(outcome(nodes), "bold green" if pushed else "bold red")
+
+
+def outcome(nodes: list[Node]) -> str:
+    """Says in one sentence how a run ended.
+
+    Args:
+      nodes: those of the run, failed ones too.
+    """
+    failed = [node.name for node in nodes if node.state == FAILED]
+    found = {kind: (node, artifact) for node in nodes for kind, artifact in node.outputs.items()}
+    if failed or "PushedModel" not in found:
+        return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
+    pusher, pushed = found["PushedModel"]
+    if not pushed.custom_properties["pushed"].int_value:
+        return "Not pushed: only blessed models that can be served are."
+    place = pushed.custom_properties["pushed_destination"].string_value
+    if pusher.state == CACHED:
+        return f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {place}"
+    return f"Pushed to {place}"
 
 
 def _show_nodes(nodes: list[Node]) -> None:
     rows = [
         [node.name, "cached", ""]
-        if node.cached
+        if node.state == CACHED
         else [node.name, f"{node.seconds:.1f} s", console.gigabytes(node.peak_bytes)]
         for node in nodes
     ]
@@ -115,11 +136,3 @@ def _show_serving(check: Mapping[str, metadata_store_pb2.Value]) -> None:
         f"Can be served: loads in {measured['load_s']:.1f} s, takes {measured['memory_gb']:.2f} GB, answers one picture in "
         f"{one:.0f} ms and 32 in {many:.0f} ms."
     )
-
-
-def _show_push(pushed: Mapping[str, metadata_store_pb2.Value], earlier: bool) -> None:
-    if pushed["pushed"].int_value:
-        when = "Pushed by an earlier run" if earlier else "Pushed"
-        console.line(f"{when} to {pushed['pushed_destination'].string_value}", "bold green")
-    else:
-        console.line("Not pushed: only blessed models that can be served are.", "bold red")

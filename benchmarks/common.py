@@ -55,7 +55,7 @@ def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
     with tempfile.TemporaryDirectory() as root:
         loaded = load_settings(config, pictures, root)
         data = data_nodes(loaded)
-        run_id = LocalRunner(loaded.run.root).run(assemble(loaded, [*data, *checked_nodes(loaded, *data)]))
+        run_id = LocalRunner(loaded).run(assemble(loaded, [*data, *checked_nodes(loaded, *data)]))
         uris = {kind: artifact.uri for node in summary.read(loaded, run_id) for kind, artifact in node.outputs.items()}
         yield Prepared(loaded, uris["Examples"], uris["TransformGraph"])
 

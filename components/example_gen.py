@@ -194,6 +194,7 @@ class TfdsExampleGenSpec(ComponentSpec):
 
     PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
         "dataset": ExecutionParameter(type=str),
+        "span": ExecutionParameter(type=str),
         "data_dir": ExecutionParameter(type=str),
         "splits": ExecutionParameter(type=str),
         "max_bad_images": ExecutionParameter(type=float),

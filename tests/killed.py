@@ -1,4 +1,6 @@
-"""Runs the pipeline in a process that kills itself: `python -m tests.killed components.example_gen:_finish [before|after]`.
+"""Runs a program in a process that kills itself: `python -m tests.killed PLACE before|after [MODULE ARGUMENT …]`.
+
+A place is a function, such as `components.example_gen:_finish`; the program is `pipeline` where none is given.
 
 The kill is a real SIGKILL, sent where a function is called, or where it returns; a clock would meet another place each time.
 """
@@ -11,8 +13,6 @@ import signal
 import sys
 from collections.abc import Callable
 from typing import Any
-
-from settings import PROJECT
 
 
 def kill_at(place: str, when: str) -> None:
@@ -40,5 +40,5 @@ def _killing(function: Callable[..., Any], when: str) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     kill_at(*sys.argv[1:3])
-    sys.argv = ["pipeline.py"]
-    runpy.run_path(str(PROJECT / "pipeline.py"), run_name="__main__")
+    sys.argv = sys.argv[3:] or ["pipeline"]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -158,7 +158,10 @@ def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, tf
     states = executions(root)
     assert {node: states[node][-1] for node in EXECUTED} == dict.fromkeys(EXECUTED, CACHED)
     assert "↺ Trainer served from cache in" in printed
-    assert f"Pushed by an earlier run to {root}/serving/digits/{before[0]}" in printed
+    assert (
+        f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {root}/serving/digits/{before[0]}"
+        in printed
+    )
     assert pushed_versions(root) == before
 
 

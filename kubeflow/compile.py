@@ -1,0 +1,222 @@
+"""Compiles the DAG for Kubeflow Pipelines: `python -m kubeflow.compile [--output FILE]`.
+
+Each node of `create_pipeline(settings)` becomes a task of one container, which runs it with TFX's own launcher
+(`kubeflow/run_node.py`); tasks wait for each other as the nodes do. TFX's `KubeflowV2DagRunner` cannot do it: open-source
+Kubeflow Pipelines refuses what it writes. Their caching is off, for TFX's own decides what is run again.
+"""
+
+import argparse
+import inspect
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import console
+import settings as configuration
+from settings import CONFIG_VARIABLE, FOLDER_PREFIX, PREFIX, PROJECT, Resources, Settings, UserError
+
+if __name__ == "__main__":
+    console.quiet("error")
+
+from kfp import compiler, dsl, kubernetes
+from kfp.dsl.pipeline_task import PipelineTask
+from tfx.dsl.compiler.compiler import Compiler
+
+from pipeline import create_pipeline
+from runner import TRAINER
+
+# Run parameters and the settings that they change; their defaults are those of the configuration
+PARAMETERS = {
+    "span": "data.span",
+    "phase_1_epochs": "training.phase_1.epochs",
+    "phase_2_epochs": "training.phase_2.epochs",
+    "min_accuracy": "gate.min_accuracy",
+    "force_retrain": "run.force_retrain",
+}
+PASSWORDS: Any = {"metadata": {"password"}, "cluster": {"mysql": {"password"}}}
+END = "EndRun"
+BACKOFF_FACTOR, MOST_BACKOFF_SECONDS = 2.0, 600
+END_MINUTES = 10
+
+
+def compile_pipeline(settings: Settings, path: Path) -> Path:
+    """Writes the DAG as YAML that Kubeflow Pipelines 2 runs.
+
+    Args:
+      settings: a configuration with `cluster.image`.
+      path: where the YAML is written.
+
+    Returns:
+      The path.
+
+    Raises:
+      UserError: where no image is given, or the dataset has no schema.
+    """
+    reference, upstream = image(settings), _upstream(settings)
+    defaults = parameters(settings)
+
+    def dag(*values: Any) -> None:
+        given = dict(zip(defaults, values, strict=True))
+        end = _task(settings, reference, END, ["end_run"], given)
+        _limits(end, Resources(minutes=END_MINUTES))
+        with dsl.ExitHandler(end):
+            tasks: dict[str, PipelineTask] = {}
+            for node, before in upstream.items():
+                tasks[node] = _node_task(settings, reference, node, given).after(*(tasks[name] for name in before))
+
+    name = legal_name(settings.name)
+    defined = dsl.pipeline(name=name, description=f"Graftline: {settings.data.dataset}")(
+        _with_parameters(dag, defaults)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}")
+    compiler.Compiler().compile(defined, str(aside))
+    return aside.replace(path)
+
+
+def parameters(settings: Settings) -> dict[str, Any]:
+    """Returns the run parameters with their defaults."""
+    values = {}
+    for name, key in PARAMETERS.items():
+        value: Any = settings
+        for part in key.split("."):
+            value = getattr(value, part)
+        values[name] = value
+    return values
+
+
+def image(settings: Settings) -> str:
+    """Returns the image that pods run: as configured, tagged by the git revision where it has neither tag nor digest.
+
+    Raises:
+      UserError: where none is configured.
+    """
+    given = settings.cluster.image
+    if not given:
+        raise UserError(
+            "cluster.image is not set: build and push one with `make kubeflow-image IMAGE=<registry>/graftline`, and give "
+            f"its name in the configuration or as {PREFIX}CLUSTER__IMAGE."
+        )
+    if "@" in given or ":" in given.rpartition("/")[2]:
+        return given
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    return f"{given}:{subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()}"
+
+
+def on_cluster(settings: Settings) -> Settings:
+    """Returns the settings that pods use: everything on the shared volume, photos too, and metadata on the server."""
+    mount, dataset = settings.cluster.mount, settings.data.dataset
+    if dataset.startswith(FOLDER_PREFIX):
+        dataset = f"{FOLDER_PREFIX}{mount / dataset.removeprefix(FOLDER_PREFIX)}"
+    data = settings.data.model_copy(update={"data_dir": mount / "data", "dataset": dataset})
+    run = settings.run.model_copy(update={"root": mount, "serving_dir": mount / "serving"})
+    return settings.model_copy(update={"data": data, "run": run, "metadata": settings.cluster.mysql})
+
+
+def legal_name(name: str) -> str:
+    """Returns a name as Argo allows it: `TfdsExampleGen` as `tfds-example-gen`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "-", name).strip("-").lower()
+
+
+def _upstream(settings: Settings) -> dict[str, list[str]]:
+    """Returns the nodes in topological order, with those that each waits for."""
+    nodes = [node.pipeline_node for node in Compiler().compile(create_pipeline(settings)).nodes]
+    return {node.node_info.id: list(node.upstream_nodes) for node in nodes}
+
+
+def _with_parameters(
+    function: Callable[..., Any], defaults: dict[str, Any], optional: bool = True
+) -> Callable[..., Any]:
+    """Gives a function of keyword arguments the signature that KFP reads names, types and defaults from."""
+    none = inspect.Parameter.empty
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = [
+        inspect.Parameter(name, kind, annotation=type(value), default=value if optional else none)
+        for name, value in defaults.items()
+    ]
+    function.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    return function
+
+
+def _node_task(settings: Settings, reference: str, node: str, given: dict[str, Any]) -> PipelineTask:
+    cluster = settings.cluster
+    task = _task(settings, reference, node, ["run_node", node], given)
+    task.set_retry(cluster.retries, f"{cluster.retry_seconds}s", BACKOFF_FACTOR, f"{MOST_BACKOFF_SECONDS}s")
+    _limits(task, cluster.trainer.resources if node == TRAINER else cluster.resources)
+    if node == TRAINER:
+        _place(task, settings)
+    return task
+
+
+def _task(settings: Settings, reference: str, name: str, program: list[str], given: dict[str, Any]) -> PipelineTask:
+    """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and the run's parameters."""
+
+    def container(*values: Any) -> dsl.ContainerSpec:
+        changes = [
+            part for key, value in zip(PARAMETERS.values(), values, strict=True) for part in ("--set", key, value)
+        ]
+        return dsl.ContainerSpec(
+            image=reference,
+            command=["python", "-m", f"kubeflow.{program[0]}"],
+            args=[*program[1:], "--run", dsl.PIPELINE_JOB_ID_PLACEHOLDER, *changes],
+        )
+
+    container.__name__ = legal_name(name).replace("-", "_")
+    task = dsl.container_component(_with_parameters(container, parameters(settings), optional=False))(**given)
+    task.set_display_name(name).set_caching_options(False)
+    _surround(task, settings)
+    return task
+
+
+def _surround(task: PipelineTask, settings: Settings) -> None:
+    """Gives a task its settings, the password of the metadata store, the shared volume and a place for temporary files."""
+    cluster = settings.cluster
+    values = on_cluster(settings).model_dump(mode="json", exclude=PASSWORDS, exclude_defaults=True)
+    task.set_env_variable(CONFIG_VARIABLE, json.dumps(values))
+    kubernetes.use_secret_as_env(task, cluster.mysql_secret, {"password": f"{PREFIX}METADATA__PASSWORD"})
+    kubernetes.mount_pvc(task, cluster.volume, str(cluster.mount))
+    kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp")
+    kubernetes.set_security_context(task, run_as_user=1000, run_as_group=1000, run_as_non_root=True)
+
+
+def _limits(task: PipelineTask, resources: Resources) -> None:
+    task.set_cpu_request(resources.cpu).set_memory_request(resources.memory).set_memory_limit(resources.memory)
+    kubernetes.set_timeout(task, resources.minutes * 60)
+
+
+def _place(task: PipelineTask, settings: Settings) -> None:
+    """Puts the Trainer on a node with accelerators, where the configuration asks for some."""
+    wanted = settings.cluster.trainer
+    if not wanted.count:
+        return
+    task.set_accelerator_type(wanted.type).set_accelerator_limit(wanted.count)
+    for key, value in wanted.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for toleration in wanted.tolerations:
+        kubernetes.add_toleration(
+            task, key=toleration.key, operator=toleration.operator, value=toleration.value, effect=toleration.effect
+        )
+    kubernetes.empty_dir_mount(
+        task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=wanted.shared_memory
+    )
+
+
+def main() -> None:
+    """Compiles the configuration that GRAFTLINE_CONFIG names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, help="output/kubeflow/<name>.yaml by default")
+    arguments = parser.parse_args()
+    settings = configuration.load_or_exit(data_is_here=False)
+    path = arguments.output or PROJECT / "output" / "kubeflow" / f"{settings.name}.yaml"
+    print(f"Compiled to {compile_pipeline(settings, path)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,0 +1,78 @@
+"""Tells how a run ended: `python -m kubeflow.end_run --run ID`, the exit handler of a compiled pipeline.
+
+What the metadata store knows of the run is printed, and posted as JSON to `cluster.webhook` where there is one:
+chat programs show its `text`.
+"""
+
+import argparse
+import sys
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from kubeflow import run_node
+from settings import Settings
+
+PATIENCE = Retry(total=5, backoff_factor=1, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None)
+TIMEOUT = 10  # seconds
+
+
+def main() -> None:
+    """Reports; a webhook that cannot be reached does not make the run a failed one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", required=True, help="id of the run")
+    run_node.add_changes(parser)
+    arguments = parser.parse_args()
+    settings = run_node.changed(arguments.set)
+    found = report(settings, arguments.run)
+    run_node.tell(arguments.run, "EndRun", "ended", **found)
+    if settings.cluster.webhook:
+        try:
+            post(settings.cluster.webhook, found)
+        except requests.RequestException as error:
+            print(f"cluster.webhook = {settings.cluster.webhook!r} was not told ({error}).", file=sys.stderr)
+
+
+def report(settings: Settings, run_id: str) -> dict[str, Any]:
+    """Returns what is known of a run, finished or not, and removes what it leaves in the work directory.
+
+    Args:
+      settings: those of the pipeline.
+      run_id: the run's id.
+    """
+    import summary
+    import work
+    from components import evaluation
+
+    nodes = summary.read(settings, run_id)
+    work.prune(settings.work_dir, settings.run.keep_work_dirs)
+    evaluated = [node.outputs["ModelEvaluation"].uri for node in nodes if "ModelEvaluation" in node.outputs]
+    return {
+        "text": f"{settings.name}: {summary.outcome(nodes)}",
+        "pipeline": settings.name,
+        "run_id": run_id,
+        "test_accuracy": evaluation.accuracies(evaluated[0]) if evaluated else {},
+        "not_blessed_because": evaluation.verdict(evaluated[0]) if evaluated else [],
+        "components": [{"name": node.name, "state": node.state, "seconds": round(node.seconds, 1)} for node in nodes],
+    }
+
+
+def post(url: str, body: dict[str, Any]) -> None:
+    """Posts JSON, patiently.
+
+    Args:
+      url: where to.
+      body: what to say.
+
+    Raises:
+      requests.RequestException: where it was not taken.
+    """
+    with requests.Session() as session:
+        session.mount(url, HTTPAdapter(max_retries=PATIENCE))
+        session.post(url, json=body, timeout=TIMEOUT).raise_for_status()
+
+
+if __name__ == "__main__":
+    main()

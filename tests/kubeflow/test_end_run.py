@@ -1,0 +1,61 @@
+"""The report of a run's end, posted to a webhook that is a real server on this machine."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from kubeflow import end_run
+
+
+class Webhook(ThreadingHTTPServer):
+    """Keeps what was posted, and answers with the next status, 200 when there is none."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.bodies: list[dict] = []
+        self.statuses: list[int] = []
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    server = Webhook()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Speaks HTTP for the webhook."""
+
+    server: "Webhook"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(json.loads(body))
+        self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Keeps the test's output clean."""
+
+
+def url(server: Webhook) -> str:
+    return f"http://127.0.0.1:{server.server_port}/hook"
+
+
+def test_the_report_is_posted_again_when_the_server_was_busy(webhook):
+    webhook.statuses = [503, 429]
+    end_run.post(url(webhook), {"text": "digits: Pushed"})
+    assert webhook.bodies == [{"text": "digits: Pushed"}] * 3
+
+
+def test_a_refused_report_is_an_error(webhook):
+    webhook.statuses = [404]
+    with pytest.raises(requests.HTTPError, match="404"):
+        end_run.post(url(webhook), {"text": "digits: Pushed"})
