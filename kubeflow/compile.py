@@ -61,7 +61,7 @@ def compile_pipeline(settings: Settings, path: Path) -> Path:
 
     def dag(*values: Any) -> None:
         given = dict(zip(defaults, values, strict=True))
-        end = _task(settings, reference, END, ["end_run"], given)
+        end = _task(settings, reference, END, ["end_run"], {})
         _limits(end, Resources(minutes=END_MINUTES))
         with dsl.ExitHandler(end):
             tasks: dict[str, PipelineTask] = {}
@@ -153,11 +153,11 @@ def _node_task(settings: Settings, reference: str, node: str, given: dict[str, A
 
 
 def _task(settings: Settings, reference: str, name: str, program: list[str], given: dict[str, Any]) -> PipelineTask:
-    """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and the run's parameters."""
+    """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and these run parameters."""
 
     def container(*values: Any) -> dsl.ContainerSpec:
         changes = [
-            part for key, value in zip(PARAMETERS.values(), values, strict=True) for part in ("--set", key, value)
+            part for name, value in zip(given, values, strict=True) for part in ("--set", PARAMETERS[name], value)
         ]
         return dsl.ContainerSpec(
             image=reference,
@@ -166,7 +166,8 @@ def _task(settings: Settings, reference: str, name: str, program: list[str], giv
         )
 
     container.__name__ = legal_name(name).replace("-", "_")
-    task = dsl.container_component(_with_parameters(container, parameters(settings), optional=False))(**given)
+    defaults = {name: parameters(settings)[name] for name in given}
+    task = dsl.container_component(_with_parameters(container, defaults, optional=False))(**given)
     task.set_display_name(name).set_caching_options(False)
     _surround(task, settings)
     return task

@@ -23,9 +23,8 @@ def main() -> None:
     """Reports; a webhook that cannot be reached does not make the run a failed one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="id of the run")
-    run_node.add_changes(parser)
     arguments = parser.parse_args()
-    settings = run_node.changed(arguments.set)
+    settings = run_node.changed([])  # not with the run's parameters, which may be what it failed at
     found = report(settings, arguments.run)
     run_node.tell(arguments.run, "EndRun", "ended", **found)
     if settings.cluster.webhook:

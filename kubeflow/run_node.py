@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("node", help="its id in the DAG, such as Trainer")
     parser.add_argument("--run", required=True, help="id of the run, the same for all its nodes")
-    add_changes(parser)
+    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
     arguments = parser.parse_args()
     settings = changed(arguments.set)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a pod that is evicted saves what it can
@@ -34,11 +34,6 @@ def main() -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGTERM)
-
-
-def add_changes(parser: argparse.ArgumentParser) -> None:
-    """Adds the option by which a run's parameters change settings."""
-    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
 
 
 def changed(changes: list[list[str]]) -> Settings:

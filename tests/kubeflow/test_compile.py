@@ -76,7 +76,7 @@ def test_every_node_is_tried_again_limited_and_never_served_from_kubeflows_cache
         assert task["cachingOptions"] == {}
         resources = pipeline["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["resources"]
         assert resources["resourceMemoryLimit"] == resources["resourceMemoryRequest"]
-        assert kubernetes[f"exec-{name}"]["activeDeadlineSeconds"] > 0
+        assert int(kubernetes[f"exec-{name}"]["activeDeadlineSeconds"]) > 0
 
 
 def test_the_trainer_alone_is_placed_on_a_node_with_a_gpu(monkeypatch, tmp_path):

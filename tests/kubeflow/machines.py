@@ -1,0 +1,158 @@
+"""What a cluster lends to a test: containers, and a database that keeps their metadata."""
+
+import contextlib
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from settings import PROJECT
+
+USER = 1000
+PASSWORD = "only for this test"
+Watch = Callable[[str, str], None]
+
+# Podman's own defaults ask for more than an unprivileged machine may give
+CONTAINERS_CONF = """
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+
+
+def podman() -> str | None:
+    """Returns podman's path; None where it is not installed, or may not run a container here."""
+    program = shutil.which("podman")
+    if program is None or os.geteuid():
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [*_base(Path(folder)), "run", *ISOLATION, "--rootfs", "/:O", "true"], env=_conf(Path(folder)), check=False
+        )
+    return None if done.returncode else program
+
+
+def quiet(name: str, line: str) -> None:
+    """Watches nothing."""
+
+
+# As strict as a closed cluster: no network, no rights, nothing to write to but what is mounted
+ISOLATION = [
+    "--rm", "--network=none", f"--user={USER}:{USER}", "--cap-drop=all", "--security-opt=no-new-privileges",
+    "--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:rw,exec,mode=1777,notmpcopyup",
+]  # fmt: skip
+
+
+def _opened(folder: Path) -> list[str]:
+    """Returns options that show a folder to another user, though one above it is private, as root's home is."""
+    private = next((path for path in reversed(folder.parents) if not path.stat().st_mode & stat.S_IXOTH), None)
+    return [f"--tmpfs={private}:mode=755,notmpcopyup", f"--volume={folder}:{folder}:ro"] if private else []
+
+
+def _base(folder: Path) -> list[str]:
+    return ["podman", f"--root={folder}/store", f"--runroot={folder}/run", "--storage-driver=vfs"]
+
+
+def _conf(folder: Path) -> dict[str, str]:
+    path = folder / "containers.conf"
+    path.write_text(CONTAINERS_CONF)
+    return os.environ | {"CONTAINERS_CONF": str(path)}
+
+
+@dataclass
+class Pods:
+    """Runs the containers of a pipeline on this machine, whose own files are their image.
+
+    Attributes:
+      folder: of podman's state.
+      volume: what all of them share, readable and writable.
+      containers: whether podman runs them, as uid 1000 and without a network; plain processes do otherwise.
+      watch: called with a container's name and each line it prints.
+      ran: the commands so far, with their exit statuses.
+    """
+
+    folder: Path
+    volume: Path
+    containers: bool
+    watch: Watch = quiet
+    ran: list[tuple[list[str], int]] = field(default_factory=list)
+
+    def run(self, command: list[str], variables: dict[str, str]) -> int:
+        """Runs a command as a container of its own, and returns its exit status.
+
+        Args:
+          command: with its arguments.
+          variables: its environment.
+        """
+        name = f"pod-{len(self.ran)}"
+        inner = variables | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/tmp"}
+        environment, wrapped = inner, command
+        if self.containers:
+            given = [f"--env={key}={value}" for key, value in inner.items()]
+            place = [f"--name={name}", f"--workdir={PROJECT}", f"--volume={self.volume}:{self.volume}"]
+            place += [*_opened(Path(sys.base_prefix)), *_opened(PROJECT)]
+            wrapped = [*_base(self.folder), "run", *ISOLATION, *place, *given, "--rootfs", "/:O", *command]
+            environment = _conf(self.folder)
+        with subprocess.Popen(wrapped, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            name = name if self.containers else str(process.pid)
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                self.watch(name, line)
+        self.ran.append((command, process.returncode))
+        return process.returncode
+
+    def last_run(self) -> str:
+        """Returns the id of the latest run."""
+        command, _ = self.ran[-1]
+        return command[command.index("--run") + 1]
+
+    def kill(self, name: str) -> None:
+        """Kills a running container, as the machine it runs on might."""
+        if self.containers:
+            subprocess.run(
+                [*_base(self.folder), "kill", name], env=_conf(self.folder), check=True, stdout=subprocess.DEVNULL
+            )
+        else:
+            os.kill(int(name), 9)
+
+
+@contextlib.contextmanager
+def mariadb(folder: Path) -> Iterator[Path]:
+    """Starts a MariaDB server that listens on a socket alone, and yields the socket.
+
+    Args:
+      folder: of its data and socket; everybody may reach it.
+    """
+    data, socket, setup = folder / "data", folder / "socket", folder / "setup.sql"
+    setup.write_text(
+        "CREATE DATABASE graftline;\n"
+        f"CREATE USER graftline@localhost IDENTIFIED BY '{PASSWORD}';\n"
+        "GRANT ALL ON graftline.* TO graftline@localhost;\n"
+    )
+    user = ["--user=root"] if os.geteuid() == 0 else []
+    install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", *user]
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}", "--skip-networking", *user]
+    with subprocess.Popen(
+        [*command, f"--init-file={setup}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        said = []
+        for line in server.stdout or ():
+            said.append(line)
+            if "ready for connections" in line:
+                break
+        else:
+            raise RuntimeError("MariaDB did not start:\n" + "".join(said))
+        try:
+            yield socket
+        finally:
+            server.terminate()
+            server.communicate()
