@@ -13,11 +13,20 @@ SHELL = /bin/bash
 # TensorFlow says these on every machine without a GPU, before its own log level counts
 QUIET = 2> >(grep --line-buffered -v -e cudart_stub -e absl::InitializeLog -e cuInit -e oneDNN >&2)
 
-.PHONY: help run rollback test test-faults data schema weights fuzz bench bench-quick check lock clean
+# What Kubernetes runs: the image of a configuration, or IMAGE, and changed run parameters
+ifdef IMAGE
+export GRAFTLINE_CLUSTER__IMAGE = $(IMAGE)
+endif
+ENGINE = $(or $(shell command -v podman),docker)
+REVISION = $(shell git describe --always --dirty --abbrev=12)
+SETS = $(foreach change,$(SET),--set $(change))
+
+.PHONY: help run rollback test test-faults test-kubeflow test-flink kubeflow-image kubeflow-compile kubeflow-vertex \
+	kubeflow-run kubeflow-schedule kubeflow-unschedule kubeflow-status data schema weights fuzz bench bench-quick check lock clean
 .DEFAULT_GOAL = help
 
 help:  ## This list
-	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: $(READY)  ## Train, evaluate and push a model: make run CONFIG=digits (the default), or a name in configs/
 	@name=$$($(PYTHON) settings.py) && { \
@@ -42,6 +51,34 @@ test: $(READY)  ## All checks and tests
 
 test-faults: $(READY)  ## The slow half of the tests: whole runs killed, or out of disk, again and again
 	@$(PYTHON) -m pytest -m faults
+
+test-kubeflow: $(READY)  ## The compiled pipeline, run in containers (podman) with metadata in MariaDB
+	@$(PYTHON) -m pytest -m kubeflow
+
+test-flink: $(READY)  ## The data components on an Apache Flink cluster on this machine; needs Java 17 and Maven
+	@$(PYTHON) -m pytest -m flink
+
+kubeflow-image: ## Build the image that pods run: make kubeflow-image IMAGE=<registry>/graftline [VARIANT=gpu] [BASE=<image>]
+	$(ENGINE) build --file kubeflow/image/Containerfile --tag $(IMAGE):$(REVISION) --build-arg REVISION=$(REVISION) \
+		--build-arg VARIANT=$(or $(VARIANT),cpu) $(if $(BASE),--build-arg BASE=$(BASE)) .
+
+kubeflow-compile: $(READY)  ## Compile the DAG for Kubeflow Pipelines into output/kubeflow: CONFIG=digits IMAGE=<image>
+	@$(PYTHON) -m kubeflow.compile $(QUIET)
+
+kubeflow-vertex: $(READY)  ## Compile the DAG for Vertex AI: CONFIG=digits IMAGE=<image> ROOT=gs://<bucket>/<folder>
+	@$(PYTHON) -m kubeflow.vertex --root "$(ROOT)" $(QUIET)
+
+kubeflow-run: $(READY)  ## Run it on the cluster: make kubeflow-run CONFIG=digits IMAGE=<image> [SET="span=3 force_retrain=true"]
+	@$(PYTHON) -m kubeflow.client run $(SETS) $(QUIET)
+
+kubeflow-schedule: $(READY)  ## Run it again and again: make kubeflow-schedule CRON='0 0 3 * * *' (seconds first)
+	@$(PYTHON) -m kubeflow.client schedule --cron "$(CRON)" $(SETS) $(QUIET)
+
+kubeflow-unschedule: $(READY)  ## End that
+	@$(PYTHON) -m kubeflow.client unschedule
+
+kubeflow-status: $(READY)  ## Show the latest runs and the schedule
+	@$(PYTHON) -m kubeflow.client status
 
 fuzz: $(READY)  ## Decode 10,000 mutated photos: none may crash, hang or take much memory
 	@$(PYTHON) -m tests.fuzz $(QUIET)

@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 import re
+import subprocess
 import sys
 import zoneinfo
 from contextvars import ContextVar
@@ -404,6 +405,19 @@ class Settings(BaseSettings):
     def push_dir(self) -> Path:
         """Where blessed models are pushed, a folder a version: what a model server watches."""
         return self.run.serving_dir / self.name
+
+
+def revision() -> str:
+    """Returns the git revision of this project, marked where files have changed since.
+
+    Raises:
+      UserError: where it is no git checkout.
+    """
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        raise UserError(f"{PROJECT} is no git checkout, so its revision is not known: clone it with git.") from None
 
 
 def config_path() -> Path:

@@ -26,6 +26,9 @@ setup(
         "filelock",  # one run at a time in a folder
         "kfp",  # compiles the DAG for Kubeflow Pipelines, and talks to its server
         "kfp-kubernetes",  # volumes, secrets, GPUs and tolerations of its tasks
+        "kfp-server-api",  # the answers of that server
+        "requests",  # tells a webhook how a run ended
+        "urllib3",  # repeats what the network lost
         "croniter",  # checks the time of a schedule before it is sent
         "h5py",  # reads the pretrained weights
         "pydantic-settings",  # settings from YAML and environment, typed and checked

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import settings as configuration
-from settings import PROJECT, Settings
+from settings import PROJECT, Settings, revision
 
 RESULTS = PROJECT / "benchmarks" / "results.jsonl"
 
@@ -115,14 +115,9 @@ def tell(name: str, **figures: Any) -> None:
     """Prints a result as one line of JSON and appends it, with revision and machine, to `results.jsonl`."""
     result = {"name": name, **figures}
     print(json.dumps(result), flush=True)
-    about = {"revision": _revision(), "machine": machine()}
+    about = {"revision": revision(), "machine": machine()}
     with RESULTS.open("a") as file:
         file.write(json.dumps(result | about) + "\n")
-
-
-def _revision() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def machine() -> str:

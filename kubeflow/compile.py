@@ -9,7 +9,6 @@ import argparse
 import inspect
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import console
 import settings as configuration
-from settings import CONFIG_VARIABLE, FOLDER_PREFIX, PREFIX, PROJECT, Resources, Settings, UserError
+from settings import CONFIG_VARIABLE, FOLDER_PREFIX, PREFIX, PROJECT, Resources, Settings, UserError, revision
 
 if __name__ == "__main__":
     console.quiet("error")
@@ -103,8 +102,7 @@ def image(settings: Settings) -> str:
         )
     if "@" in given or ":" in given.rpartition("/")[2]:
         return given
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    return f"{given}:{subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()}"
+    return f"{given}:{revision()}"
 
 
 def on_cluster(settings: Settings) -> Settings:

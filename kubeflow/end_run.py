@@ -51,7 +51,7 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
     return {
         "text": f"{settings.name}: {summary.outcome(nodes)}",
         "pipeline": settings.name,
-        "run_id": run_id,
+        "run": run_id,
         "test_accuracy": evaluation.accuracies(evaluated[0]) if evaluated else {},
         "not_blessed_because": evaluation.verdict(evaluated[0]) if evaluated else [],
         "components": [{"name": node.name, "state": node.state, "seconds": round(node.seconds, 1)} for node in nodes],

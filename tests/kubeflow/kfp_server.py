@@ -1,0 +1,149 @@
+"""A small server that speaks the REST API of Kubeflow Pipelines 2 (v2beta1) on the loopback, its state in memory."""
+
+import itertools
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+API = "/apis/v2beta1/"
+# Each kind of thing: the name of its list in answers, and of its id
+KINDS = {
+    "pipelines": ("pipelines", "pipeline_id"),
+    "versions": ("pipeline_versions", "pipeline_version_id"),
+    "experiments": ("experiments", "experiment_id"),
+    "runs": ("runs", "run_id"),
+    "recurringruns": ("recurringRuns", "recurring_run_id"),
+}
+
+
+class KfpServer(ThreadingHTTPServer):
+    """What the server keeps, what it was asked, and what it shall do wrong."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.kept: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+        self.asked: list[str] = []  # method and path of each request
+        self.token: str | None = None  # asked for where there is one
+        self._numbers = itertools.count()
+        self._faults: list[tuple[str, int, Any, dict[str, str]]] = []
+
+    def fail(self, pattern: str, *statuses: int, body: Any = None, headers: dict[str, str] | None = None) -> None:
+        """Answers the next requests whose method and path match with these statuses, one after the other; 0 hangs up."""
+        self._faults += [(pattern, status, body, headers or {}) for status in statuses]
+
+    def fault(self, asked: str) -> tuple[int, Any, dict[str, str]] | None:
+        """Returns how a request shall fail, once."""
+        for fault in self._faults:
+            if re.fullmatch(fault[0], asked):
+                self._faults.remove(fault)
+                return fault[1:]
+        return None
+
+    def keep(self, kind: str, thing: dict[str, Any]) -> dict[str, Any]:
+        """Adds a thing, with an id and a time of its own."""
+        number = next(self._numbers)
+        created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+        experiments = {one["experiment_id"]: one for one in self.kept["experiments"]}
+        namespace = experiments.get(thing.get("experiment_id"), {}).get("namespace")
+        started = {"state": "PENDING"} if kind == "runs" else {"status": "ENABLED"} if kind == "recurringruns" else {}
+        made = {"namespace": namespace, **started, **thing, "created_at": created.isoformat()}
+        made[KINDS[kind][1]] = f"{kind}-{number}"
+        self.kept[kind].append(made)
+        return made
+
+
+@contextmanager
+def running() -> Iterator[KfpServer]:
+    """Serves on a free port until the block ends."""
+    with KfpServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: KfpServer
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = f"{self.command} {parts.path.removeprefix(API)}"
+        self.server.asked.append(asked)
+        fault = self.server.fault(asked)
+        if fault:
+            self._send(*fault)
+        elif self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
+            self._send(401, {"code": 16, "message": "Unauthenticated: no such token\nand a stack"})
+        else:
+            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+            self._send(*self._result(asked.partition(" ")[2], query, body))
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 (named by http.server)
+
+    def _result(self, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
+        kind, _, rest = path.partition("/")
+        if path == "healthz":
+            return 200, {"multi_user": True}
+        if path == "pipelines/upload_version":
+            version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "yaml": self._uploaded(body)}
+            return 200, self.server.keep("versions", version)
+        if rest.endswith("/versions"):
+            return 200, self._page("versions", query, {"pipeline_id": rest.removesuffix("/versions")})
+        if kind not in KINDS:
+            return 404, "404 page not found"
+        if self.command == "DELETE":
+            return self._delete(kind, rest)
+        if self.command == "POST":
+            return 200, self.server.keep(kind, json.loads(body))
+        return 200, self._page(kind, query, {key: query[key] for key in ("namespace", "experiment_id") if key in query})
+
+    def _uploaded(self, body: bytes) -> str:
+        """Returns the file of a form."""
+        head = b"Content-Type: " + self.headers["Content-Type"].encode() + b"\r\n\r\n"
+        (part,) = message_from_bytes(head + body, policy=policy.default).iter_parts()
+        assert part.get_param("name", header="Content-Disposition") == "uploadfile"
+        return part.get_content().decode()
+
+    def _page(self, kind: str, query: dict[str, str], wanted: dict[str, str]) -> dict[str, Any]:
+        """Lists those that have the wanted values and pass the filter, a page of them."""
+        found = [one for one in self.server.kept[kind] if all(one.get(key) == value for key, value in wanted.items())]
+        for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
+            key, text = predicate["key"], predicate["stringValue"]
+            matches = {"EQUALS": str.__eq__, "IS_SUBSTRING": str.__contains__, 1: str.__eq__}[predicate["operation"]]
+            found = [one for one in found if matches(one[key], text)]
+        if query.get("sort_by") == "created_at desc":
+            found.reverse()
+        start = int(query.get("page_token") or 0)
+        end = start + int(query.get("page_size") or 20)
+        return {KINDS[kind][0]: found[start:end], "next_page_token": str(end) if end < len(found) else ""}
+
+    def _delete(self, kind: str, identity: str) -> tuple[int, Any]:
+        left = [one for one in self.server.kept[kind] if one[KINDS[kind][1]] != identity]
+        if len(left) == len(self.server.kept[kind]):
+            return 404, {"code": 5, "message": f"{identity} not found"}
+        self.server.kept[kind] = left
+        return 200, {}
+
+    def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        if not status:
+            return
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())

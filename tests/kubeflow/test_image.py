@@ -1,0 +1,130 @@
+"""The image's recipe: what it starts from, what goes into it, and as whom its programs run."""
+
+import fnmatch
+import importlib.metadata
+import re
+import subprocess
+from pathlib import PurePosixPath
+
+import pytest
+from packaging.requirements import Requirement
+
+from settings import PROJECT
+
+CONTAINERFILE = PROJECT / "kubeflow/image/Containerfile"
+GPU_LOCK = PROJECT / "kubeflow/image/gpu.lock"
+
+
+def stages() -> list[list[tuple[str, str]]]:
+    """Returns the instructions of each stage, and before them those that hold for all."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", CONTAINERFILE.read_text()).replace("\\\n", "")
+    found: list[list[tuple[str, str]]] = [[]]
+    for line in filter(None, text.splitlines()):
+        keyword, _, rest = line.partition(" ")
+        if keyword == "FROM":
+            found.append([])
+        found[-1].append((keyword, rest.strip()))
+    return found
+
+
+def values(stage: list[tuple[str, str]], keyword: str) -> list[str]:
+    return [rest for found, rest in stage if found == keyword]
+
+
+def variables() -> dict[str, str]:
+    return dict(pair.split("=", 1) for rest in values(stages()[-1], "ENV") for pair in rest.split())
+
+
+def is_sent(path: str) -> bool:
+    """Tells whether a file is part of what the image is built from; as in every such list the last pattern decides."""
+    sent = True
+    for line in (PROJECT / ".dockerignore").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pattern = line.removeprefix("!").removeprefix("**/")
+            parents = [str(parent) for parent in [PurePosixPath(path), *PurePosixPath(path).parents][:-1]]
+            names = [*parents, *PurePosixPath(path).parts] if "**/" in line else parents
+            # A star does not reach into folders, but a folder that is named brings all that is in it
+            if any(fnmatch.fnmatch(name, pattern) and name.count("/") == pattern.count("/") for name in names):
+                sent = line.startswith("!")
+    return sent
+
+
+def tracked() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_its_base_is_one_build_of_debian_13():
+    before, *_ = stages()
+    (base,) = values(before, "ARG")
+    assert re.fullmatch(r"BASE=debian:trixie-20\d{6}-slim", base)
+    sources = [rest.split()[0] for stage in stages() for rest in values(stage, "FROM")]
+    assert sources == ["${BASE}", "python", "python"]
+
+
+def test_its_programs_run_without_rights_and_write_to_tmp_alone():
+    last = stages()[-1]
+    assert values(last, "USER") == ["1000:1000"]
+    assert last.index(("USER", "1000:1000")) > max(index for index, (keyword, _) in enumerate(last) if keyword == "RUN")
+    assert values(last, "VOLUME") == ["/tmp"]
+    assert variables()["HOME"] == variables()["TMPDIR"] == "/tmp"
+    assert variables()["PYTHONDONTWRITEBYTECODE"] == "1"
+
+
+def test_it_says_which_revision_it_is():
+    last = stages()[-1]
+    assert 'org.opencontainers.image.revision="${REVISION}"' in " ".join(values(last, "LABEL"))
+    assert "REVISION=unknown" in values(last, "ARG")
+
+
+def test_build_tools_and_caches_stay_out_of_it():
+    assert values(stages()[-1], "COPY") == [
+        "--from=build /app/.venv .venv",
+        "--from=build /app/output/weights output/weights",
+        ". .",
+    ]
+
+
+@pytest.mark.parametrize(("variant", "status"), [("cpu", 0), ("tpu", 1)])
+def test_it_has_two_variants(variant, status):
+    (choice,) = [rest for rest in values(stages()[2], "RUN") if rest.startswith("case")]
+    done = subprocess.run(["sh", "-c", choice], env={"VARIANT": variant}, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stderr == ("" if status == 0 else "VARIANT=tpu: give cpu or gpu.\n")
+
+
+def test_nvidias_libraries_are_those_that_tensorflow_asks_for():
+    pins = dict(re.findall(r"(?m)^(\S+)==(\S+) \\$", GPU_LOCK.read_text()))
+    wanted = [Requirement(text) for text in importlib.metadata.requires("tensorflow") or []]
+    wanted = [one for one in wanted if one.marker and one.marker.evaluate({"extra": "and-cuda"})]
+    wanted = [one for one in wanted if not one.marker.evaluate({"extra": ""})]
+    assert set(pins) == {one.name for one in wanted}
+    for one in wanted:
+        assert one.specifier.contains(pins[one.name]), one
+    assert GPU_LOCK.read_text().count("--hash=sha256:") >= len(pins)
+
+
+def test_all_that_the_code_needs_goes_into_it():
+    needed = [path for path in tracked() if re.match(r"[^/]+\.py$|(components|configs|kubeflow|schemas)/", path)]
+    needed = [path for path in needed if not path.startswith("kubeflow/manifests/")]
+    assert {"pipeline.py", "schemas/backbones.json", "kubeflow/image/gpu.lock"} <= set(needed)
+    assert not [path for path in [*needed, "requirements.lock"] if not is_sent(path)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/config",
+        ".setup/tools/bin/uv",
+        ".venv/bin/python",
+        ".venv/six.py",
+        "components/__pycache__/digits.pyc",
+        "docs/kubeflow.md",
+        "kubeflow/manifests/base/mysql.yaml",
+        "output/data/digits/1.tfrecord",
+        "photos/roses/1.jpg",
+        "tests/test_dag.py",
+    ],
+)
+def test_nothing_else_does(path):
+    assert not is_sent(path)

@@ -1,0 +1,253 @@
+"""The manifests: as Kubernetes' own schemas have it, with least rights, and with the names that the settings have."""
+
+import functools
+import importlib.metadata
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+import settings as configuration
+from kubeflow.compile import on_cluster
+from settings import PROJECT, Cluster, Settings
+from tests.flink import cluster as flink
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which is not installed")
+
+MANIFESTS = PROJECT / "kubeflow/manifests"
+BUILDS = ["base", "overlays/dev", "overlays/prod", "flink"]
+CLUSTER = Cluster()
+PIPELINE_PODS = {"matchLabels": {"pipelines.kubeflow.org/v2_component": "true"}}
+
+
+@functools.cache
+def build(folder: Path | str) -> list[dict]:
+    """Returns what kubectl would apply."""
+    command = ["kubectl", "kustomize", str(MANIFESTS / folder)]
+    return list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+
+def build_own(folder: Path, resource: str, *components: str, more: str = "") -> list[dict]:
+    """Returns what an overlay of one's own gives."""
+    there = os.path.relpath(MANIFESTS, folder.resolve())
+    named = ", ".join(f"{there}/components/{component}" for component in components)
+    (folder / "kustomization.yaml").write_text(f"resources: [{there}/{resource}]\ncomponents: [{named}]\n{more}")
+    return build(folder)
+
+
+def find(documents: list[dict], kind: str, name: str) -> dict:
+    (found,) = [one for one in documents if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def pod_specs(documents: list[dict]) -> Iterator[dict]:
+    return (one["spec"]["template"]["spec"] for one in documents if one["kind"] in ("Deployment", "StatefulSet"))
+
+
+def environment(container: dict) -> dict[str, dict]:
+    return {variable["name"]: variable for variable in container["env"]}
+
+
+@pytest.fixture
+def digits(monkeypatch) -> Settings:
+    """The settings of the pods of a run, all of the cluster's as they are by default."""
+    monkeypatch.setenv(configuration.CONFIG_VARIABLE, "digits")
+    return on_cluster(configuration.load())
+
+
+@pytest.mark.parametrize("folder", BUILDS)
+def test_kubernetes_takes_every_document(folder):
+    documents = build(folder)
+    assert documents
+    for document in documents:
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("folder", BUILDS)
+def test_every_container_has_the_least_rights_and_a_share_of_the_node(folder):
+    for pod in pod_specs(build(folder)):
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"]
+        assert context["runAsUser"] > 0
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("folder", BUILDS)
+def test_every_container_is_watched_and_of_one_build(folder):
+    for container in (container for pod in pod_specs(build(folder)) for container in pod["containers"]):
+        assert "livenessProbe" in container
+        assert "readinessProbe" in container or "startupProbe" in container
+        _, _, tag = container["image"].rpartition("/")[2].partition(":")
+        assert tag not in ("", "latest")
+
+
+@pytest.mark.parametrize("folder", BUILDS)
+def test_no_secret_is_in_git(folder):
+    documents = build(folder)
+    assert all(one["kind"] != "Secret" for one in documents)
+    variables = [one for pod in pod_specs(documents) for inner in pod["containers"] for one in inner.get("env", [])]
+    given = [one["name"] for one in variables if "value" in one]
+    assert not [name for name in given if name.endswith("PASSWORD") and name != "MARIADB_RANDOM_ROOT_PASSWORD"]
+
+
+@pytest.mark.parametrize("folder", BUILDS)
+def test_all_is_in_the_namespace_of_the_settings(folder):
+    for document in build(folder):
+        namespace = "name" if document["kind"] == "Namespace" else "namespace"
+        assert document["metadata"][namespace] == CLUSTER.namespace
+
+
+def test_the_volume_and_the_account_are_those_of_the_settings():
+    base = build("base")
+    assert find(base, "PersistentVolumeClaim", CLUSTER.volume)["spec"]["accessModes"] == ["ReadWriteMany"]
+    find(base, "ServiceAccount", CLUSTER.service_account)
+    binding = find(base, "RoleBinding", CLUSTER.service_account)
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": CLUSTER.service_account, "namespace": CLUSTER.namespace}
+    ]
+
+
+def test_the_metadata_store_is_that_of_the_settings():
+    mysql = CLUSTER.mysql
+    service = find(build("base"), "Service", mysql.host)
+    assert [port["port"] for port in service["spec"]["ports"]] == [mysql.port]
+    server = find(build("base"), "StatefulSet", mysql.host)["spec"]
+    assert server["serviceName"] == mysql.host
+    assert service["spec"]["selector"].items() <= server["template"]["metadata"]["labels"].items()
+    variables = environment(server["template"]["spec"]["containers"][0])
+    assert variables["MARIADB_DATABASE"]["value"] == mysql.database
+    assert variables["MARIADB_USER"]["value"] == mysql.user
+    secret = {"name": CLUSTER.mysql_secret, "key": "password"}
+    assert variables["MARIADB_PASSWORD"]["valueFrom"] == {"secretKeyRef": secret}
+
+
+def served(documents: list[dict]) -> tuple[str, str, str]:
+    """Returns the folder that is watched, the name it is served by, and the path of the readiness probe."""
+    container = find(documents, "Deployment", "model-server")["spec"]["template"]["spec"]["containers"][0]
+    source = environment(container)["MODEL_NAME"]["valueFrom"]["configMapKeyRef"]
+    name = find(documents, "ConfigMap", source["name"])["data"][source["key"]]
+    arguments = dict(argument.replace("$(MODEL_NAME)", name).split("=") for argument in container["args"])
+    path = container["readinessProbe"]["httpGet"]["path"]
+    return arguments["--model_base_path"], arguments["--model_name"], path
+
+
+def test_the_model_server_serves_what_the_pipeline_pushes(digits):
+    assert served(build("base")) == (str(digits.push_dir), digits.name, f"/v1/models/{digits.name}")
+    pod = find(build("base"), "Deployment", "model-server")["spec"]["template"]["spec"]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "graftline"]
+    assert volume["persistentVolumeClaim"] == {"claimName": CLUSTER.volume, "readOnly": True}
+    assert {"name": "graftline", "mountPath": str(CLUSTER.mount), "readOnly": True} in pod["containers"][0][
+        "volumeMounts"
+    ]
+
+
+def test_one_line_of_an_overlay_serves_another_model(digits, tmp_path):
+    more = "configMapGenerator: [{name: model-server, behavior: merge, literals: [MODEL_NAME=pets]}]\n"
+    folder, name, path = served(build_own(tmp_path, "overlays/prod", "model-name", more=more))
+    assert (folder, name, path) == (str(digits.push_dir.with_name("pets")), "pets", "/v1/models/pets")
+
+
+def test_the_model_server_is_of_the_tensorflow_that_trains():
+    container = find(build("base"), "Deployment", "model-server")["spec"]["template"]["spec"]["containers"][0]
+    trained_by = importlib.metadata.version("tensorflow").split(".")[:2]
+    assert container["image"].partition(":")[2].split(".")[:2] == trained_by
+
+
+def test_a_run_may_do_no_more_than_kubeflow_needs():
+    rights = {
+        (resource, *rule.get("resourceNames", [])): set(rule["verbs"])
+        for rule in find(build("base"), "Role", CLUSTER.service_account)["rules"]
+        for resource in rule["resources"]
+    }
+    assert rights == {
+        ("workflowtaskresults",): {"create", "patch"},
+        ("workflowtasksets",): {"get", "list", "watch"},
+        ("workflowtasksets/status",): {"patch"},
+        ("configmaps", "kfp-launcher"): {"get"},
+        ("secrets", "mlpipeline-minio-artifact"): {"get"},
+    }
+
+
+def test_the_database_is_reached_from_the_pods_of_a_run_alone():
+    base = build("base")
+    assert find(base, "NetworkPolicy", "default-deny-ingress")["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress"],
+    }
+    policy = find(base, "NetworkPolicy", "mysql")["spec"]
+    assert policy["ingress"] == [
+        {"from": [{"podSelector": PIPELINE_PODS}], "ports": [{"protocol": "TCP", "port": CLUSTER.mysql.port}]}
+    ]
+    assert "egress" not in policy
+    assert find(base, "NetworkPolicy", "pipeline-pods")["spec"]["podSelector"] == PIPELINE_PODS
+
+
+@pytest.mark.parametrize("folder", BUILDS)
+def test_every_policy_selects_pods_that_there_are(folder):
+    documents = build(folder)
+    templates = [one["spec"]["template"] for one in documents if one["kind"] in ("Deployment", "StatefulSet")]
+    labels = [template["metadata"]["labels"] for template in templates]
+    labels += [PIPELINE_PODS["matchLabels"], {"app": "ml-pipeline-ui-artifact"}]  # those that Kubeflow makes
+    for policy in (one["spec"] for one in documents if one["kind"] == "NetworkPolicy"):
+        peers = [peer for rule in policy.get("ingress", []) for peer in rule.get("from", [])]
+        peers += [peer for rule in policy.get("egress", []) for peer in rule.get("to", [])]
+        selectors = [policy["podSelector"], *(peer["podSelector"] for peer in peers if "podSelector" in peer)]
+        for selector in selectors:
+            wanted = selector.get("matchLabels", {}).items()
+            assert any(wanted <= given.items() for given in labels), selector
+
+
+def test_one_model_server_in_dev_several_in_prod_and_one_of_them_may_go():
+    scaled = {
+        name: find(build(f"overlays/{name}"), "HorizontalPodAutoscaler", "model-server") for name in ("dev", "prod")
+    }
+    assert scaled["dev"]["spec"]["maxReplicas"] == 1
+    assert scaled["prod"]["spec"]["minReplicas"] > 1
+    budget = find(build("overlays/prod"), "PodDisruptionBudget", "model-server")["spec"]
+    deployment = find(build("overlays/prod"), "Deployment", "model-server")["spec"]
+    assert budget == {"maxUnavailable": 1, "selector": deployment["selector"]}
+
+
+def test_without_profiles_all_is_in_kubeflows_namespace_and_nothing_of_its_own_is_touched(tmp_path):
+    documents = build_own(tmp_path, "overlays/dev", "infra-validator", "standalone")
+    assert {one["metadata"]["namespace"] for one in documents} == {"kubeflow"}
+    names = {(one["kind"], one["metadata"]["name"]) for one in documents}
+    assert not names & {("Service", "mysql"), ("Deployment", "mysql"), ("PersistentVolumeClaim", "mysql-pv-claim")}
+    assert find(documents, "StatefulSet", "graftline-mysql")["spec"]["serviceName"] == "graftline-mysql"
+    find(documents, "Service", "graftline-mysql")
+    closed = [one["spec"]["podSelector"] for one in documents if one["kind"] == "NetworkPolicy"]
+    assert {} not in closed
+    assert PIPELINE_PODS not in closed
+
+
+def test_flink_is_the_one_that_the_pipeline_was_run_on():
+    documents = build("flink")
+    images = {one["image"] for pod in pod_specs(documents) for one in pod["containers"]}
+    assert {image.partition(":")[2].partition("-")[0] for image in images if image.startswith("flink:")} == {
+        flink.FLINK
+    }
+    server = find(documents, "Deployment", "flink-job-server")["spec"]["template"]["spec"]["containers"][0]
+    assert Path(server["command"][-1]).name == flink.JOB_SERVER.name
+    assert Path(server["command"][-1]).parents[1] == CLUSTER.mount
+
+
+def test_beams_workers_see_the_files_of_the_run():
+    pod = find(build("flink"), "Deployment", "flink-task-manager")["spec"]["template"]["spec"]
+    (workers,) = [one for one in pod["containers"] if one["name"] == "workers"]
+    assert {"name": "graftline", "mountPath": str(CLUSTER.mount)} in workers["volumeMounts"]
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "graftline"]
+    assert volume["persistentVolumeClaim"]["claimName"] == CLUSTER.volume
