@@ -1,5 +1,6 @@
 """Settings are read, overridden, and every mistake is told at once."""
 
+import json
 import os
 import subprocess
 import sys
@@ -108,6 +109,47 @@ def test_a_folder_with_an_empty_class_is_refused(load, tmp_path):
 def test_a_folder_of_photos_is_a_dataset(load, tmp_path):
     loaded = load(data={"dataset": make_photos(tmp_path / "photos", cats=2, dogs=1)})
     assert loaded.data.folder == tmp_path / "photos"
+
+
+def test_of_a_folder_with_spans_the_newest_is_read_or_the_one_asked_for(load, tmp_path):
+    for span in ("span-9", "span-10", "span-x", "span-11.part"):
+        dataset = make_photos(tmp_path / "photos" / span, cats=1, dogs=1).replace(f"/{span}", "")
+    assert load(data={"dataset": dataset}).data.folder == tmp_path / "photos/span-10"
+    assert load(data={"dataset": dataset, "span": "9"}).data.folder == tmp_path / "photos/span-9"
+    assert load(data={"dataset": dataset}).schema_path.name == "photos.pbtxt"
+    assert f"there is no folder {tmp_path}/photos/span-8" in problems(load, data={"dataset": dataset, "span": "8"})
+
+
+def test_a_set_by_name_has_no_spans(load):
+    told = problems(load, data={"dataset": "digits", "span": "2"})
+    assert "data.dataset = 'digits': is no folder, so it has no span 2; leave data.span at latest" in told
+
+
+def test_a_pod_gets_its_settings_as_json_and_its_password_beside_it(monkeypatch):
+    values = {"name": "pets", "data": {"dataset": "digits"}, "gate": {"min_accuracy": 0.5}, "metadata": {"host": "db"}}
+    monkeypatch.setenv(settings.CONFIG_VARIABLE, json.dumps(values))
+    monkeypatch.setenv("GRAFTLINE_METADATA__PASSWORD", "open sesame")
+    loaded = settings.load()
+    assert (loaded.name, loaded.metadata.host, loaded.metadata.database) == ("pets", "db", "graftline")
+    assert loaded.metadata.password.get_secret_value() == "open sesame"
+    assert "sesame" not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "told"),
+    [
+        (
+            {"image": "registry/graftline:latest"},
+            "cluster.image = 'registry/graftline:latest': is another image every day",
+        ),
+        ({"time_zone": "Mars"}, "cluster.time_zone = 'Mars': is no time zone; give one such as UTC"),
+        ({"trainer": {"shared_memory": "2 GB"}}, "cluster.trainer.shared_memory = '2 GB': string should match pattern"),
+        ({"trainer": {"gpus": 1}}, "cluster.trainer.gpus = 1: no such setting; the known ones are type, count"),
+        ({"mysql": {"hostname": "db"}}, "cluster.mysql.hostname = 'db': no such setting; did you mean host"),
+    ],
+)
+def test_mistakes_about_a_cluster_are_named(load, cluster, told):
+    assert told in problems(load, cluster=cluster)
 
 
 def test_an_unknown_configuration_is_answered_with_those_that_exist(monkeypatch):

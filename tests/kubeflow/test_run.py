@@ -134,11 +134,17 @@ def _probabilities(directory: Path, serialized: tf.Tensor) -> np.ndarray:
     return model.signatures["serving_default"](examples=serialized)["probabilities"].numpy()
 
 
-def test_a_second_run_is_served_from_cache_and_pushes_nothing(first_run, run, settings, volume):
+def test_a_second_run_is_served_from_cache_pushes_nothing_and_says_so(first_run, run, settings, volume, capfd):
     again = run()
+    assert "digits: Nothing has changed, and nothing was pushed" in capfd.readouterr().out
     found = states(settings, again)
     assert {node for node, state in found.items() if state != [CACHED]} == RESOLVERS
     assert len(publishing.versions(volume / "serving/digits")) == 1
+
+
+def test_training_can_be_forced(first_run, run, settings):
+    found = states(settings, run(force_retrain=True))
+    assert (found["Transform"], found["Trainer"]) == ([CACHED], [COMPLETE])
 
 
 def test_a_killed_pod_is_started_again_and_goes_on_with_its_execution(first_run, run, settings, pods):
