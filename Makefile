@@ -58,9 +58,10 @@ test-kubeflow: $(READY)  ## The compiled pipeline, run in containers (podman) wi
 test-flink: $(READY)  ## The data components on an Apache Flink cluster on this machine; needs Java 17 and Maven
 	@$(PYTHON) -m pytest -m flink
 
-kubeflow-image: ## Build the image that pods run: make kubeflow-image IMAGE=<registry>/graftline [VARIANT=gpu] [BASE=<image>]
+kubeflow-image: ## Build the image that pods run: make kubeflow-image IMAGE=<registry>/graftline [VARIANT=gpu] [BASE=<image>] [CONFIGS="a b"]
 	$(ENGINE) build --file kubeflow/image/Containerfile --tag $(IMAGE):$(REVISION) --build-arg REVISION=$(REVISION) \
-		--build-arg VARIANT=$(or $(VARIANT),cpu) $(if $(BASE),--build-arg BASE=$(BASE)) .
+		--build-arg VARIANT=$(or $(VARIANT),cpu) $(if $(BASE),--build-arg BASE=$(BASE)) \
+		$(if $(CONFIGS),--build-arg CONFIGS="$(CONFIGS)") .
 
 kubeflow-compile: $(READY)  ## Compile the DAG for Kubeflow Pipelines into output/kubeflow: CONFIG=digits IMAGE=<image>
 	@$(PYTHON) -m kubeflow.compile $(QUIET)

@@ -273,7 +273,7 @@ class Run(Section):
 class Mysql(Section):
     """A MySQL or MariaDB server that keeps the metadata; its database exists, its tables are made."""
 
-    host: str = "mysql"
+    host: str = "graftline-mysql"  # Kubeflow Pipelines has a service mysql of its own
     port: Annotated[int, Field(ge=0, lt=2**16)] = 3306
     socket: str = ""
     database: str = "graftline"
@@ -314,7 +314,7 @@ class Cluster(Section):
 
     `image` is a repository, tagged by the git revision, or a whole reference with a tag or a digest. `volume` is a claim
     that many nodes can write to; everything that runs make is kept on it, mounted at `mount`. `time_zone` is the one that
-    the server reads schedules in.
+    the server reads schedules in. `namespace` is that of a Kubeflow profile, empty where there are no profiles.
     """
 
     endpoint: str = "http://localhost:8888"

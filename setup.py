@@ -26,6 +26,7 @@ setup(
         "filelock",  # one run at a time in a folder
         "kfp",  # compiles the DAG for Kubeflow Pipelines, and talks to its server
         "kfp-kubernetes",  # volumes, secrets, GPUs and tolerations of its tasks
+        "kubernetes",  # reads its quantities, such as 4Gi
         "kfp-server-api",  # the answers of that server
         "requests",  # tells a webhook how a run ended
         "urllib3",  # repeats what the network lost

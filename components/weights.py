@@ -215,7 +215,7 @@ def main() -> int:
     """Fetches the weights of the settings and says which they are; returns the exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # two lines of our own, not lost among TensorFlow's
     try:
-        model = settings.load().model
+        model = settings.load(data_is_here=False).model
         weights = resolve(model.backbone, model.image_size, model.weights)
     except settings.UserError as error:
         print(error, file=sys.stderr)

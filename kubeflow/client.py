@@ -67,8 +67,9 @@ def connected(settings: Settings) -> Iterator[kfp.Client]:
 def _client(settings: Settings) -> kfp.Client:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # that servers before 2.0 are not served
-        # Every call names its namespace. With its default for them, the client would ask the server for one already here.
-        client = kfp.Client(settings.cluster.endpoint, namespace="-", existing_token=os.environ.get(TOKEN))
+        # What stands for no namespace there is the SDK's own default, with which it asks the server already here
+        namespace = settings.cluster.namespace or "kubeflow"
+        client = kfp.Client(settings.cluster.endpoint, namespace=namespace, existing_token=os.environ.get(TOKEN))
     client.runs.api_client.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(
         ATTEMPTS - 1,
         redirect=False,  # to a login page, whose answer would be read as an empty list

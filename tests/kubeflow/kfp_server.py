@@ -34,6 +34,7 @@ class KfpServer(ThreadingHTTPServer):
         self.kept: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
         self.asked: list[str] = []  # method and path of each request
         self.token: str | None = None  # asked for where there is one
+        self.profiles = True  # without, it knows no namespaces
         self._numbers = itertools.count()
         self._faults: list[tuple[str, int, Any, dict[str, str]]] = []
 
@@ -98,7 +99,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _result(self, path: str, query: dict[str, str], body: bytes) -> tuple[int, Any]:
         kind, _, rest = path.partition("/")
         if path == "healthz":
-            return 200, {"multi_user": True}
+            return 200, {"multi_user": self.server.profiles}
+        asked = json.loads(body) if body.startswith(b"{") else {}
+        if not self.server.profiles and (query.get("namespace") or asked.get("namespace")):
+            return 400, {"code": 3, "message": "In single-user mode, no namespace can be asked for"}
         if path == "pipelines/upload_version":
             version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "yaml": self._uploaded(body)}
             return 200, self.server.keep("versions", version)

@@ -109,7 +109,7 @@ def test_an_unchanged_pipeline_is_uploaded_once_and_a_changed_one_as_a_new_versi
 
 def test_a_new_revision_that_compiles_to_the_same_is_not_uploaded(server, client, settings, package, monkeypatch):
     first = kubeflow_client.upload(client, settings, package)
-    monkeypatch.setattr(kubeflow_client, "_revision", lambda: "fedcba987654")
+    monkeypatch.setattr(kubeflow_client, "revision", lambda: "fedcba987654")
     assert kubeflow_client.upload(client, settings, package).display_name == first.display_name
     assert len(server.kept["versions"]) == 1
 
@@ -118,6 +118,23 @@ def test_a_pipeline_of_that_name_in_another_namespace_is_not_ours(server, client
     other = server.keep("pipelines", {"display_name": "pets", "namespace": "theirs"})
     assert kubeflow_client.upload(client, settings, package).pipeline_id != other["pipeline_id"]
     assert [pipeline["namespace"] for pipeline in server.kept["pipelines"]] == ["theirs", "graftline"]
+
+
+def test_where_there_are_no_profiles_no_namespace_is_asked_for(server, package, capsys):
+    server.profiles = False
+    alone = settings_of(server.url, namespace="")
+    with kubeflow_client.connected(alone) as client:
+        started = kubeflow_client.run(client, alone, package, {})
+        kubeflow_client.schedule(client, alone, package, NIGHTLY, {})
+        kubeflow_client.status(client, alone)
+        assert kubeflow_client.unschedule(client, alone) == 1
+    assert started.run_id in capsys.readouterr().out
+
+
+def test_a_namespace_where_there_are_none_is_refused_in_the_servers_words(server, settings, package):
+    server.profiles = False
+    with pytest.raises(UserError, match="In single-user mode"), kubeflow_client.connected(settings) as client:
+        kubeflow_client.run(client, settings, package, {})
 
 
 def test_an_upload_that_failed_halfway_is_completed_by_the_next(server, settings, package):
@@ -395,7 +412,7 @@ def command(server, monkeypatch, capsys, tmp_path):
     for name, value in {**values, "RUN__LOG_LEVEL": "info"}.items():
         monkeypatch.setenv(f"GRAFTLINE_{name}", value)
     monkeypatch.setattr(kubeflow_client, "PROJECT", tmp_path)  # where the YAML is written
-    monkeypatch.setattr(kubeflow_client, "_revision", lambda: "0123456789ab")
+    monkeypatch.setattr(kubeflow_client, "revision", lambda: "0123456789ab")
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["client", *arguments])

@@ -3,6 +3,7 @@
 import functools
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -251,3 +252,36 @@ def test_beams_workers_see_the_files_of_the_run():
     assert {"name": "graftline", "mountPath": str(CLUSTER.mount)} in workers["volumeMounts"]
     (volume,) = [one for one in pod["volumes"] if one["name"] == "graftline"]
     assert volume["persistentVolumeClaim"]["claimName"] == CLUSTER.volume
+
+
+def documented(starts: str, ends: str) -> list[str]:
+    """Returns the parts of the documentation between two lines."""
+    text = (PROJECT / "docs/kubeflow.md").read_text()
+    return re.findall(rf"(?ms)^{starts}\n(.*?)^{ends}$", text)
+
+
+def test_the_documented_overlay_can_be_built(tmp_path):
+    (overlay,) = [text for text in documented("```yaml", "```") if "overlays/here" not in text and "../prod" in text]
+    there = os.path.relpath(MANIFESTS, tmp_path.resolve())
+    whole = overlay.replace("  # - ", "  - ").replace("../../", f"{there}/").replace("[../", f"[{there}/overlays/")
+    named = re.sub(r"(components/\S+) .*", r"\1", whole)
+    (tmp_path / "kustomization.yaml").write_text(named)
+    documents = build(tmp_path)
+    assert served(documents)[1] == "cats_vs_dogs"
+    find(documents, "StatefulSet", "graftline-mysql")
+    find(documents, "Role", "graftline-infra-validator")
+    claim = find(documents, "PersistentVolumeClaim", CLUSTER.volume)
+    assert claim["spec"]["storageClassName"] == "your-shared-class"
+    for document in documents:
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_documented_pod_is_one_that_kubernetes_takes():
+    (pod,) = [yaml.safe_load(text) for text in documented("kubectl .*<<END", "END") if "kind: Pod" in text]
+    kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == CLUSTER.volume
+
+
+def test_every_setting_of_a_cluster_is_documented():
+    text = (PROJECT / "docs/kubeflow.md").read_text()
+    assert not [name for name in Cluster.model_fields if not re.search(rf"`(cluster\.)?{name}[`.]", text)]
