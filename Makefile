@@ -55,7 +55,7 @@ test-faults: $(READY)  ## The slow half of the tests: whole runs killed, or out 
 test-kubeflow: $(READY)  ## The compiled pipeline, run in containers (podman) with metadata in MariaDB
 	@$(PYTHON) -m pytest -m kubeflow
 
-test-flink: $(READY)  ## The data components on an Apache Flink cluster on this machine; needs Java 17 and Maven
+test-flink: $(READY)  ## Beam's work in other processes, and on an Apache Flink cluster: needs Java 17 and Maven
 	@$(PYTHON) -m pytest -m flink
 
 kubeflow-image: ## Build the image that pods run: make kubeflow-image IMAGE=<registry>/graftline [VARIANT=gpu] [BASE=<image>] [CONFIGS="a b"]

@@ -1,0 +1,1 @@
+"""Apache Flink on this machine, and what runs on it."""

@@ -1,0 +1,177 @@
+"""A slice of the digits with Beam's work done elsewhere: by processes that Beam calls, and by a Flink cluster with such.
+
+Everything is compared with a run on this machine alone.
+"""
+
+import collections
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+import tensorflow_model_analysis as tfma
+import tensorflow_transform as tft
+from apache_beam.options.pipeline_options import PipelineOptions
+from google.protobuf import json_format
+from tfx.utils import path_utils
+
+from components import records
+from components.features import IMAGE, SPLITS
+from pipeline import BEAM_ARGS
+from settings import PROJECT
+from tests.flink import cluster
+from tests.test_pipeline import WORSE, artifacts, environment
+
+pytestmark = pytest.mark.flink
+BEAM_NODES = ["TfdsExampleGen", "StatisticsGen", "Evaluator"]  # Transform has nothing to count, and does without Beam
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    return run(tmp_path_factory.mktemp("local"))
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("workers") / "log"
+
+
+@pytest.fixture(scope="module")
+def workers(log) -> Iterator[str]:
+    with cluster.worker_pool(log) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def flink(tmp_path_factory) -> Iterator[cluster.Cluster]:
+    cluster.fetch()
+    with cluster.running(tmp_path_factory.mktemp("flink")) as started:
+        yield started
+
+
+def elsewhere(workers: str) -> list[str]:
+    return ["--environment_type=EXTERNAL", f"--environment_config={workers}", "--environment_cache_millis=10000"]
+
+
+def on_flink(flink: cluster.Cluster, workers: str) -> list[str]:
+    """Returns the arguments that the documentation gives."""
+    server = [f"--flink_job_server_jar={cluster.JOB_SERVER}", "--job_server_jvm_properties=-Xmx512m"]
+    return ["--runner=FlinkRunner", f"--flink_master={flink.master}", *server, "--parallelism=2", *elsewhere(workers)]
+
+
+def run(root: Path, *beam_args: str) -> Path:
+    """Runs the pipeline in a folder of its own, and returns that."""
+    with start(root, *beam_args) as process:
+        printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    return root
+
+
+def start(root: Path, *beam_args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "pipeline.py"],
+        cwd=PROJECT,
+        env=environment(root) | WORSE | {"GRAFTLINE_RUN__BEAM_ARGS": json.dumps(beam_args)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def last(root: Path, kind: str) -> str:
+    return artifacts(root, kind)[-1].uri
+
+
+def examples(root: Path, split: str) -> collections.Counter[bytes]:
+    return collections.Counter(records.read(last(root, "Examples"), split).as_numpy_iterator())
+
+
+def statistics(root: Path, split: str) -> dict[str, Any]:
+    read = tfdv.load_stats_binary(f"{last(root, 'ExampleStatistics')}/Split-{split}/FeatureStats.pb")
+    (dataset,) = read.datasets
+    return {
+        f"{feature.path.step} {place}": value for feature in dataset.features for place, value in flat(feature).items()
+    }
+
+
+def transformed(root: Path) -> np.ndarray:
+    """Returns what the run's Transform makes of the first pictures of this test split, in the order of their bytes."""
+    output = tft.TFTransformOutput(last(root, "TransformGraph"))
+    raw = tf.io.parse_example(sorted(examples(root, "test"))[:16], output.raw_feature_spec())
+    return output.transform_features_layer()(raw)[IMAGE].numpy()
+
+
+def measured(evaluation: str) -> dict[str, Any]:
+    """Returns the metrics of an evaluation by their slices, their keys and the places in their values."""
+    return {
+        f"{flat(of_slice.slice_key)} {flat(metric.key)} {place}": value
+        for of_slice in tfma.load_metrics(evaluation)
+        for metric in of_slice.metric_keys_and_values
+        for place, value in flat(metric.value).items()
+    }
+
+
+def measured_here(root: Path) -> dict[str, Any]:
+    """Returns the metrics that this process measures of a run's model on the run's test split."""
+    config = tfma.load_eval_result(last(root, "ModelEvaluation")).config
+    model = tfma.default_eval_shared_model(path_utils.serving_model_path(last(root, "Model")), eval_config=config)
+    tfma.run_model_analysis(
+        eval_shared_model=model,
+        eval_config=config,
+        data_location=f"{last(root, 'Examples')}/Split-test/*",
+        output_path=str(root / "measured"),
+        pipeline_options=PipelineOptions(BEAM_ARGS),
+    )
+    return measured(str(root / "measured"))
+
+
+def flat(message: Any) -> dict[str, Any]:
+    """Returns the values of a protocol buffer by their places in it."""
+    return dict(_leaves("", json_format.MessageToDict(message)))
+
+
+def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{place}.{key}", inner)
+    else:
+        yield place, value
+
+
+def assert_same(local: Path, root: Path) -> None:
+    for split in SPLITS:
+        assert examples(root, split) == examples(local, split)
+        assert statistics(root, split) == pytest.approx(statistics(local, split))
+    np.testing.assert_array_equal(transformed(root), transformed(local))
+    # Of the same model: the order of the examples differs, so one trained on them is another one
+    assert measured(last(root, "ModelEvaluation")) == pytest.approx(measured_here(root))
+
+
+def test_workers_in_other_processes_give_what_this_one_does(local, log, workers, tmp_path):
+    root = run(tmp_path, "--runner=PortableRunner", "--job_endpoint=embed", *elsewhere(workers))
+    assert log.read_text().count("Starting worker") >= len(BEAM_NODES)
+    assert_same(local, root)
+
+
+def test_flink_gives_what_this_machine_does(local, workers, flink, tmp_path):
+    before = len(flink.jobs())
+    root = run(tmp_path, *on_flink(flink, workers))
+    assert len(flink.jobs()) - before >= len(BEAM_NODES)
+    assert {job["state"] for job in flink.jobs()} == {"FINISHED"}
+    assert_same(local, root)
+
+
+def test_a_killed_task_manager_costs_nothing_but_time(local, workers, flink, tmp_path):
+    with start(tmp_path, *on_flink(flink, workers)) as process:
+        job = flink.kill_a_busy_task_manager()
+        printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    assert flink.restarts(job) >= 1
+    assert len(flink.task_managers()) == 1
+    assert_same(local, tmp_path)
