@@ -24,15 +24,15 @@ class EpochLog(keras.callbacks.Callback):
       position: of the training, changed in place.
       batch_size: examples in a batch, but for the last of an epoch.
       examples: number of examples in an epoch.
-      directory: where curves are written.
+      directory: where curves are written; None writes none.
     """
 
-    def __init__(self, position: Position, batch_size: int, examples: int, directory: str) -> None:
+    def __init__(self, position: Position, batch_size: int, examples: int, directory: str | None) -> None:
         super().__init__()
         self._position = position
         self._batch_size = batch_size
         self._examples = examples
-        self._writer = tf.summary.create_file_writer(directory)
+        self._writer = tf.summary.create_file_writer(directory) if directory else tf.summary.create_noop_writer()
         self._start = 0.0
         # Steps of this epoch before it was resumed, and their means
         self._before: tuple[int, dict[str, float]] = (0, {})
@@ -77,18 +77,22 @@ class Saver(keras.callbacks.Callback):
       save: writes a checkpoint.
       minutes: the most that lie between two.
       stop: set where the process is asked to stop.
+      agree: says whether something is so for any of the workers, so that all save and stop at the same step.
     """
 
-    def __init__(self, save: Callable[[], None], minutes: float, stop: threading.Event) -> None:
+    def __init__(
+        self, save: Callable[[], None], minutes: float, stop: threading.Event, agree: Callable[[bool], bool]
+    ) -> None:
         super().__init__()
         self._write = save
         self._minutes = minutes
         self._stop = stop
+        self._agree = agree
         self._last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Saves where it is time to, or asked for."""
-        if self._stop.is_set() or time.monotonic() - self._last > 60 * self._minutes:
+        if self._agree(self._stop.is_set() or time.monotonic() - self._last > 60 * self._minutes):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -98,7 +102,7 @@ class Saver(keras.callbacks.Callback):
     def _save(self) -> None:
         self._write()
         self._last = time.monotonic()
-        if self._stop.is_set():
+        if self._agree(self._stop.is_set()):
             raise KeyboardInterrupt
 
 

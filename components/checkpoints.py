@@ -87,7 +87,7 @@ class Checkpoints:
                 logging.getLogger("absl").warning(
                     "Checkpoint %s is damaged (%s): the one before is used.", path, reason
                 )
-                path.unlink()
+                path.unlink(missing_ok=True)  # another worker may have removed it
         return None
 
     def remove(self) -> None:

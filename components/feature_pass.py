@@ -23,7 +23,12 @@ VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
 
 
 def cached_splits(
-    base: keras.Model, at: str, config: dict[str, Any], examples_uri: str, transform: tft.TFTransformOutput
+    base: keras.Model,
+    at: str,
+    config: dict[str, Any],
+    examples_uri: str,
+    transform: tft.TFTransformOutput,
+    compute: bool = True,
 ) -> dict[str, CachedSplit]:
     """Returns the features of all splits, computing those that no earlier run has left in the cache.
 
@@ -33,6 +38,10 @@ def cached_splits(
       config: the Trainer's `custom_config`.
       examples_uri: folder of the splits' tf.Examples.
       transform: output of the Transform.
+      compute: whether this process computes them; they are another worker's otherwise.
+
+    Raises:
+      UserError: where the disk has no room for them, or the other worker has not left them here.
     """
     model, prefix, training = Model(**config["model"]), Prefix(**config["prefix"]), Training(**config["training"])
     engine = prefix_engine.choose(prefix)
@@ -54,6 +63,11 @@ def cached_splits(
         splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)
         for view, path in zip(views[split], splits[split].views, strict=True):
             if not feature_cache.is_complete(path, count):
+                if not compute:
+                    raise UserError(
+                        f"The first worker's features are not in {path}: give all workers the same settings and kind of "
+                        "machine, and the same run.root on a volume that they share."
+                    )
                 _check_space(path, network, count, prefix.cache_dtype)
                 source = _source(examples, transform, mirrored=view == "mirrored")
                 feature_cache.fill(path, count, source, compiled(), prefix.cache_dtype)

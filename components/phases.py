@@ -14,6 +14,7 @@ from components import backbone, checkpoints, features
 from components.callbacks import EpochLog, Progress, Saver, stopped_gently
 from components.checkpoints import Checkpoints, Position
 from components.feature_cache import ACTIVATION, POOLED, CachedSplit
+from components.workers import Loop, Workers
 from settings import Model, Phase, Training
 
 EVALUATION_BATCH = 256
@@ -57,6 +58,7 @@ class Run:
       num_classes: 2 or more.
       saved: where its checkpoints are.
       log_dir: where curves for TensorBoard are written.
+      workers: who train together.
       position: where it stands.
     """
 
@@ -67,6 +69,7 @@ class Run:
     num_classes: int
     saved: Checkpoints
     log_dir: str
+    workers: Workers
     position: Position = field(default_factory=Position)
 
     def run(self) -> list[dict[str, Any]]:
@@ -88,13 +91,16 @@ class Run:
         return self.position.phases
 
     def save(self, trained: keras.Model) -> None:
-        """Writes a checkpoint."""
+        """Writes a checkpoint, where this worker is the one that does."""
+        if not self.workers.is_chief:
+            return
         path = self.saved.save(self.position, [*self._variables(), *trained.optimizer.variables])
         logging.getLogger("absl").info("Checkpoint %s written.", path)
 
     def _resume(self) -> list[np.ndarray]:
         """Restores position and network, and returns what was saved of the optimizer."""
         found = self.saved.latest()
+        self.workers.check_same(self.saved.folder.name, found and found[0])
         if found is None:
             return []
         self.position, arrays = found
@@ -118,21 +124,21 @@ class Run:
         """Runs one phase and returns its number, learning curves and accuracies."""
         trained, train = plan.trained, self.splits[features.TRAIN]
         backbone.set_trainable(self.network.base, plan.fine_tune_at)
-        trained.compile(
-            # A fresh one: phase 1's moments belong to other variables
-            optimizer=_optimizer(plan.phase, train.steps(self.training.batch_size)),
-            loss=backbone.loss(self.num_classes, self.training.label_smoothing),
-            metrics=[backbone.accuracy(self.num_classes)],
-        )
+        loss = backbone.loss(self.num_classes, self.training.label_smoothing)
+        accuracy = backbone.accuracy(self.num_classes)
+        # A fresh optimizer: phase 1's moments belong to other variables
+        optimizer = _optimizer(plan.phase, train.steps(self.training.batch_size))
+        trained.compile(optimizer=optimizer, loss=loss, metrics=[accuracy])
         trained.optimizer.build(trained.trainable_variables)
         if moments:
             checkpoints.restore(trained.optimizer.variables, moments)
         print(_header(plan, train.examples), flush=True)
+        fitted = trained if self.workers.count == 1 else Loop(trained, loss, accuracy, self.workers)
         with stopped_gently() as stop:
-            self._fit(plan, stop)
+            self._fit(plan, fitted, stop)
         # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
         test = self.splits[features.TEST].dataset(plan.features, EVALUATION_BATCH)
-        test_accuracy = trained.evaluate(test, verbose=0, return_dict=True)["accuracy"]
+        test_accuracy = fitted.evaluate(test, verbose=0, return_dict=True)["accuracy"]
         validation_accuracy = self.position.epochs[-1]["val_accuracy"]
         print(
             f"Phase {plan.number}: validation accuracy {validation_accuracy:.4f}, test {test_accuracy:.4f}.", flush=True
@@ -140,19 +146,20 @@ class Run:
         accuracies = {"validation_accuracy": validation_accuracy, "test_accuracy": test_accuracy}
         return {"phase": plan.number, "epochs": self.position.epochs, **accuracies}
 
-    def _fit(self, plan: Plan, stop: threading.Event) -> None:
+    def _fit(self, plan: Plan, fitted: keras.Model | Loop, stop: threading.Event) -> None:
         """Fits epoch by epoch, so that each can start at any step."""
         batch_size, seed, train = self.training.batch_size, self.training.seed, self.splits[features.TRAIN]
         validation = self.splits[features.VALIDATION].dataset(plan.features, EVALUATION_BATCH)
-        log = EpochLog(self.position, batch_size, train.examples, f"{self.log_dir}/phase_{plan.number}")
-        saver = Saver(lambda: self.save(plan.trained), self.training.checkpoint_minutes, stop)
+        log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
+        log = EpochLog(self.position, batch_size, train.examples, log_dir)
+        saver = Saver(lambda: self.save(plan.trained), self.training.checkpoint_minutes, stop, self.workers.any)
         if self.position.step == train.steps(batch_size):  # stopped before the epoch was validated
-            found = plan.trained.evaluate(validation, verbose=0, return_dict=True)
+            found = fitted.evaluate(validation, verbose=0, return_dict=True)
             log.on_epoch_begin(self.position.epoch)
             log.on_epoch_end(self.position.epoch, self.position.logs | {f"val_{name}": found[name] for name in found})
             saver.on_epoch_end(self.position.epoch)
         for epoch in range(self.position.epoch, plan.phase.epochs):
-            plan.trained.fit(
+            fitted.fit(
                 train.dataset(plan.features, batch_size, seed, epoch, self.position.step),
                 validation_data=validation,
                 initial_epoch=epoch,

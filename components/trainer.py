@@ -17,7 +17,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import backbone, features, prefix_engine, serving, weights
+from components import backbone, features, prefix_engine, serving, weights, workers
 from components.checkpoints import Checkpoints
 from components.feature_cache import CachedSplit
 from components.feature_pass import cached_splits
@@ -35,11 +35,14 @@ def run_fn(fn_args: FnArgs) -> None:
         dictionaries, `work_dir`, where features are cached, and `code`, a digest that makes TFX train again where the code
         has changed.
 
+    Where TF_CONFIG is set, see workers.py, every worker calls this, and the first one writes.
+
     Raises:
-      settings.UserError: where the pretrained weights cannot be had, or do not fit.
+      settings.UserError: where the pretrained weights cannot be had, or do not fit; where workers cannot train together.
     """
     config = fn_args.custom_config
     model, training = Model(**config["model"]), Training(**config["training"])
+    team = workers.join(training.batch_size)
     examples_uri = fn_args.train_files[0].rsplit("/", 2)[0]
     label_names = features.read_label_names(examples_uri)
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
@@ -48,20 +51,25 @@ def run_fn(fn_args: FnArgs) -> None:
     # 1. Seed, 2. precision, 3. strategy: each acts on what is built after it.
     keras.utils.set_random_seed(training.seed)
     arithmetic = _arithmetic(training.mixed_precision)
-    with _precision(arithmetic), _strategy().scope():
-        base = backbone.build(model, pretrained.path if pretrained else None)
-        on_top = backbone.head(base, model, len(label_names))
-        at = backbone.cut(base, model.fine_tune_at)
-        network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
-        splits = cached_splits(base, at, config, examples_uri, transform)
+    with _precision(arithmetic):
+        with team.strategy.scope():
+            base = backbone.build(model, pretrained.path if pretrained else None)
+            on_top = backbone.head(base, model, len(label_names))
+            at = backbone.cut(base, model.fine_tune_at)
+            network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
+        with team.chief_first():  # not in the strategy's scope, where all workers must make the same variables
+            splits = cached_splits(base, at, config, examples_uri, transform, team.is_chief)
         saved = _checkpoints(config, splits)
-        run = Run(network, splits, model, training, len(label_names), saved, fn_args.model_run_dir)
-        phases = run.run()
+        with team.strategy.scope():
+            run = Run(network, splits, model, training, len(label_names), saved, fn_args.model_run_dir, team)
+            phases = run.run()
 
-    history = {"phases": phases, "weights": _describe(pretrained), "label_names": label_names}
-    _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
-    _export(network, model, transform, label_names, fn_args.serving_model_dir)
-    saved.remove()
+    with team.chief_first():
+        if team.is_chief:
+            history = {"phases": phases, "weights": _describe(pretrained), "label_names": label_names}
+            _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
+            _export(network, model, transform, label_names, fn_args.serving_model_dir)
+            saved.remove()
 
 
 def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Checkpoints:
@@ -90,11 +98,6 @@ def _precision(arithmetic: str) -> Iterator[None]:
         yield
     finally:
         keras.mixed_precision.set_dtype_policy(before)
-
-
-def _strategy() -> tf.distribute.Strategy:
-    several = len(tf.config.list_physical_devices("GPU")) > 1
-    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
 def _describe(pretrained: weights.Weights | None) -> dict[str, str]:
