@@ -61,6 +61,7 @@ TRAINER_MODULES = (
     "trainer",
     "phases",
     "callbacks",
+    "workers",
     "checkpoints",
     "feature_pass",
     "feature_cache",
