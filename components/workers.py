@@ -1,9 +1,10 @@
 """Training on several machines: TF_CONFIG tells each worker who the others are, and each trains on its part of every batch.
 
 All run the same `run_fn` with the same settings and the same `run.root`, on a volume that they share. The first, the chief,
-computes the features and writes all that is written. Together they give the loss curve of one machine, rounding aside,
-with two exceptions: `batch_norm: train` is not synchronised, for each worker normalises by the statistics of its own part of
-a batch, and only the moving ones are averaged over the workers; and dropout draws other numbers than on one machine.
+computes the features and writes all that is written. Together they give the loss curve of one machine, rounding aside
+(which is some 1e-4 where convolutions multiply in bfloat16), with two exceptions: `batch_norm: train` is not synchronised,
+for each worker normalises by the statistics of its own part of a batch, and only the moving ones are averaged over the
+workers; and dropout draws other numbers than on one machine.
 
 Where a worker is lost, TensorFlow ends the others within seconds; started again, all go on from the last checkpoint.
 """
