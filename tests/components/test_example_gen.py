@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -232,6 +233,20 @@ def test_an_unchanged_dataset_is_not_read_again(folder, tmp_path):
     touched, _ = run(data, tmp_path)
     assert touched.last_known_state == Execution.COMPLETE
     assert touched.custom_properties[example_gen.FINGERPRINT].string_value != fingerprint
+
+
+def test_a_new_span_is_read_and_without_one_nothing_is(tmp_path):
+    photos(tmp_path / "pets/span-1")
+    data = Data(dataset=f"folder:{tmp_path}/pets")
+    assert run(data, tmp_path)[0].last_known_state == Execution.COMPLETE
+    shutil.copytree(tmp_path / "pets/span-1", tmp_path / "pets/incoming")
+    (tmp_path / "pets/incoming/cat/new.jpg").write_bytes(jpeg(100))
+    assert run(data, tmp_path)[0].last_known_state == Execution.CACHED, "what is still being copied is no span"
+    (tmp_path / "pets/incoming").rename(tmp_path / "pets/span-2")
+    newer, artifact = run(data, tmp_path)
+    assert newer.last_known_state == Execution.COMPLETE
+    counts = json.loads(artifact.custom_properties[example_gen.COUNTS].string_value)
+    assert sum(classes["cat"] for classes in counts.values()) == 40 + 1
 
 
 def test_a_tfds_set_that_the_first_run_prepares_is_cached_in_the_second(tmp_path):
