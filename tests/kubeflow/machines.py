@@ -52,9 +52,10 @@ ISOLATION = [
 
 
 def _opened(folder: Path) -> list[str]:
-    """Returns options that show a folder to another user, though one above it is private, as root's home is."""
+    """Returns options that show a folder to another user, though one above it is private, as root's home is, or hidden."""
     private = next((path for path in reversed(folder.parents) if not path.stat().st_mode & stat.S_IXOTH), None)
-    return [f"--tmpfs={private}:mode=755,notmpcopyup", f"--volume={folder}:{folder}:ro"] if private else []
+    hidden = [f"--tmpfs={private}:mode=755,notmpcopyup"] if private else []
+    return [*hidden, f"--volume={folder}:{folder}:ro"]
 
 
 def _base(folder: Path) -> list[str]:
