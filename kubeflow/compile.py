@@ -25,6 +25,7 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.pipeline_task import PipelineTask
 from tfx.dsl.compiler.compiler import Compiler
 
+from kubeflow import end_run
 from pipeline import create_pipeline
 from runner import TRAINER
 
@@ -37,7 +38,6 @@ PARAMETERS = {
     "force_retrain": "run.force_retrain",
 }
 PASSWORDS: Any = {"metadata": {"password"}, "cluster": {"mysql": {"password"}}}
-END = "EndRun"
 BACKOFF_FACTOR, MOST_BACKOFF_SECONDS = 2.0, 600
 END_MINUTES = 10
 
@@ -60,7 +60,7 @@ def compile_pipeline(settings: Settings, path: Path) -> Path:
 
     def dag(*values: Any) -> None:
         given = dict(zip(defaults, values, strict=True))
-        end = _task(settings, reference, END, ["end_run"], {})
+        end = _task(settings, reference, end_run.NAME, ["end_run"], {})
         _limits(end, Resources(minutes=END_MINUTES))
         with dsl.ExitHandler(end):
             tasks: dict[str, PipelineTask] = {}
@@ -204,18 +204,23 @@ def _place(task: PipelineTask, settings: Settings) -> None:
     )
 
 
-def main() -> None:
-    """Compiles the configuration that GRAFTLINE_CONFIG names."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, help="output/kubeflow/<name>.yaml by default")
-    arguments = parser.parse_args()
+def command_line(parser: argparse.ArgumentParser, suffix: str, compiled: Callable[..., Path]) -> None:
+    """Compiles the configuration that GRAFTLINE_CONFIG names, and says where to; mistakes end with status 1 and a sentence.
+
+    Args:
+      parser: with the options that are particular to what is compiled for.
+      suffix: how the file's name ends by default.
+      compiled: called with the settings, where to write, and the parser's options.
+    """
+    parser.add_argument("--output", type=Path, help=f"output/kubeflow/<name>.{suffix} by default")
+    options = vars(parser.parse_args())
     settings = configuration.load_or_exit(data_is_here=False)
-    path = arguments.output or PROJECT / "output" / "kubeflow" / f"{settings.name}.yaml"
-    print(f"Compiled to {compile_pipeline(settings, path)}")
+    path = options.pop("output") or PROJECT / "output" / "kubeflow" / f"{settings.name}.{suffix}"
+    try:
+        print(f"Compiled to {compiled(settings, path, **options)}")
+    except UserError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    command_line(argparse.ArgumentParser(description=__doc__), "yaml", compile_pipeline)

@@ -17,6 +17,7 @@ from settings import Settings
 
 PATIENCE = Retry(total=5, backoff_factor=1, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None)
 TIMEOUT = 10  # seconds
+NAME = "EndRun"
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = run_node.changed([])  # not with the run's parameters, which may be what it failed at
     found = report(settings, arguments.run)
-    run_node.tell(arguments.run, "EndRun", "ended", **found)
+    run_node.tell(arguments.run, NAME, "ended", **found)
     if settings.cluster.webhook:
         try:
             post(settings.cluster.webhook, found)

@@ -17,11 +17,9 @@ Vertex AI keeps the metadata, and runs none of this project's drivers and resolv
 import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 import console
-import settings as configuration
 from settings import PREFIX, PROJECT, Settings, UserError
 
 if __name__ == "__main__":
@@ -44,7 +42,7 @@ from tfx.types.experimental import simple_artifacts
 from tfx.utils import name_utils
 
 from components import baseline
-from kubeflow.compile import image, legal_name, on_cluster
+from kubeflow.compile import command_line, image, legal_name, on_cluster
 from pipeline import create_pipeline
 from runner import TRAINER
 
@@ -55,13 +53,13 @@ ACCELERATOR = re.compile(r"[A-Z][A-Z0-9_]+")
 ResourceSpec = PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec
 
 
-def compile_pipeline(settings: Settings, root: str, path: Path) -> Path:
+def compile_pipeline(settings: Settings, path: Path, root: str) -> Path:
     """Writes the DAG as a PipelineJob in JSON.
 
     Args:
       settings: a configuration with `cluster.image`.
-      root: where artifacts are kept: `gs://`, a bucket and a folder.
       path: where the JSON is written.
+      root: where artifacts are kept: `gs://`, a bucket and a folder.
 
     Returns:
       The path.
@@ -175,15 +173,8 @@ def main() -> None:
     """Compiles the configuration that GRAFTLINE_CONFIG names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", default="", help="where Vertex AI keeps artifacts, such as gs://my-bucket/graftline")
-    parser.add_argument("--output", type=Path, help="output/kubeflow/<name>.vertex.json by default")
-    arguments = parser.parse_args()
-    settings = configuration.load_or_exit(data_is_here=False)
-    path = arguments.output or PROJECT / "output" / "kubeflow" / f"{settings.name}.vertex.json"
-    print(f"Compiled to {compile_pipeline(settings, arguments.root, path)}")
+    command_line(parser, "vertex.json", compile_pipeline)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(str(error))
+    main()

@@ -33,7 +33,7 @@ def load(monkeypatch, config: str = "digits", **trainer) -> Settings:
 
 
 def export(settings: Settings, path: Path) -> dict:
-    return json.loads(vertex.compile_pipeline(settings, ROOT, path).read_text())
+    return json.loads(vertex.compile_pipeline(settings, path, ROOT).read_text())
 
 
 def tasks(job: dict) -> dict[str, dict]:
@@ -156,7 +156,7 @@ def test_without_an_accelerator_kubernetes_name_for_it_does_not_matter(monkeypat
 @pytest.mark.parametrize("root", ["", "gs://", "gs:/my-bucket/a", "s3://my-bucket/a", "/gcs/my-bucket/a", "gs://a b/c"])
 def test_a_root_that_is_in_no_bucket_is_refused(root, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=f"--root {root!r} is no place in a bucket: give one such as gs://"):
-        vertex.compile_pipeline(load(monkeypatch), root, tmp_path / "job.json")
+        vertex.compile_pipeline(load(monkeypatch), tmp_path / "job.json", root)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_what_vertex_ai_lacks_is_refused(variable, value, message, monkeypatch, 
     load(monkeypatch)
     monkeypatch.setenv(f"GRAFTLINE_{variable}", value)
     with pytest.raises(UserError, match=message):
-        vertex.compile_pipeline(configuration.load(data_is_here=False), ROOT, tmp_path / "job.json")
+        vertex.compile_pipeline(configuration.load(data_is_here=False), tmp_path / "job.json", ROOT)
     assert not list(tmp_path.iterdir())
 
 
