@@ -1,6 +1,13 @@
 # Graftline. Every target sets up the environment first, where it is missing or outdated.
 
 CONFIG ?= digits
+ifdef DATA
+ifneq ($(origin CONFIG),file)
+$(error Give CONFIG or DATA, not both)
+endif
+# As it was typed, with spaces, quotes and dollars; PWD is where the user is, with `make -C` too
+CONFIG = folder:$(if $(filter /% ~%,$(firstword $(value DATA))),,$(PWD)/)$(value DATA)
+endif
 export GRAFTLINE_CONFIG = $(CONFIG)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export LOCAL_HOME = $(CURDIR)/output/tfx
@@ -21,20 +28,39 @@ ENGINE = $(or $(shell command -v podman),docker)
 REVISION = $(shell git describe --always --dirty --abbrev=12)
 SETS = $(foreach change,$(SET),--set $(change))
 
-.PHONY: help run rollback test test-faults test-kubeflow test-flink kubeflow-image kubeflow-compile kubeflow-vertex \
-	kubeflow-run kubeflow-schedule kubeflow-unschedule kubeflow-status data schema weights fuzz bench bench-quick check lock clean
+.PHONY: help run try rollback runs compare report tensorboard doctor test test-faults test-kubeflow test-flink \
+	kubeflow-image kubeflow-compile kubeflow-vertex kubeflow-run kubeflow-schedule kubeflow-unschedule \
+	kubeflow-status data schema weights fuzz bench bench-quick check docs lock clean
 .DEFAULT_GOAL = help
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-run: $(READY)  ## Train, evaluate and push a model: make run CONFIG=digits (the default), or a name in configs/
-	@name=$$($(PYTHON) settings.py) && { \
+run: $(READY)  ## Train, evaluate and push a model: make run DATA=~/photos (a folder a class), or CONFIG=<name in configs/>
+	@name=$$($(PYTHON) configuration.py) && { \
 	{ test -d "$(LOCAL_HOME)/$$name" || $(TFX) pipeline create --engine=local --pipeline_path=pipeline.py; } && \
 	$(TFX) run create --engine=local --pipeline_name="$$name"; } $(QUIET)
 
 rollback: $(READY)  ## Take the model in production back: make rollback CONFIG=digits WHY="calls dogs cats"
 	@$(PYTHON) rollback.py "$(WHY)" $(QUIET)
+
+runs: $(READY)  ## Past runs, latest first: make runs [ALL=1] [JSON=1]
+	@$(PYTHON) history.py runs $(if $(ALL),--all) $(if $(JSON),--json) $(QUIET)
+
+compare: $(READY)  ## Two runs side by side: make compare A=production B=latest (the default), or numbers of `make runs`
+	@$(PYTHON) history.py compare "$(or $(A),production)" "$(or $(B),latest)" $(QUIET)
+
+report: $(READY)  ## Open the report of the latest run in the browser, or of RUN=<number>
+	@$(PYTHON) history.py report $(RUN) $(QUIET)
+
+tensorboard: $(READY)  ## Curves of all runs, on this machine alone: make tensorboard [PORT=6006]
+	@$(PYTHON) history.py tensorboard $(if $(PORT),--port $(PORT)) $(QUIET)
+
+doctor:  ## What is wrong with this machine, and what to do about it
+	@python=$(PYTHON); $$python -c pass 2> /dev/null || python=python3; $$python -m doctor
+
+try: $(READY)  ## A page to try the model in production, and TF Serving's REST form: make try CONFIG=digits [PORT=8501]
+	@$(PYTHON) serve.py $(if $(PORT),--port $(PORT)) $(QUIET)
 
 data: $(READY)  ## Prepare a dataset from a local copy of its archive: make data CONFIG=cats_vs_dogs ARCHIVE=<zip>
 	@$(PYTHON) -m components.archive "$(ARCHIVE)"
@@ -85,7 +111,7 @@ fuzz: $(READY)  ## Decode 10,000 mutated photos: none may crash, hang or take mu
 	@$(PYTHON) -m tests.fuzz $(QUIET)
 
 bench: $(READY)  ## Every benchmark on all of a prepared cats_vs_dogs, some two hours: benchmarks/results.jsonl
-	@for program in engines scale pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
+	@for program in engines predict scale pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
 		$(PYTHON) -m benchmarks.$$program $(QUIET) || exit; done
 
 bench-quick: $(READY)  ## Speed against the tutorial's own code, on 2,000 pictures of a prepared cats_vs_dogs
@@ -94,6 +120,9 @@ bench-quick: $(READY)  ## Speed against the tutorial's own code, on 2,000 pictur
 
 check: $(READY)  ## Linter, formatter and type checker
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+docs: $(READY)  ## Write docs/settings.md anew: every setting, from settings.py
+	@$(PYTHON) settings_reference.py
 
 lock:  ## Pin setup.py's dependencies anew in requirements.lock
 	@.setup/tools/bin/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes \

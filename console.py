@@ -3,13 +3,15 @@
 import logging
 import os
 import re
+import sys
 import warnings
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-OUT = Console(highlight=False, soft_wrap=True)
+FILE_WIDTH = 200  # columns of a table that goes to a file or another program, where nothing need be folded
+OUT = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
 # Warnings that TFX and TensorFlow give on every run, about their own insides
@@ -56,13 +58,37 @@ def gigabytes(size: int) -> str:
     return f"{size / 1e9:.2f} GB"
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Prints a table whose first column is text and whose others are figures."""
+def table(title: str, columns: list[str], rows: list[list[str]], texts: int = 1) -> None:
+    """Prints a table whose first columns are texts and whose others are figures.
+
+    Args:
+      title: what it is.
+      columns: their names.
+      rows: a cell for each of them.
+      texts: how many columns are texts.
+    """
     drawn = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right")
+        drawn.add_column(column, justify="left" if index < texts else "right", overflow="fold")
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))
+    OUT.print(drawn)
+
+
+def side_by_side(title: str, names: list[str], lines: list[tuple[str, str, str]]) -> None:
+    """Prints a table of two columns to compare; lines in which they differ have a sign and a colour.
+
+    Args:
+      title: what it is.
+      names: of the two.
+      lines: a name and two values each.
+    """
+    drawn = Table(title=title, title_justify="left", title_style="bold")
+    for column in ("", "", *names):
+        drawn.add_column(column, overflow="fold")
+    for name, one, other in lines:
+        differ = one != other
+        drawn.add_row("≠" if differ else "", *map(Text, (name, one, other)), style="bold yellow" if differ else "")
     OUT.print(drawn)
 
 

@@ -2,20 +2,22 @@
 
 Run as a program it runs on this machine: `python pipeline.py`, or through TFX's own command line,
 `tfx pipeline create --engine=local --pipeline_path=pipeline.py` and `tfx run create --engine=local --pipeline_name=digits`.
-`make run` does that. The configuration is chosen by GRAFTLINE_CONFIG, see settings.py.
+`make run` does that. The configuration is chosen by GRAFTLINE_CONFIG, see configuration.py.
 """
 
 import errno
 import hashlib
+import json
 import math
 import os
 import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
+import configuration
 import console
-import settings as configuration
 import work
 from settings import PROJECT, Settings, UserError
 
@@ -24,29 +26,24 @@ if __name__ == "__main__":
     console.quiet(SETTINGS.run.log_level)
 
 # Not `from tfx import v1`: that imports Vertex AI too, at every start
-from tfx.components import (
-    Evaluator,
-    ExampleValidator,
-    Pusher,
-    StatisticsGen,
-    Trainer,
-    Transform,
-)
+from tfx.components import ExampleValidator, StatisticsGen, Trainer, Transform
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto.pusher_pb2 import PushDestination
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
 from tfx.types.channel import BaseChannel
 
 import store
-from components import baseline, evaluation, pusher, schema
+from components import baseline, evaluation, schema
 from components.data_gate import DataGate
 from components.duplicates import Duplicates
+from components.evaluation import Evaluator
 from components.example_gen import TfdsExampleGen
 from components.features import SPLITS, TEST, TRAIN, VALIDATION
+from components.pusher import Pusher
+from components.report.component import ReportGen
 from components.serving_check import WARM_UPS, ServingCheck
 from components.trainer import TrainerExecutor
 
@@ -65,6 +62,7 @@ TRAINER_MODULES = (
     "checkpoints",
     "feature_pass",
     "feature_cache",
+    "device_cache",
     "prefix_engine",
     "backbone",
     "arithmetic",
@@ -72,6 +70,8 @@ TRAINER_MODULES = (
     "serving",
     "weights",
 )
+
+REPORT_MODULES = ("report", "evaluation", "duplicates", "data_gate", "feature_cache", "records", "features")
 
 
 def create_pipeline(settings: Settings) -> Pipeline:
@@ -84,20 +84,24 @@ def create_pipeline(settings: Settings) -> Pipeline:
       UserError: where the dataset has no schema yet.
     """
     examples, statistics = data_nodes(settings)
-    *checks, transform = checked_nodes(settings, examples, statistics)
+    checks = checked_nodes(settings, examples, statistics)
+    reviewed, _, copies, before, _, transform = checks
+    config = {
+        "model": settings.model.model_dump(mode="json"),
+        "prefix": settings.prefix.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json"),
+        "work_dir": str(settings.work_dir),
+        "code": _code(*TRAINER_MODULES),
+    }
+    tuners = tuning_nodes(settings, examples, transform, config)
     trainer = Trainer(
         run_fn="components.trainer.run_fn",
         examples=examples.outputs["examples"],
         transform_graph=transform.outputs["transform_graph"],
+        hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
         train_args=TrainArgs(splits=[TRAIN]),
         eval_args=EvalArgs(splits=[VALIDATION]),
-        custom_config={
-            "model": settings.model.model_dump(mode="json"),
-            "prefix": settings.prefix.model_dump(mode="json"),
-            "training": settings.training.model_dump(mode="json"),
-            "work_dir": str(settings.work_dir),
-            "code": _code(*TRAINER_MODULES),
-        },
+        custom_config=config,
         custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
     )
     resolver = baseline.baseline_resolver(trainer.outputs["model"])
@@ -107,25 +111,60 @@ def create_pipeline(settings: Settings) -> Pipeline:
         baseline_model=resolver.outputs["model"],
         eval_config=evaluation.eval_config(settings.gate, schema.num_classes(settings.schema_path)),
         example_splits=[TEST],
-        module_path="components.evaluation",
+        code=_code("evaluation", "extractors"),
     )
     check = _serving_check(settings, trainer.outputs["model"], examples.outputs["examples"])
     check.add_upstream_node(evaluator)
+    exporters = export_nodes(settings, trainer.outputs["model"], examples.outputs["examples"])
+    exports = exporters[0].outputs["exports"] if exporters else None
+    report = ReportGen(
+        settings=settings.model_dump_json(exclude=store.SECRET),
+        command=configuration.command(),
+        push_to=str(settings.push_dir),
+        code=_code(*REPORT_MODULES),
+        examples=examples.outputs["examples"],
+        statistics=statistics.outputs["statistics"],
+        baseline_statistics=before.outputs["statistics"],
+        schema=reviewed.outputs["schema"],
+        duplicates=copies.outputs["report"],
+        model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        infra_blessing=check.outputs["blessing"],
+        exports=exports,
+    )
     push = Pusher(
+        directory=settings.push_dir,
+        keep_versions=settings.run.keep_versions,
+        code=_code("pusher", "publishing"),
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=check.outputs["blessing"],
-        push_destination=PushDestination(filesystem=PushDestination.Filesystem(base_directory=str(settings.push_dir))),
-        custom_config={pusher.KEEP_VERSIONS: settings.run.keep_versions, "code": _code("pusher", "publishing")},
-        custom_executor_spec=executor_spec.ExecutorClassSpec(pusher.PusherExecutor),
+        report=report.outputs["report"],
+        exports=exports,
     )
-    nodes = [examples, statistics, *checks, transform, trainer, resolver, evaluator, check, push]
+    bulk = bulk_nodes(settings, trainer.outputs["model"], evaluator.outputs["blessing"])
+    nodes = [
+        examples,
+        statistics,
+        *checks,
+        *tuners,
+        trainer,
+        resolver,
+        evaluator,
+        check,
+        *exporters,
+        report,
+        push,
+        *bulk,
+    ]
     return assemble(settings, nodes)
 
 
 def data_nodes(settings: Settings) -> tuple[TfdsExampleGen, StatisticsGen]:
     """Returns the nodes that read the dataset and count what is in it."""
-    code = _code("example_gen", "pictures", "datasets", "digits", "features", "records")
+    code = _code("example_gen", "pictures", "decoding", "datasets", "digits", "features", "records")
     examples = TfdsExampleGen(data=settings.data, code=code)
     statistics = StatisticsGen(examples=examples.outputs["examples"], stats_options=schema.statistics_options())
     return examples, statistics
@@ -192,6 +231,53 @@ def _serving_check(settings: Settings, model: BaseChannel, examples: BaseChannel
     )
 
 
+def tuning_nodes(settings: Settings, examples: BaseNode, transform: BaseNode, config: dict[str, Any]) -> list[BaseNode]:
+    """Returns the node that searches what the Trainer is then given, where trials are asked for."""
+    if not settings.tuning.trials:
+        return []
+    from tfx.components import Tuner
+
+    tuning = {"tuning": settings.tuning.model_dump(mode="json"), "code": _code("tuner", *TRAINER_MODULES)}
+    tuner = Tuner(
+        examples=examples.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        tuner_fn="components.tuner.tuner_fn",
+        train_args=TrainArgs(splits=[TRAIN]),
+        eval_args=EvalArgs(splits=[VALIDATION]),
+        custom_config=config | tuning,
+    )
+    return [tuner]
+
+
+def export_nodes(settings: Settings, model: BaseChannel, examples: BaseChannel) -> list[BaseNode]:
+    """Returns the node that makes smaller forms of the model, where any are asked for."""
+    if not settings.exports:
+        return []
+    from components.exporter import Exporter
+
+    exporter = Exporter(
+        model=model,
+        examples=examples,
+        names=json.dumps(settings.exports),
+        max_drop=settings.gate.max_export_drop,
+        code=_code("exporter", "features", "records"),
+    )
+    return [exporter]
+
+
+def bulk_nodes(settings: Settings, model: BaseChannel, blessing: BaseChannel) -> list[BaseNode]:
+    """Returns the nodes that classify photos without labels with a blessed model, where there are any."""
+    if settings.bulk.folder is None:
+        return []
+    from components.bulk import PredictionsToTable, UnlabelledExampleGen, bulk_inferrer
+
+    code = _code("bulk", "pictures", "decoding", "predictions")
+    photos = UnlabelledExampleGen(folder=str(settings.bulk.folder), max_pixels=settings.data.max_pixels, code=code)
+    inferrer = bulk_inferrer(photos.outputs["examples"], model, blessing)
+    table = PredictionsToTable(predictions=inferrer.outputs["inference_result"], model=model, code=code)
+    return [photos, inferrer, table]
+
+
 def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
     """Puts nodes into a pipeline with the settings' name, places and Beam arguments."""
     return Pipeline(
@@ -212,9 +298,17 @@ def _import_schema(path: Path) -> ImportSchemaGen:
 
 
 def _code(*modules: str) -> str:
-    """Returns a hash of component modules, for TFX's cache does not see code that is given by import path."""
-    sources = [(PROJECT / "components" / f"{module}.py").read_bytes() for module in modules]
-    return hashlib.sha256(b"".join(sources)).hexdigest()
+    """Returns a hash of component modules or packages, for TFX's cache does not see code that is given by import path."""
+    places = [PROJECT / "components" / module for module in modules]
+    sources = [path for place in places for path in _sources(place)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _sources(place: Path) -> list[Path]:
+    """Returns the files of a module, or of a package with its templates."""
+    if not place.is_dir():
+        return [place.with_suffix(".py")]
+    return sorted(path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def disk_is_full(error: BaseException | None) -> bool:
@@ -248,6 +342,10 @@ def main(settings: Settings) -> None:
     import summary
     from runner import LocalRunner
 
+    if settings.data_gate.infer_schema and not settings.schema_path.is_file():
+        from infer_schema import infer_schema
+
+        infer_schema(settings)
     run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return

@@ -9,7 +9,7 @@ import sys
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
-import settings as configuration
+import configuration
 import store
 import work
 from components import publishing, pusher

@@ -24,9 +24,7 @@ import store
 import work
 from settings import Settings, UserError
 
-SECONDS, PEAK_BYTES = "seconds", "peak_bytes"  # custom properties of an execution
 EVENTS = STARTED, DONE, CACHED, FAILED = "started", "done", "cached", "failed"
-OUTCOMES = {store.COMPLETE: DONE, store.CACHED: CACHED}
 TRAINER = "Trainer"
 
 Tell = Callable[[str, str, float, int], None]
@@ -58,7 +56,7 @@ class LocalRunner(LocalDagRunner):
             passed on.
         """
         run_id = datetime.datetime.now().isoformat()
-        name_run(pipeline, run_id)
+        name_run(self._settings, pipeline, run_id)
         with work.alone(self._settings.run.root):
             with store.opened(self._settings) as opened:
                 store.forget_damaged(opened)
@@ -67,9 +65,17 @@ class LocalRunner(LocalDagRunner):
         return run_id
 
 
-def name_run(pipeline: pipeline_pb2.Pipeline, run_id: str) -> None:
-    """Writes the id of a run into a compiled pipeline: nodes that run under one id are one run in the metadata store."""
+def name_run(settings: Settings, pipeline: pipeline_pb2.Pipeline, run_id: str) -> None:
+    """Writes the id of a run, and its settings, into a compiled pipeline.
+
+    Nodes that run under one id are one run in the metadata store, which keeps the settings with it.
+    """
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    kept = settings.model_dump_json(exclude=store.SECRET)
+    for node in pipeline.nodes:
+        for context in node.pipeline_node.contexts.contexts:
+            if context.type.name == store.RUN:
+                context.properties[store.SETTINGS].field_value.string_value = kept
 
 
 def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, tell: Tell) -> None:
@@ -91,15 +97,17 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
     with Meter() as meter:
         try:
             execution = _launcher(settings, pipeline, node).launch()
-        except BaseException:
+        except BaseException as error:
             tell(name, FAILED, meter.seconds(), meter.peak_bytes)
+            if isinstance(error, Exception):  # a pod that was asked to stop goes on within its execution
+                _fail(settings, pipeline, name)
             raise
     _give_back_memory()
     state = _record(settings, execution.execution_id, meter)
-    if state not in OUTCOMES:
+    if state not in (store.COMPLETE, store.CACHED):
         tell(name, FAILED, meter.seconds(), meter.peak_bytes)
         raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
-    tell(name, OUTCOMES[state], meter.seconds(), meter.peak_bytes)
+    tell(name, store.STATES[state], meter.seconds(), meter.peak_bytes)
 
 
 def _launcher(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode) -> Launcher:
@@ -121,12 +129,23 @@ def _give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def _fail(settings: Settings, pipeline: pipeline_pb2.Pipeline, name: str) -> None:
+    """Says so of the node's execution where TFX does not: when it failed before its executor ran, in its driver."""
+    run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+    with store.opened(settings) as opened:
+        found = [node.id for node in store.nodes(opened, run_id) if node.name == name]
+        for execution in opened.get_executions_by_id(found):
+            if execution.last_known_state in (store.NEW, store.RUNNING):
+                execution.last_known_state = store.FAILED
+                opened.put_executions([execution])
+
+
 def _record(settings: Settings, execution_id: int, meter: "Meter") -> int:
     """Keeps time, memory and a list of files on the execution, where others find them; returns the execution's state."""
     with store.opened(settings) as opened:
         (execution,) = opened.get_executions_by_id([execution_id])
-        execution.custom_properties[SECONDS].double_value = meter.seconds()
-        execution.custom_properties[PEAK_BYTES].int_value = meter.peak_bytes
+        execution.custom_properties[store.SECONDS].double_value = meter.seconds()
+        execution.custom_properties[store.PEAK_BYTES].int_value = meter.peak_bytes
         if execution.last_known_state == store.COMPLETE:
             store.note_files(opened, execution)
         opened.put_executions([execution])

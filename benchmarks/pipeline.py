@@ -14,7 +14,8 @@ import tempfile
 from typing import Any
 
 from benchmarks import common
-from settings import CONFIG_VARIABLE, PREFIX, PROJECT
+from configuration import CONFIG_VARIABLE
+from settings import PREFIX, PROJECT
 
 CONFIG = "cats_vs_dogs"
 

@@ -11,7 +11,7 @@ import statistics
 import time
 from typing import Any
 
-import settings as configuration
+import configuration
 from benchmarks import common
 from settings import PREFIX, Settings
 

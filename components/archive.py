@@ -15,7 +15,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import resource
 
-import settings
+import configuration
 from components.datasets import find_builder, short
 from settings import Data, UserError
 
@@ -83,7 +83,7 @@ def main() -> int:
     )
     parser.add_argument("archive", type=Path, help="a local copy of the set's original zip file")
     try:
-        prepare(settings.load().data, parser.parse_args().archive)
+        prepare(configuration.load().data, parser.parse_args().archive)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -170,6 +170,16 @@ def classifier(base: keras.Model, on_top: keras.Model, model: settings.Model) ->
     return keras.Model(inputs, on_top(_pooling()(base(_scaled(inputs, model)))), name="classifier")
 
 
+def with_activation(classifier: keras.Model) -> keras.Model:
+    """Returns a classifier, of the same layers, that gives the activation before its average pooling, and its logits."""
+    return keras.Model(classifier.input, [classifier.get_layer("pooling").input, classifier.output], name="classifier")
+
+
+def kernel(classifier: keras.Model) -> Any:
+    """Returns the kernel [channels, 1 or classes] of a classifier's dense layer."""
+    return classifier.get_layer("head").get_layer("logits").kernel
+
+
 def _pictures(model: settings.Model) -> Any:
     return keras.Input((model.image_size, model.image_size, 3), name="image")
 

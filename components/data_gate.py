@@ -48,23 +48,24 @@ def DataGate(  # noqa: N802 (a component is named as a class)
       UserError: with everything that is wrong, a line each, and the cure.
     """
     reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
-    train = _statistics(statistics)
+    train = train_statistics(statistics)
     found = missing_classes(train, reviewed)
     for split in artifact_utils.decode_split_names(anomalies.split_names):
         path = Path(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
         found += describe(f"split {split}", Anomalies.FromString(path.read_bytes()))
     if baseline is not None:
-        found += drift(train, _statistics(baseline), reviewed)
+        found += drift(train, train_statistics(baseline), reviewed)
     found += copies(duplicates.read(report.uri), settings.DataGate.model_validate_json(limits))
     if found:
         raise UserError(
             "\n  ".join(["The data is not what it should be:", *found])
-            + "\nMend the data; where it is right, review the schema in schemas/ (`make schema` infers one) or data_gate in "
-            "the configuration."
+            + "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`make schema` infers "
+            "one where there is none) or data_gate in the configuration."
         )
 
 
-def _statistics(artifact: Artifact) -> statistics_pb2.DatasetFeatureStatisticsList:
+def train_statistics(artifact: Artifact) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Returns the statistics of the training split."""
     return tfdv.load_stats_binary(str(Path(artifact_utils.get_split_uri([artifact], TRAIN), "FeatureStats.pb")))
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 import components.digits  # noqa: F401  importing registers the set with TFDS
-from settings import Data, UserError, class_folders, image_files
+from photos import class_folders, image_files
+from settings import Data, UserError
 
 
 def find_builder(data: Data) -> tfds.core.DatasetBuilder:
@@ -110,7 +111,11 @@ def fingerprint(data: Data) -> str:
 
 
 def _folder_fingerprint(folder: Path) -> str:
-    files = [path for label in class_folders(folder) for path in image_files(label)]
+    return files_fingerprint(folder, [path for label in class_folders(folder) for path in image_files(label)])
+
+
+def files_fingerprint(folder: Path, files: list[Path]) -> str:
+    """Returns what changes when one of a folder's files does, by name, size and time."""
     stats = [(path.relative_to(folder), path.stat()) for path in files]
     return _digest(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
 

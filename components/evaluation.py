@@ -1,19 +1,63 @@
-"""What the Evaluator measures, what it demands, and its verdict in words."""
+"""The Evaluator: what it measures, what it demands, its verdict in words, and what the models answered."""
 
-from collections.abc import Iterator
-from typing import Any
+import io
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import apache_beam as beam
+import numpy as np
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2, validation_result_pb2
+from tfx.components.evaluator import component, executor
+from tfx.dsl.components.base import executor_spec
+from tfx.types import Artifact, artifact_utils
 
-from components.features import LABEL, LABEL_NAME
+from components import records
+from components.features import IMAGE_ID, LABEL, LABEL_NAME
 from settings import Gate
 
 ACCURACY = "SparseCategoricalAccuracy"
 ACCURACY_KEY = "sparse_categorical_accuracy"  # as TFMA names it in its results
+PROBABILITIES = "probabilities"
+PREDICTIONS = "predictions"  # how the names of the files begin that hold them
 BATCH = 64  # pictures that a model answers at once
 ROUNDING = 1e-9  # keeps an equal model from failing a change threshold of zero
+FOLDER: ContextVar[str] = ContextVar("folder")  # where `extractors` write, who are not told
+
+
+class Executor(executor.Executor):
+    """TFX's, which keeps what the models answered beside what it measured."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Evaluates; arguments as TFX gives them."""
+        token = FOLDER.set(artifact_utils.get_single_uri(output_dict["evaluation"]))
+        try:
+            super().Do(input_dict, output_dict, exec_properties)
+        finally:
+            FOLDER.reset(token)
+
+
+class Evaluator(component.Evaluator):
+    """TFX's, with that executor."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, code: str, **arguments: Any) -> None:
+        """Sets up the component.
+
+        Args:
+          code: hash of the source; the cache of another code is not used.
+          **arguments: those of TFX's.
+        """
+        super().__init__(**arguments, module_path="components.extractors")
+        self.spec.exec_properties["code"] = code
 
 
 def eval_config(gate: Gate, num_classes: int) -> config_pb2.EvalConfig:
@@ -42,32 +86,11 @@ def eval_config(gate: Gate, num_classes: int) -> config_pb2.EvalConfig:
         specs.append(config_pb2.MetricsSpec(metrics=[_metric("AUC")], binarize=_classes([1])))
     return config_pb2.EvalConfig(
         model_specs=[
-            config_pb2.ModelSpec(signature_name="serving_default", label_key=LABEL, prediction_key="probabilities")
+            config_pb2.ModelSpec(signature_name="serving_default", label_key=LABEL, prediction_key=PROBABILITIES)
         ],
         metrics_specs=specs,
         slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[LABEL_NAME])],
     )
-
-
-def custom_extractors(
-    eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any
-) -> list[tfma.extractors.Extractor]:
-    """Returns TFMA's extractors behind one that cuts batches: they grow to 1,000 pictures, which take gigabytes.
-
-    TFX's Evaluator finds it by this name; the arguments are its own, for TFMA.
-    """
-    usual = tfma.default_extractors(
-        eval_shared_model=eval_shared_model,
-        eval_config=eval_config,
-        tensor_adapter_config=tensor_adapter_config,
-    )
-    return [tfma.extractors.Extractor("CutBatches", beam.FlatMap(_cut)), *usual]
-
-
-def _cut(extracts: tfma.types.Extracts) -> Iterator[tfma.types.Extracts]:
-    records = extracts[tfma.ARROW_RECORD_BATCH_KEY]
-    for start in range(0, records.num_rows, BATCH):
-        yield {**extracts, tfma.ARROW_RECORD_BATCH_KEY: records.slice(start, BATCH)}
 
 
 def _metric(
@@ -131,3 +154,82 @@ def accuracies(evaluation_uri: str) -> dict[str, float]:
                 name = "baseline" if item.key.model_name == tfma.BASELINE_KEY else "candidate"
                 found[name] = item.value.double_value.value
     return found
+
+
+class Key(NamedTuple):
+    """Names one of TFMA's metrics."""
+
+    name: str
+    class_id: int | None = None  # of a metric that looks at one class against all others
+    label_name: str | None = None  # of the slice; None of all examples
+
+
+def metrics(evaluation_uri: str) -> dict[Key, float]:
+    """Returns all that TFMA measured of the candidate.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+    """
+    found = {}
+    for measured in tfma.load_metrics(evaluation_uri):
+        values = [key.bytes_value.decode() for key in measured.slice_key.single_slice_keys]
+        for item in measured.metric_keys_and_values:
+            if item.key.model_name != tfma.BASELINE_KEY and not item.key.is_diff:
+                class_id = item.key.sub_key.class_id.value if item.key.sub_key.HasField("class_id") else None
+                found[Key(item.key.name, class_id, *values)] = item.value.double_value.value
+    return found
+
+
+def confusion(evaluation_uri: str, num_classes: int) -> list[list[int]]:
+    """Returns TFMA's confusion matrix of the candidate: rows are true classes, columns predicted ones.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+      num_classes: number of classes.
+    """
+    matrix = [[0] * num_classes for _ in range(num_classes)]
+    for plots in tfma.load_plots(evaluation_uri):
+        for item in plots.plot_keys_and_values:
+            if not plots.slice_key.single_slice_keys and item.key.model_name != tfma.BASELINE_KEY:
+                for found in item.value.multi_class_confusion_matrix_at_thresholds.matrices:
+                    for entry in found.entries:
+                        matrix[entry.actual_class_id][entry.predicted_class_id] += round(entry.num_weighted_examples)
+    return matrix
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the models answered to each test example, in the order of their ids.
+
+    Attributes:
+      image_ids: an id an example.
+      labels: true classes, int64 [examples].
+      candidate: probabilities, float32 [examples, classes].
+      baseline: the same of the baseline; None where there was none.
+    """
+
+    image_ids: list[str]
+    labels: np.ndarray
+    candidate: np.ndarray
+    baseline: np.ndarray | None
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Classes that the candidate takes for the likeliest, int64 [examples]."""
+        return self.candidate.argmax(axis=1)
+
+
+def predictions(evaluation_uri: str) -> Predictions:
+    """Returns the predictions that the Evaluator kept.
+
+    Args:
+      evaluation_uri: its output folder.
+    """
+    files = [str(path) for path in sorted(Path(evaluation_uri).glob(f"{PREDICTIONS}-*"))]
+    packed = tf.data.TFRecordDataset(files).with_options(records.options()).as_numpy_iterator()
+    batches = [np.load(io.BytesIO(record)) for record in packed]
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    order = np.argsort(columns[IMAGE_ID], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    ids, labels, candidate = columns[IMAGE_ID].tolist(), columns[LABEL], columns[tfma.CANDIDATE_KEY]
+    return Predictions(ids, labels, candidate, columns.get(tfma.BASELINE_KEY))

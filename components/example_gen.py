@@ -34,7 +34,8 @@ from tfx.types.channel import OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components import datasets, features
-from components.pictures import Picture, Size, examine, source, split_of
+from components.decoding import Size
+from components.pictures import Picture, examine, source, split_of
 from settings import Data, UserError
 
 EXAMPLES = "examples"
@@ -171,6 +172,10 @@ def _finish(
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
     """Puts the dataset's fingerprint into the cache key: an unchanged dataset is not read again."""
 
+    def fingerprint(self, exec_properties: dict[str, Any]) -> str:
+        """Returns what changes when the dataset does."""
+        return datasets.fingerprint(_data(exec_properties))
+
     def run(self, execution_info: ExecutionInfo) -> DriverOutput:
         """Computes the fingerprint, and prepares a TFDS set for that where needed.
 
@@ -180,7 +185,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         Raises:
           UserError: where a TFDS set cannot be had.
         """
-        value = datasets.fingerprint(_data(execution_info.exec_properties))
+        value = self.fingerprint(execution_info.exec_properties)
         [examples] = execution_info.output_dict[EXAMPLES]
         examples.set_string_custom_property(FINGERPRINT, value)
         output = DriverOutput()

@@ -15,9 +15,7 @@ import os
 import shutil
 import weakref
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from components import records
-from components.prefix_engine import STREAMS, Run
+from components.prefix_engine import Run, side_by_side
 
 SHARD_EXAMPLES = 2048
 AHEAD = 4  # batches that are read before they are asked for
@@ -111,7 +109,7 @@ class Rows:
         maps = [np.load(shard / f"{field}.npy", mmap_mode="r") for shard in found]
         self.shape, self.dtype, self._offset = maps[0].shape[1:], maps[0].dtype, maps[0].offset
         self._starts = np.cumsum([0, *(len(rows) for rows in maps)])
-        self._labels = np.concatenate([np.load(shard / f"{LABEL}.npy") for shard in found])
+        self.labels = np.concatenate([np.load(shard / f"{LABEL}.npy") for shard in found])
         self._files = [os.open(shard / f"{field}.npy", os.O_RDONLY) for shard in found]
         weakref.finalize(self, _close, self._files)
 
@@ -124,7 +122,7 @@ class Rows:
         for index, (row, shard) in enumerate(zip(rows, shard_of, strict=True)):
             offset = self._offset + int(row - self._starts[shard]) * size
             os.preadv(self._files[shard], [buffer[index * size : (index + 1) * size]], offset)
-        return found, self._labels[rows]
+        return found, self.labels[rows]
 
 
 def _close(files: list[int]) -> None:
@@ -213,18 +211,12 @@ def _write_shards(folder: Path, done: int, source: Source, run: Run, dtype: str)
 def computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[str, np.ndarray]]:
     """Yields the fields of batch after batch, some of which are computed side by side."""
 
-    def compute(pictures: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    def compute(batch: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+        pictures, labels = batch
         activation, pooled = run(pictures)
         return {ACTIVATION: activation.astype(dtype), POOLED: pooled.astype(dtype), LABEL: labels}
 
-    waiting: deque[Future[dict[str, np.ndarray]]] = deque()
-    with ThreadPoolExecutor(STREAMS) as pool:
-        for batch in batches.as_numpy_iterator():
-            waiting.append(pool.submit(compute, *batch))
-            if len(waiting) > STREAMS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return side_by_side(compute, batches.as_numpy_iterator())
 
 
 def _write_shard(shard: Path, held: dict[str, list[np.ndarray]]) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ def cached_splits(
     examples_uri: str,
     transform: tft.TFTransformOutput,
     compute: bool = True,
+    names: Sequence[str] = features.SPLITS,
 ) -> dict[str, CachedSplit]:
-    """Returns the features of all splits, computing those that no earlier run has left in the cache.
+    """Returns the features of splits, computing those that no earlier run has left in the cache.
 
     Args:
       base: the base network, with its pretrained weights.
@@ -39,6 +41,7 @@ def cached_splits(
       examples_uri: folder of the splits' tf.Examples.
       transform: output of the Transform.
       compute: whether this process computes them; they are another worker's otherwise.
+      names: which splits.
 
     Raises:
       UserError: where the disk has no room for them, or the other worker has not left them here.
@@ -57,7 +60,7 @@ def cached_splits(
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)  # used now: folders that were not for long are pruned
     splits = {}
-    for split in features.SPLITS:
+    for split in names:
         examples = records.read(examples_uri, split)
         count = int(examples.reduce(0, lambda count, _: count + 1))
         splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)

@@ -1,4 +1,4 @@
-"""Names of an example's features and of the splits, and the class names kept beside the examples."""
+"""Names of an example's features and of the splits, and the class names kept beside examples and models."""
 
 from pathlib import Path
 
@@ -11,14 +11,17 @@ WIDTH, HEIGHT = "width", "height"  # int64: pixels, as decoded
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
+EXAMPLES, IMAGE_BYTES = "examples", "image_bytes"  # inputs of an exported model: tf.Examples, encoded pictures
+
 LABEL_NAMES_FILE = "label_names.txt"
+EXTRA = "assets.extra"  # folder in a SavedModel for what is no part of its graph; model servers leave it alone
 
 
-def write_label_names(examples_uri: str, names: list[str]) -> None:
-    """Writes the class names, a line each in the order of their labels, beside the splits."""
-    Path(examples_uri, LABEL_NAMES_FILE).write_text("".join(f"{name}\n" for name in names))
+def write_label_names(folder: str, names: list[str]) -> None:
+    """Writes the class names, a line each in the order of their labels, into a folder: of splits, or of a model's extras."""
+    Path(folder, LABEL_NAMES_FILE).write_text("".join(f"{name}\n" for name in names))
 
 
-def read_label_names(examples_uri: str) -> list[str]:
+def read_label_names(folder: str) -> list[str]:
     """Returns the class names in the order of their labels."""
-    return Path(examples_uri, LABEL_NAMES_FILE).read_text().splitlines()
+    return Path(folder, LABEL_NAMES_FILE).read_text().splitlines()

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from components import backbone, checkpoints, features
+from components import backbone, checkpoints, device_cache, features
 from components.callbacks import EpochLog, Progress, Saver, stopped_gently
 from components.checkpoints import Checkpoints, Position
 from components.feature_cache import ACTIVATION, POOLED, CachedSplit
@@ -19,6 +20,8 @@ from settings import Model, Phase, Training
 
 EVALUATION_BATCH = 256
 WARMUP = 0.05  # part of a cosine schedule's steps
+
+Batches = Callable[..., tf.data.Dataset]  # of a split, by its name; other arguments as of CachedSplit.dataset
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": keras.optimizers.Adam,
@@ -122,12 +125,13 @@ class Run:
 
     def _phase(self, plan: Plan, moments: list[np.ndarray]) -> dict[str, Any]:
         """Runs one phase and returns its number, learning curves and accuracies."""
-        trained, train = plan.trained, self.splits[features.TRAIN]
+        train = self.splits[features.TRAIN]
         backbone.set_trainable(self.network.base, plan.fine_tune_at)
         loss = backbone.loss(self.num_classes, self.training.label_smoothing)
         accuracy = backbone.accuracy(self.num_classes)
+        batches, trained = self._placed(plan)
         # A fresh optimizer: phase 1's moments belong to other variables
-        optimizer = _optimizer(plan.phase, train.steps(self.training.batch_size))
+        optimizer = make_optimizer(plan.phase, train.steps(self.training.batch_size))
         trained.compile(optimizer=optimizer, loss=loss, metrics=[accuracy])
         trained.optimizer.build(trained.trainable_variables)
         if moments:
@@ -135,9 +139,9 @@ class Run:
         print(_header(plan, train.examples), flush=True)
         fitted = trained if self.workers.count == 1 else Loop(trained, loss, accuracy, self.workers)
         with stopped_gently() as stop:
-            self._fit(plan, fitted, stop)
+            self._fit(plan, fitted, batches, lambda: self.save(trained), stop)
         # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
-        test = self.splits[features.TEST].dataset(plan.features, EVALUATION_BATCH)
+        test = batches(features.TEST, EVALUATION_BATCH)
         test_accuracy = fitted.evaluate(test, verbose=0, return_dict=True)["accuracy"]
         validation_accuracy = self.position.epochs[-1]["val_accuracy"]
         print(
@@ -146,13 +150,22 @@ class Run:
         accuracies = {"validation_accuracy": validation_accuracy, "test_accuracy": test_accuracy}
         return {"phase": plan.number, "epochs": self.position.epochs, **accuracies}
 
-    def _fit(self, plan: Plan, fitted: keras.Model | Loop, stop: threading.Event) -> None:
+    def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
+        """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
+        resident = device_cache.place(self.splits, plan.features) if self.workers.count == 1 else None
+        if resident:
+            return resident.dataset, resident.network(plan.trained)
+        return lambda split, *which: self.splits[split].dataset(plan.features, *which), plan.trained
+
+    def _fit(
+        self, plan: Plan, fitted: keras.Model | Loop, batches: Batches, save: Callable[[], None], stop: threading.Event
+    ) -> None:
         """Fits epoch by epoch, so that each can start at any step."""
         batch_size, seed, train = self.training.batch_size, self.training.seed, self.splits[features.TRAIN]
-        validation = self.splits[features.VALIDATION].dataset(plan.features, EVALUATION_BATCH)
+        validation = batches(features.VALIDATION, EVALUATION_BATCH)
         log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
         log = EpochLog(self.position, batch_size, train.examples, log_dir)
-        saver = Saver(lambda: self.save(plan.trained), self.training.checkpoint_minutes, stop, self.workers.any)
+        saver = Saver(save, self.training.checkpoint_minutes, stop, self.workers.any)
         if self.position.step == train.steps(batch_size):  # stopped before the epoch was validated
             found = fitted.evaluate(validation, verbose=0, return_dict=True)
             log.on_epoch_begin(self.position.epoch)
@@ -160,7 +173,7 @@ class Run:
             saver.on_epoch_end(self.position.epoch)
         for epoch in range(self.position.epoch, plan.phase.epochs):
             fitted.fit(
-                train.dataset(plan.features, batch_size, seed, epoch, self.position.step),
+                batches(features.TRAIN, batch_size, seed, epoch, self.position.step),
                 validation_data=validation,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
@@ -170,7 +183,8 @@ class Run:
             )
 
 
-def _optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+    """Returns a fresh optimizer of a phase whose epochs have so many steps."""
     rate: float | keras.optimizers.schedules.LearningRateSchedule = phase.learning_rate
     if phase.schedule == "cosine":
         total = phase.epochs * steps

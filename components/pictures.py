@@ -1,30 +1,22 @@
-"""Reads the pictures of a dataset, tells which cannot be used and why, and to which split each belongs.
-
-Only TensorFlow's own decoder decides what is a picture, the operation that training and serving use too.
-"""
+"""Reads the pictures of a dataset, tells which cannot be used and why, and to which split each belongs."""
 
 import hashlib
-import io
 import itertools
 import os
-import struct
 from pathlib import Path
 from typing import NamedTuple
 
 import apache_beam as beam
-import imagesize
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from components import datasets, features, records
-from settings import Data, Splits, class_folders, image_files
+from components import datasets, decoding, features, records
+from components.decoding import Size
+from photos import class_folders, image_files
+from settings import Data, Splits
 
 UNREADABLE = "file cannot be read"
-EMPTY = "empty file"
-NOT_AN_IMAGE = "not an image format TensorFlow reads"
-CORRUPT = "truncated or corrupt"
 NO_LABEL = "no label"
-TOO_LARGE = "more pixels than data.max_pixels allows"
 OUTSIDE = "symbolic link out of the folder"
 
 
@@ -37,44 +29,18 @@ class Picture(NamedTuple):
     problem: str = UNREADABLE  # why it was not read, where it was not
 
 
-class Size(NamedTuple):
-    """Size of a decoded picture in pixels."""
-
-    width: int
-    height: int
-
-
 def examine(picture: Picture, max_pixels: int) -> Size | str:
     """Returns the size of a picture that can be used, or in a few words why it cannot.
 
     Args:
-      picture: the picture, decoded here with the operation that training and serving use.
-      max_pixels: what its header may claim; more is refused before any memory is taken for it.
+      picture: the picture.
+      max_pixels: as for `decoding.refused`.
     """
     if picture.label < 0:  # how TFDS marks what has no label
         return NO_LABEL
     if picture.image is None:
         return picture.problem
-    if not picture.image:
-        return EMPTY
-    if _claimed_pixels(picture.image) > max_pixels:
-        return TOO_LARGE
-    try:
-        decoded = tf.io.decode_image(picture.image, channels=3, expand_animations=False)
-    except tf.errors.OpError as error:
-        unknown = "Unknown image file format" in error.message or "WebP Animation" in error.message
-        return NOT_AN_IMAGE if unknown else CORRUPT
-    height, width, _ = decoded.shape
-    return Size(width, height)
-
-
-def _claimed_pixels(image: bytes) -> int:
-    """Returns width times height as the header has it; 0 where there is none, which the decoder will tell."""
-    try:
-        width, height = imagesize.get(io.BytesIO(image))
-    except (ValueError, struct.error, TypeError, IndexError):
-        return 0
-    return max(width, 0) * max(height, 0)
+    return decoding.examine(picture.image, max_pixels)
 
 
 def split_of(image: bytes, splits: Splits) -> str:
@@ -110,11 +76,17 @@ def _folder_source(data: Data, folder: Path) -> tuple[beam.PTransform, list[str]
     ]
     # The folder's order holds one class after the other, which would be the order of training.
     files.sort(key=lambda file: hashlib.sha256(file[0]).digest())
-    read = beam.Create(files[: data.max_examples]) | beam.Map(_read_file, str(folder))
+    read = beam.Create(files[: data.max_examples]) | beam.Map(read_file, str(folder))
     return read, [path.name for path in classes]
 
 
-def _read_file(file: tuple[bytes, int], folder: str) -> Picture:
+def read_file(file: tuple[bytes, int], folder: str) -> Picture:
+    """Reads a picture; one that cannot be read has the reason.
+
+    Args:
+      file: its path in the folder, and its label.
+      folder: no link leads out of it.
+    """
     name, label = file
     path = Path(folder, os.fsdecode(name))
     if not path.resolve().is_relative_to(Path(folder).resolve()):

@@ -1,4 +1,4 @@
-"""Runs the frozen prefix of the network on the fastest engine there is. Nothing else knows which one that is.
+"""Runs the frozen prefix of the network, or a whole exported one, on the fastest engine there is. Nothing else knows which.
 
 On CPUs that is OpenVINO, more than twice as fast as TensorFlow at the same float32 arithmetic; on GPUs TensorFlow.
 """
@@ -6,9 +6,12 @@ On CPUs that is OpenVINO, more than twice as fast as TensorFlow at the same floa
 import importlib.util
 import tempfile
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import keras
 import numpy as np
@@ -19,7 +22,9 @@ import settings
 
 STREAMS = 2  # batches computed side by side: with one alone, cores wait for each other at each operation's end
 
-Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,39 @@ def compile_prefix(prefix: keras.Model, engine: Engine) -> Run:
       engine: what runs it.
 
     Returns:
-      A function from float32 pictures to float32 activation and features, for STREAMS threads; what it returns is valid
-      until the thread's next call.
+      A function from float32 pictures to float32 activation and features, as `compile_function` gives it.
     """
-    return _openvino(prefix, engine.precision) if engine.name == "openvino" else _tensorflow(prefix)
+    return compile_function(_traced(prefix), engine)
 
 
-def _tensorflow(prefix: keras.Model) -> Run:
+def compile_function(function: tf.types.experimental.ConcreteFunction, engine: Engine) -> Run:
+    """Compiles a traced function, of a network here or of a SavedModel, for inference.
+
+    Args:
+      function: from pictures [batch, size, size, 3] to one or more tensors.
+      engine: what runs it.
+
+    Returns:
+      A function from float32 pictures to arrays, for threads; what it returns is valid until the thread's next call.
+    """
+    return _openvino(function, engine.precision) if engine.name == "openvino" else _tensorflow(function)
+
+
+def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], threads: int = STREAMS) -> Iterator[Result]:
+    """Yields a function's results in the order of the items, computed in threads; few items are taken ahead."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _tensorflow(function: tf.types.experimental.ConcreteFunction) -> Run:
     # Not folded, though that would be a little faster: so its output is, to the bit, what training sees without a cache
-    traced = _traced(prefix)
-    return lambda pictures: tuple(output.numpy() for output in traced(tf.constant(pictures)))
+    return lambda pictures: tuple(output.numpy() for output in tf.nest.flatten(function(tf.constant(pictures))))
 
 
 def _traced(prefix: keras.Model) -> tf.types.experimental.ConcreteFunction:
@@ -92,24 +120,23 @@ def _traced(prefix: keras.Model) -> tf.types.experimental.ConcreteFunction:
     return tf.function(lambda batch: prefix(batch, training=False), [pictures]).get_concrete_function()
 
 
-def _openvino(prefix: keras.Model, precision: str) -> Run:
+def _openvino(function: tf.types.experimental.ConcreteFunction, precision: str) -> Run:
     import openvino
 
     # Variables folded into constants: OpenVINO cannot read the variables of a Keras 3 SavedModel
-    frozen = convert_variables_to_constants_v2(_traced(prefix))
+    frozen = convert_variables_to_constants_v2(function)
     core = openvino.Core()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "prefix.pb")
+        path = Path(folder, "network.pb")
         path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
         graph = core.read_model(path)
         hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
         compiled = core.compile_model(graph, "CPU", {"NUM_STREAMS": STREAMS, "INFERENCE_PRECISION_HINT": hint})
     own = threading.local()
 
-    def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        outputs = own.request.infer({0: pictures}, share_inputs=True, share_outputs=True)
-        return outputs[0], outputs[1]
+        return own.request.infer({0: pictures}, share_inputs=True, share_outputs=True).to_tuple()
 
     return run

@@ -11,13 +11,16 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from components.features import EXTRA
 from settings import UserError
 
 PUSHES = "pushes.jsonl"
+SAVED_MODEL, SERVING_FORMAT = "saved_model.pb", "Format-Serving"  # TensorFlow's file, and TFX's folder for it
 ASIDE = ".aside-"  # folders that are being written or removed; model servers look at numbers alone
 
 
@@ -27,7 +30,7 @@ class Push:
 
     Attributes:
       version: name of the folder.
-      digest: sha256 over the model's files.
+      digest: sha256 over the model's files, without what was put beside them.
       model_id: the Model artifact's id in the metadata store.
       why: push, or the reason of a rollback.
       who: the user's name.
@@ -42,6 +45,28 @@ class Push:
     who: str
     when: str
     withdrawn: int | None = None
+
+
+def find(place: Path) -> Path:
+    """Returns the folder of a SavedModel.
+
+    Args:
+      place: that folder, a Model artifact of TFX, or a folder of versions, of which the highest counts.
+
+    Raises:
+      UserError: where there is no model.
+    """
+    if (place / SAVED_MODEL).is_file():
+        return place
+    if (place / SERVING_FORMAT).is_dir():
+        return find(place / SERVING_FORMAT)
+    present = versions(place)
+    if not present:
+        raise UserError(
+            f"There is no model in {place}: give the folder of a SavedModel, or one that holds its versions; `make run` "
+            "pushes one where it is good enough."
+        )
+    return find(place / str(present[-1]))
 
 
 def versions(directory: Path) -> list[int]:
@@ -63,8 +88,8 @@ def production(directory: Path) -> Push | None:
     return known[-1] if known else None
 
 
-def publish(model: Path, directory: Path, model_id: int, why: str = "push", withdrawn: int | None = None) -> Push:
-    """Makes a model the version in production; one that already is stays as it is.
+def publish(model: Path, directory: Path, model_id: int, extras: Iterable[Path] = ()) -> Push:
+    """Makes a model the version in production; one that already is stays as it is, whatever has changed beside it.
 
     It is copied aside on the same file system, flushed to the disk, told in `pushes.jsonl`, and renamed: a reader sees all
     of it or nothing, whenever this process is killed.
@@ -73,17 +98,31 @@ def publish(model: Path, directory: Path, model_id: int, why: str = "push", with
       model: folder of a SavedModel.
       directory: the serving directory.
       model_id: id of the Model artifact.
-      why: the reason.
-      withdrawn: the version that a rollback replaces.
+      extras: files that go with it, such as its card.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    _sweep(directory)
-    digest, current = _digest(model), production(directory)
+    _ready(directory)
+    digest, current = model_digest(model), production(directory)
     if current is not None and current.digest == digest:
         return current
+    return _put(model, list(extras), directory, digest, model_id, "push", None)
+
+
+def _ready(directory: Path) -> None:
+    """Makes the directory, and removes what a killed process has left in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in directory.glob(f"{ASIDE}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _put(
+    model: Path, extras: list[Path], directory: Path, digest: str, model_id: int, why: str, withdrawn: int | None
+) -> Push:
     aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=directory))
     try:
         shutil.copytree(model, aside / "model")
+        for path in extras:
+            (aside / "model" / EXTRA).mkdir(exist_ok=True)
+            shutil.copyfile(path, aside / "model" / EXTRA / path.name)
         _flush(aside / "model")
         return _rename(aside / "model", directory, digest, model_id, why, withdrawn)
     finally:
@@ -101,6 +140,13 @@ def _rename(copy: Path, directory: Path, digest: str, model_id: int, why: str, w
     return push
 
 
+def withdrawn(directory: Path) -> set[str]:
+    """Returns the digests of the models that were taken back."""
+    told = pushes(directory)
+    digests = {push.version: push.digest for push in told}
+    return {digests[push.withdrawn] for push in told if push.withdrawn in digests}
+
+
 def roll_back(directory: Path, why: str) -> Push:
     """Publishes the good version before the one in production again, as a new and higher one.
 
@@ -111,20 +157,20 @@ def roll_back(directory: Path, why: str) -> Push:
     Raises:
       UserError: where there is no version to go back to.
     """
+    _ready(directory)
     current = production(directory)
     if current is None:
         raise UserError(f"Nothing is served from {directory}: push a model first.")
-    told = pushes(directory)
-    of = {push.version: push.digest for push in told}
-    bad = {current.digest} | {of[push.withdrawn] for push in told if push.withdrawn in of}
-    present = set(versions(directory))
-    good = [push for push in told if push.version in present and push.digest not in bad]
+    bad, present = {current.digest} | withdrawn(directory), set(versions(directory))
+    good = [push for push in pushes(directory) if push.version in present and push.digest not in bad]
     if not good:
         raise UserError(
             f"No version before {current.version} is left in {directory}: train a better model and push it, "
             "or raise run.keep_versions for the next time."
         )
-    return publish(directory / str(good[-1].version), directory, good[-1].model_id, why, current.version)
+    # With all that lies in its folder; its digest is the one it was pushed with, for that is not all of the model's
+    again = good[-1]
+    return _put(directory / str(again.version), [], directory, again.digest, again.model_id, why, current.version)
 
 
 def prune(directory: Path, keep: int) -> None:
@@ -140,13 +186,8 @@ def prune(directory: Path, keep: int) -> None:
         shutil.rmtree(aside)
 
 
-def _sweep(directory: Path) -> None:
-    """Removes what a killed process has left."""
-    for path in directory.glob(f"{ASIDE}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _digest(model: Path) -> str:
+def model_digest(model: Path) -> str:
+    """Returns a sha256 over the names and contents of a model's files."""
     digest = hashlib.sha256()
     for path in sorted(path for path in model.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(model)}\n".encode())

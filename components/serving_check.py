@@ -23,8 +23,7 @@ from tfx.utils import io_utils, path_utils
 
 from components import records as stored
 from components import serving_probe
-from components.features import IMAGE, TEST
-from components.serving import IMAGE_BYTES
+from components.features import IMAGE, IMAGE_BYTES, TEST
 from settings import Serving
 
 SAMPLE = 32  # examples that are asked

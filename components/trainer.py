@@ -5,8 +5,11 @@ moving statistics, for on small sets they never catch up and the accuracy collap
 """
 
 import contextlib
+import copy
+import functools
 import hashlib
 import json
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,14 +36,15 @@ def run_fn(fn_args: FnArgs) -> None:
     Args:
       fn_args: TFX's arguments. `custom_config` holds `model`, `prefix` and `training`, sections of the settings as
         dictionaries, `work_dir`, where features are cached, and `code`, a digest that makes TFX train again where the code
-        has changed.
+        has changed. `hyperparameters`, where the Tuner found any, come before those.
 
     Where TF_CONFIG is set, see workers.py, every worker calls this, and the first one writes.
 
     Raises:
       settings.UserError: where the pretrained weights cannot be had, or do not fit; where workers cannot train together.
     """
-    config = fn_args.custom_config
+    tuned = (fn_args.hyperparameters or {}).get("values", {})
+    config = with_values(fn_args.custom_config, tuned)
     model, training = Model(**config["model"]), Training(**config["training"])
     team = workers.join(training.batch_size)
     examples_uri = fn_args.train_files[0].rsplit("/", 2)[0]
@@ -50,8 +54,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     # 1. Seed, 2. precision, 3. strategy: each acts on what is built after it.
     keras.utils.set_random_seed(training.seed)
-    arithmetic = _arithmetic(training.mixed_precision)
-    with _precision(arithmetic):
+    arithmetic = choose_arithmetic(training.mixed_precision)
+    with precision(arithmetic):
         with team.strategy.scope():
             base = backbone.build(model, pretrained.path if pretrained else None)
             on_top = backbone.head(base, model, len(label_names))
@@ -66,7 +70,14 @@ def run_fn(fn_args: FnArgs) -> None:
 
     with team.chief_first():
         if team.is_chief:
-            history = {"phases": phases, "weights": _describe(pretrained), "label_names": label_names}
+            history = {
+                "phases": phases,
+                "weights": _describe(pretrained),
+                "tuned": tuned,
+                "label_names": label_names,
+                "parameters": network.base.count_params() + network.head.count_params(),
+                "features": {split: [str(view) for view in cached.views] for split, cached in splits.items()},
+            }
             _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
             _export(network, model, transform, label_names, fn_args.serving_model_dir)
             saved.remove()
@@ -80,7 +91,16 @@ def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Chec
     return Checkpoints(Path(config["work_dir"], "checkpoints", key))
 
 
-def _arithmetic(mixed_precision: str) -> str:
+def with_values(config: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with other values, each under the setting's name, such as `training.phase_1.learning_rate`."""
+    config = copy.deepcopy(config)
+    for name, value in values.items():
+        *sections, key = name.split(".")
+        functools.reduce(operator.getitem, sections, config)[key] = value
+    return config
+
+
+def choose_arithmetic(mixed_precision: str) -> str:
     """Returns the dtype in which convolutions multiply: a smaller one where the machine gains from it."""
     if mixed_precision == "off":
         return "float32"
@@ -90,7 +110,7 @@ def _arithmetic(mixed_precision: str) -> str:
 
 
 @contextlib.contextmanager
-def _precision(arithmetic: str) -> Iterator[None]:
+def precision(arithmetic: str) -> Iterator[None]:
     """Builds layers in float16 on a GPU; on a CPU all but the convolutions is faster in float32."""
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy("mixed_float16" if arithmetic == "float16" else "float32")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import configuration
 import settings
 
 if TYPE_CHECKING:
@@ -75,11 +76,19 @@ def resolve(
     if weights != "imagenet":
         path = Path(weights)
         return Weights(path, "file", _sha256(path))
-    trained_at = image_size if backbone == "MobileNetV2" and image_size in MOBILENET_V2_SIZES else 224
-    path = folder / f"{backbone}_{trained_at}.h5"
+    path = kept(backbone, image_size, folder)
     if not path.is_file():
-        _save(*_fetch(backbone, trained_at, path, seconds), path)
+        _save(*_fetch(backbone, _trained_at(backbone, image_size), path, seconds), path)
     return Weights(path, _source(path), _sha256(path))
+
+
+def kept(backbone: str, image_size: int, folder: Path = FOLDER) -> Path:
+    """Returns the file of a backbone's ImageNet weights, which is there once they are fetched."""
+    return folder / f"{backbone}_{_trained_at(backbone, image_size)}.h5"
+
+
+def _trained_at(backbone: str, image_size: int) -> int:
+    return image_size if backbone == "MobileNetV2" and image_size in MOBILENET_V2_SIZES else 224
 
 
 def _fetch(backbone: str, image_size: int, path: Path, seconds: float) -> tuple["keras.Model", str]:
@@ -215,7 +224,7 @@ def main() -> int:
     """Fetches the weights of the settings and says which they are; returns the exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # two lines of our own, not lost among TensorFlow's
     try:
-        model = settings.load(data_is_here=False).model
+        model = configuration.load(data_is_here=False).model
         weights = resolve(model.backbone, model.image_size, model.weights)
     except settings.UserError as error:
         print(error, file=sys.stderr)

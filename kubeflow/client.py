@@ -32,9 +32,10 @@ import urllib3
 from croniter import CroniterError, croniter
 from pydantic import TypeAdapter, ValidationError
 
+import configuration
 import console
-import settings as configuration
-from settings import PROJECT, Settings, UserError, revision
+from configuration import revision
+from settings import PROJECT, Settings, UserError
 
 TOKEN = "KF_PIPELINES_TOKEN"
 ATTEMPTS, BACKOFF_SECONDS = 4, 0.5

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import configuration
 import console
-import settings as configuration
-from settings import CONFIG_VARIABLE, FOLDER_PREFIX, PREFIX, PROJECT, Resources, Settings, UserError, revision
+from cluster_settings import Resources
+from configuration import CONFIG_VARIABLE, revision
+from settings import FOLDER_PREFIX, PREFIX, PROJECT, SCHEMAS, Settings, UserError
 
 if __name__ == "__main__":
     console.quiet("error")
@@ -55,7 +57,7 @@ def compile_pipeline(settings: Settings, path: Path) -> Path:
     Raises:
       UserError: where no image is given, or the dataset has no schema.
     """
-    reference, upstream = image(settings), _upstream(settings)
+    reference, upstream = image(settings), upstream_nodes(on_cluster(settings))
     defaults = parameters(settings)
 
     def dag(*values: Any) -> None:
@@ -106,7 +108,12 @@ def image(settings: Settings) -> str:
 
 
 def on_cluster(settings: Settings) -> Settings:
-    """Returns the settings that pods use: everything on the shared volume, photos too, and metadata on the server."""
+    """Returns the settings that pods use: everything on the shared volume, photos too, and metadata on the server.
+
+    Raises:
+      UserError: where they name a file that pods do not have.
+    """
+    _check_files(settings)
     mount, dataset = settings.cluster.mount, settings.data.dataset
     if dataset.startswith(FOLDER_PREFIX):
         dataset = f"{FOLDER_PREFIX}{mount / dataset.removeprefix(FOLDER_PREFIX)}"
@@ -115,12 +122,27 @@ def on_cluster(settings: Settings) -> Settings:
     return settings.model_copy(update={"data": data, "run": run, "metadata": settings.cluster.mysql})
 
 
+def _check_files(settings: Settings) -> None:
+    """Pods have what is in the image, which is this project, and what is on the volume."""
+    mount, weights, dataset = settings.cluster.mount, settings.model.weights, settings.data.dataset
+    if Path(weights).is_absolute() and not Path(weights).is_relative_to(mount):
+        raise UserError(f"model.weights = '{weights}' is a file of this machine: give imagenet or none.")
+    if settings.data.collection and not (mount / dataset.removeprefix(FOLDER_PREFIX)).is_relative_to(mount):
+        raise UserError(
+            f"data.dataset = '{dataset}' is not on the volume: copy it there, and give a folder relative to {mount}."
+        )
+    if not settings.schema_path.is_relative_to(SCHEMAS):
+        raise UserError(
+            f"{settings.schema_path} is not in the image: review it, move it to {SCHEMAS}, and build the image again."
+        )
+
+
 def legal_name(name: str) -> str:
     """Returns a name as Argo allows it: `TfdsExampleGen` as `tfds-example-gen`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "-", name).strip("-").lower()
 
 
-def _upstream(settings: Settings) -> dict[str, list[str]]:
+def upstream_nodes(settings: Settings) -> dict[str, list[str]]:
     """Returns the nodes in topological order, with those that each waits for."""
     nodes = [node.pipeline_node for node in Compiler().compile(create_pipeline(settings)).nodes]
     return {node.node_info.id: list(node.upstream_nodes) for node in nodes}

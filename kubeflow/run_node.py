@@ -13,8 +13,8 @@ import signal
 import sys
 from typing import Any
 
+import configuration
 import console
-import settings as configuration
 from settings import PREFIX, Settings, UserError
 
 
@@ -70,7 +70,7 @@ def run(settings: Settings, name: str, run_id: str) -> None:
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in compiled.nodes}
     if name not in nodes:
         raise UserError(f"There is no node {name!r}: choose one of {', '.join(nodes)}.")
-    runner.name_run(compiled, run_id)
+    runner.name_run(settings, compiled, run_id)
     if not nodes[name].upstream_nodes:
         with store.opened(settings) as opened:
             store.forget_damaged(opened)

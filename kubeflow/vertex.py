@@ -9,6 +9,7 @@ Vertex AI keeps the metadata, and runs none of this project's drivers and resolv
 
 - the baseline of a candidate is the model that was blessed last, whether it is still in production or not;
 - the data gate looks for no drift: the last statistics may be those of data that it refused;
+- there is no report, and no card beside a model, for the driver of ReportGen reads how the model came to be;
 - nothing is cached, for the driver of TfdsExampleGen would have to tell whether the data has changed;
 - types of artifacts of this project are TFX's File, for TFX's entry point knows none but its own;
 - settings are fixed, and there are no run parameters, retries, time limits, tolerations or reports of the end.
@@ -42,6 +43,7 @@ from tfx.types.experimental import simple_artifacts
 from tfx.utils import name_utils
 
 from components import baseline
+from components.report.component import ReportGen
 from kubeflow.compile import command_line, image, legal_name, on_cluster
 from pipeline import create_pipeline
 from runner import TRAINER
@@ -99,11 +101,7 @@ def _on_vertex(settings: Settings, root: str) -> Settings:
         raise UserError(f"--root {root!r} is no place in a bucket: give one such as gs://my-bucket/graftline.")
     cluster = settings.cluster.model_copy(update={"mount": BUCKETS / found[1]})
     settings = on_cluster(settings.model_copy(update={"cluster": cluster}))
-    photos, weights, serving = settings.data.collection, Path(settings.model.weights), settings.serving
-    if photos and not photos.is_relative_to(BUCKETS):
-        raise UserError(f"data.dataset = 'folder:{photos}' is in no bucket: give a folder relative to {root}.")
-    if weights.is_absolute():
-        raise UserError(f"model.weights = '{weights}' is a file of this machine: give imagenet or none.")
+    serving = settings.serving
     if cluster.trainer.count and not ACCELERATOR.fullmatch(cluster.trainer.type):
         raise UserError(
             f"cluster.trainer.type = {cluster.trainer.type!r} is no accelerator of Vertex AI: set "
@@ -118,11 +116,11 @@ def _on_vertex(settings: Settings, root: str) -> Settings:
 
 
 def _with_known_resolvers(dag: Pipeline) -> list[BaseNode]:
-    """Returns the nodes, with TFX's own resolver of a baseline in place of this project's, and none of the data's."""
+    """Returns the nodes without the report, with TFX's own resolver of a baseline, and with none of the data's."""
     nodes = []
     for node in dag.components:
         strategy = node.exec_properties.get(resolver.RESOLVER_STRATEGY_CLASS)
-        if strategy is baseline.ProductionDataStrategy:
+        if strategy is baseline.ProductionDataStrategy or isinstance(node, ReportGen):
             _replace(node, None)
         elif strategy is baseline.ProductionStrategy:
             with dsl_context_registry.use_registry(dag.dsl_context_registry):

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline import create_pipeline, main
-from settings import Settings, UserError
+from settings import Bulk, Settings, Tuning, UserError
 
 
 def settings(root, **serving):
@@ -17,12 +17,13 @@ def nodes(settings: Settings) -> dict:
 
 def test_what_decides_is_before_what_it_decides_about(tmp_path):
     order = list(nodes(settings(tmp_path)))
-    gates = ["TfdsExampleGen", "DataGate", "Transform", "Trainer", "Evaluator", "ServingCheck", "Pusher"]
+    gates = ["TfdsExampleGen", "DataGate", "Transform", "Trainer", "Evaluator", "ServingCheck", "ReportGen", "Pusher"]
     assert [name for name in order if name in gates] == gates
     found = nodes(settings(tmp_path))
     assert found["Transform"].upstream_nodes >= {found["DataGate"]}
     assert found["ServingCheck"].upstream_nodes >= {found["Evaluator"]}
-    assert found["Pusher"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"]}
+    assert found["ReportGen"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"]}
+    assert found["Pusher"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"], found["ReportGen"]}
 
 
 def test_on_a_cluster_tensorflow_serving_can_do_the_check(tmp_path):
@@ -31,8 +32,34 @@ def test_on_a_cluster_tensorflow_serving_can_do_the_check(tmp_path):
     serving_spec = found["InfraValidator"].spec.exec_properties["serving_spec"]
     assert '"2.18.0"' in serving_spec
     assert found["Pusher"].upstream_nodes >= {found["InfraValidator"]}
+    assert found["ReportGen"].upstream_nodes >= {found["InfraValidator"]}
 
 
 def test_without_a_cluster_tensorflow_serving_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"serving.tensorflow_serving = '2.18.0': .* leave it unset"):
         main(settings(tmp_path, tensorflow_serving="2.18.0"))
+
+
+def test_smaller_forms_go_to_the_report_and_the_pusher_where_any_are_asked_for(tmp_path):
+    assert "Exporter" not in nodes(settings(tmp_path))
+    found = nodes(settings(tmp_path).model_copy(update={"exports": ("tflite_fp16",)}))
+    assert found["Exporter"].upstream_nodes == {found["Trainer"], found["TfdsExampleGen"]}
+    assert found["Exporter"] in found["ReportGen"].upstream_nodes & found["Pusher"].upstream_nodes
+
+
+def test_what_the_tuner_finds_goes_to_the_trainer_where_trials_are_asked_for(tmp_path):
+    assert "Tuner" not in nodes(settings(tmp_path))
+    found = nodes(settings(tmp_path).model_copy(update={"tuning": Tuning(trials=2)}))
+    assert found["Tuner"].upstream_nodes == {found["TfdsExampleGen"], found["Transform"]}
+    assert found["Tuner"] in found["Trainer"].upstream_nodes
+
+
+def test_photos_without_labels_are_classified_where_there_are_any(tmp_path):
+    assert not {"UnlabelledExampleGen", "BulkInferrer", "PredictionsToTable"} & set(nodes(settings(tmp_path)))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(b"x")
+    found = nodes(settings(tmp_path).model_copy(update={"bulk": Bulk(folder=tmp_path / "photos")}))
+    assert found["BulkInferrer"].upstream_nodes == {
+        found[name] for name in ("UnlabelledExampleGen", "Trainer", "Evaluator")
+    }
+    assert found["PredictionsToTable"].upstream_nodes >= {found["BulkInferrer"]}

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from components.pictures import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
+from components.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
 from settings import PROJECT
 
 PICTURES = 1_000

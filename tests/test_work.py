@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import psutil
+
 import work
 
 
@@ -19,3 +21,10 @@ def test_the_latest_used_of_each_kind_stay(tmp_path: Path) -> None:
 def test_nothing_there_is_nothing_to_prune(tmp_path: Path) -> None:
     work.prune(tmp_path, 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_who_holds_the_lock_is_known(tmp_path: Path) -> None:
+    assert work.holder(tmp_path) is None
+    with work.alone(tmp_path):
+        assert work.holder(tmp_path) == psutil.Process()
+    assert work.holder(tmp_path) is None

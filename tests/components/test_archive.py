@@ -10,7 +10,8 @@ from PIL import Image
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from components import archive
-from settings import CONFIG_VARIABLE, Data, UserError
+from configuration import CONFIG_VARIABLE
+from settings import Data, UserError
 
 URL = "https://pets.invalid/tiny_pets.zip"
 
@@ -94,7 +95,8 @@ def test_a_set_without_exactly_one_download_is_refused(tmp_path, pets):
 def test_a_folder_is_refused(tmp_path, pets):
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
-        (tmp_path / "photos" / name / "1.jpg").write_bytes(b"")
+        for number in (1, 2):
+            (tmp_path / "photos" / name / f"{number}.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="needs no archive"):
         archive.prepare(Data(dataset=f"folder:{tmp_path / 'photos'}"), pets)
 

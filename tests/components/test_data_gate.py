@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -54,7 +55,7 @@ def split_artifact(kind: type[Artifact], folder: Path, name: str, content: bytes
 def gate(tmp_path):
     """Validates columns of examples against the schema of cats_vs_dogs, as ExampleValidator does, and runs DataGate."""
 
-    def run(columns: dict, before: dict | None = None, report: Report = SOUND, **limits: float) -> None:
+    def run(columns: dict, before: dict | None = None, report: Report = SOUND, **limits: Any) -> None:
         counted = statistics(**columns)
         anomalies = tfdv.validate_statistics(counted, tfdv.load_schema_text(str(SCHEMA)))
         inputs = {

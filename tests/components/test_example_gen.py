@@ -21,9 +21,9 @@ from tfx.types import standard_artifacts
 from tfx_bsl.tfxio import dataset_options
 
 from components import example_gen
+from components.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE
 from components.example_gen import Executor, TfdsExampleGen
 from components.features import SPLITS, read_label_names
-from components.pictures import CORRUPT, EMPTY, NOT_AN_IMAGE
 from settings import Data, UserError
 
 # Without the second, TFX packs its own source for remote workers each time.
@@ -175,7 +175,8 @@ def test_too_few_pictures_for_every_split_are_refused(folder, tmp_path):
 
 def test_a_class_whose_pictures_are_all_bad_is_refused(folder, tmp_path):
     (folder / "unicorn").mkdir()
-    (folder / "unicorn" / "1.jpg").write_bytes(b"")
+    for number in (1, 2):
+        (folder / "unicorn" / f"{number}.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="Of 60 pictures, none is of class unicorn"):
         execute(Data(dataset=f"folder:{folder}", max_bad_images=0.5), tmp_path / "out")
 

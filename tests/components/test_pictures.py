@@ -16,8 +16,9 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from components import pictures
+from components.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
 from components.features import SPLITS
-from components.pictures import CORRUPT, EMPTY, NO_LABEL, NOT_AN_IMAGE, OUTSIDE, TOO_LARGE, UNREADABLE, Picture
+from components.pictures import NO_LABEL, OUTSIDE, UNREADABLE, Picture
 from settings import Data, Splits, UserError
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"

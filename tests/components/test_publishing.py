@@ -11,6 +11,7 @@ import pytest
 
 import settings
 from components import publishing
+from components.features import EXTRA
 
 
 @pytest.fixture
@@ -69,6 +70,38 @@ def test_rollback_publishes_the_one_before_as_a_higher_version(tmp_path: Path, s
     with pytest.raises(settings.UserError, match="No version before"):
         publishing.roll_back(serving, "and this one")
     assert served(serving) == "a"
+
+
+def extra(folder: Path, text: str) -> Path:
+    path = folder / "model_card.md"
+    path.write_text(text)
+    return path
+
+
+def test_a_card_lies_beside_the_model_and_a_new_card_is_no_new_version(tmp_path: Path, serving: Path) -> None:
+    push = publishing.publish(model(tmp_path, "a"), serving, 1, [extra(tmp_path, "first")])
+    card = serving / str(push.version) / EXTRA / "model_card.md"
+    assert card.read_text() == "first"
+    assert publishing.publish(tmp_path / "a", serving, 1, [extra(tmp_path, "second")]) == push
+    assert publishing.versions(serving) == [push.version]
+    assert card.read_text() == "first"
+
+
+def test_rollback_carries_the_card_along(tmp_path: Path, serving: Path) -> None:
+    good = publishing.publish(model(tmp_path, "a"), serving, 1, [extra(tmp_path, "of a")])
+    publishing.publish(model(tmp_path, "b"), serving, 2, [extra(tmp_path, "of b")])
+    again = publishing.roll_back(serving, "dogs are called cats")
+    assert again.digest == good.digest
+    assert (serving / str(again.version) / EXTRA / "model_card.md").read_text() == "of a"
+    assert publishing.publish(tmp_path / "a", serving, 1, [extra(tmp_path, "of a")]) == again
+
+
+def test_what_was_taken_back_is_known(tmp_path: Path, serving: Path) -> None:
+    publishing.publish(model(tmp_path, "a"), serving, 1)
+    bad = publishing.publish(model(tmp_path, "b"), serving, 2)
+    assert publishing.withdrawn(serving) == set()
+    publishing.roll_back(serving, "dogs are called cats")
+    assert publishing.withdrawn(serving) == {bad.digest} == {publishing.model_digest(tmp_path / "b")}
 
 
 def test_nothing_to_roll_back_is_told(serving: Path) -> None:
@@ -135,3 +168,18 @@ def test_a_reader_never_sees_a_half_written_version(tmp_path: Path, serving: Pat
             seen.add(latest)
     assert pusher.returncode == 0
     assert len(seen) > 20, "the reader was too slow to see anything"
+
+
+def test_a_model_is_found_wherever_a_folder_of_it_is_named(tmp_path: Path) -> None:
+    for folder in ("serving/9", "serving/10", "run/Trainer/model/4/Format-Serving"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "saved_model.pb").touch()
+    for place, found in {
+        "serving/9": "serving/9",
+        "serving": "serving/10",
+        "run/Trainer/model/4": "run/Trainer/model/4/Format-Serving",
+        "run/Trainer/model": "run/Trainer/model/4/Format-Serving",
+    }.items():
+        assert publishing.find(tmp_path / place) == tmp_path / found
+    with pytest.raises(settings.UserError, match=r"There is no model in .*run: .* `make run` pushes one"):
+        publishing.find(tmp_path / "run")

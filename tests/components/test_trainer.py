@@ -13,7 +13,7 @@ from tfx.components.trainer.executor import GenericExecutor
 from tfx.types import standard_artifacts
 
 import settings
-from components import phases, prefix_engine, trainer
+from components import backbone, feature_cache, features, phases, prefix_engine, trainer
 from tests.components import tiny
 
 Snapshot = dict[str, list[np.ndarray]]
@@ -88,6 +88,16 @@ def test_history_has_every_epoch_and_phase(run: SimpleNamespace) -> None:
         assert set(phase["epochs"][0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds", "ended"}
 
 
+def test_history_tells_where_the_features_are_and_how_large_the_network_is(run: SimpleNamespace) -> None:
+    for split, views in run.history["features"].items():
+        assert [Path(view).name for view in views] == [f"{split}_plain"]
+        assert feature_cache.is_complete(Path(views[0]), tiny.PICTURES[split])
+    assert set(run.history["features"]) == set(features.SPLITS)
+    base = backbone.build(settings.Model(**tiny.MODEL), None)
+    on_top = backbone.head(base, settings.Model(**tiny.MODEL), run.num_classes)
+    assert run.history["parameters"] == base.count_params() + on_top.count_params()
+
+
 def test_curves_can_be_read_by_tensorboard(run: SimpleNamespace) -> None:
     (file,) = (run.folder / "run/phase_2").iterdir()
     records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
@@ -145,7 +155,7 @@ def test_smaller_arithmetic_only_where_the_machine_gains(
 ) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
     monkeypatch.setattr(prefix_engine, "has_bfloat16", lambda: bfloat16)
-    assert trainer._arithmetic(setting) == arithmetic
+    assert trainer.choose_arithmetic(setting) == arithmetic
 
 
 @pytest.mark.parametrize(
@@ -153,14 +163,14 @@ def test_smaller_arithmetic_only_where_the_machine_gains(
 )
 def test_only_a_gpu_gets_layers_in_float16_and_not_for_ever(arithmetic: str, policy: str) -> None:
     before = keras.mixed_precision.dtype_policy()
-    with trainer._precision(arithmetic):
+    with trainer.precision(arithmetic):
         assert keras.mixed_precision.dtype_policy().name == policy
     assert keras.mixed_precision.dtype_policy() == before
 
 
 def test_cosine_warms_up_over_a_twentieth_of_the_steps() -> None:
     phase = settings.Phase(epochs=10, learning_rate=1e-3, schedule="cosine")
-    rate = phases._optimizer(phase, steps=10)._learning_rate
+    rate = phases.make_optimizer(phase, steps=10)._learning_rate
     assert [float(rate(step)) for step in (0, 5, 100)] == pytest.approx([0, 1e-3, 0], abs=1e-9)
 
 

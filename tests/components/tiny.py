@@ -17,7 +17,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 import settings
-from components import backbone, features, trainer, weights
+from components import backbone, features, serving, trainer, weights
 from components.preprocessing import preprocessing_fn
 
 SIZE = 32
@@ -85,6 +85,28 @@ def write_transform(folder: Path, shape: list[int], image_size: int = SIZE) -> t
         graph | tft_beam.WriteTransformFn(str(folder / "graph"))
         metadata | tft_beam.WriteMetadata(str(folder / "graph/metadata"), pipeline)
     return tft.TFTransformOutput(str(folder / "graph"))
+
+
+def classifier(num_classes: int) -> keras.Model:
+    """Returns a small network of the form that is exported, whose scores differ from picture to picture."""
+    keras.utils.set_random_seed(0)
+    model = settings.Model(**MODEL)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    base = keras.Model(inputs, keras.layers.Conv2D(6, 5, strides=4, activation="relu")(inputs))
+    return backbone.classifier(base, backbone.head(base, model, num_classes), model)
+
+
+def export(folder: Path, label_names: list[str]) -> Path:
+    """Exports such a network with its Transform graph, and returns the SavedModel's folder."""
+    transform = write_transform(folder, [])
+    serving.export(classifier(len(label_names)), transform, label_names, str(folder / "model"))
+    return folder / "model"
+
+
+def photo(seed: int, kind: str = "jpeg") -> bytes:
+    """Returns an encoded picture of noise, brighter the higher the seed."""
+    pixels = np.random.default_rng(seed).integers(0, min(60 * seed + 60, 256), (50, 40, 3)).astype(np.uint8)
+    return getattr(tf.io, f"encode_{kind}")(pixels).numpy()
 
 
 def write_weights(path: Path) -> None:

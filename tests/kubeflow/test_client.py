@@ -15,8 +15,9 @@ import kfp
 import pytest
 from kfp import compiler, dsl
 
+from configuration import CONFIG_VARIABLE
 from kubeflow import client as kubeflow_client
-from settings import CONFIG_VARIABLE, PROJECT, Settings, UserError
+from settings import PROJECT, Settings, UserError
 from tests.kubeflow import kfp_server
 
 NIGHTLY, WEEKLY = "0 0 3 * * *", "0 30 4 * * MON"

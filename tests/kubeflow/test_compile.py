@@ -11,12 +11,13 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.dsl.compiler.compiler import Compiler
 
-import settings as configuration
+import configuration
+from cluster_settings import Cluster
 from kubeflow import compile as compiled
 from pipeline import create_pipeline
-from settings import PROJECT, Settings, UserError
+from settings import Settings, UserError
 
-CONFIGS = sorted(path.stem for path in (PROJECT / "configs").glob("*.yaml"))
+CONFIGS = configuration.names()
 IMAGE = "registry.example/graftline:0123456789ab"
 ARGO_NAME = re.compile("[a-zA-Z0-9][-a-zA-Z0-9]*")
 
@@ -25,7 +26,7 @@ def load(monkeypatch, config: str = "digits", **cluster) -> Settings:
     monkeypatch.setenv(configuration.CONFIG_VARIABLE, config)
     loaded = configuration.load(data_is_here=False)
     changed = {**loaded.cluster.model_dump(), "image": IMAGE, **cluster}
-    return loaded.model_copy(update={"cluster": configuration.Cluster(**changed)})
+    return loaded.model_copy(update={"cluster": Cluster(**changed)})
 
 
 def read(settings: Settings, path: Path) -> tuple[dict, dict]:
@@ -149,6 +150,30 @@ def test_photos_are_looked_for_on_the_volume_not_here(monkeypatch, tmp_path):
     monkeypatch.setenv(configuration.CONFIG_VARIABLE, json.dumps(values))
     settings = configuration.load(data_is_here=False)
     assert compiled.on_cluster(settings).data.folder == Path("/mnt/graftline/photos/flowers")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        (
+            "DATA__DATASET",
+            "folder:/home/me/digits",
+            r"data.dataset = 'folder:/home/me/digits' is not on the volume: copy",
+        ),
+        ("MODEL__WEIGHTS", __file__, r"model.weights = '.*test_compile.py' is a file of this machine: give imagenet"),
+        (
+            "DATA_GATE__INFER_SCHEMA",
+            "true",
+            r"/schemas/pets.pbtxt is not in the image: review it, move it to .*schemas",
+        ),
+    ],
+)
+def test_what_pods_do_not_have_is_refused(variable, value, message, monkeypatch, tmp_path):
+    monkeypatch.setenv(f"GRAFTLINE_{variable}", value)
+    values = {"name": "pets", "data": {"dataset": "digits"}, "gate": {"min_accuracy": 0.9}}
+    with pytest.raises(UserError, match=message):
+        compiled.compile_pipeline(load(monkeypatch, json.dumps(values)), tmp_path / "dag.yaml")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_image_without_a_tag_is_that_of_this_revision(monkeypatch):

@@ -13,9 +13,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-import settings as configuration
+import configuration
+from cluster_settings import Cluster
 from kubeflow.compile import on_cluster
-from settings import PROJECT, Cluster, Settings
+from settings import PROJECT, Settings
 from tests.flink import cluster as flink
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which is not installed")

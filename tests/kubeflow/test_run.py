@@ -17,7 +17,7 @@ from kfp.local import docker_task_handler
 from kfp.local.status import Status
 from ml_metadata.proto import metadata_store_pb2
 
-import settings as configuration
+import configuration
 import store
 from components import publishing
 from kubeflow import compile as compiled
@@ -110,7 +110,7 @@ def first_run(run) -> str:
 
 
 def test_every_node_completes_in_a_container_of_its_own_and_the_model_is_pushed(first_run, settings, pods, volume):
-    nodes = compiled._upstream(settings)
+    nodes = compiled.upstream_nodes(settings)
     assert states(settings, first_run) == {node: [COMPLETE] for node in nodes}
     assert len(pods.ran) == len(nodes) + 1  # and the report of the end
     assert len(publishing.versions(volume / "serving/digits")) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
-import settings as configuration
+import configuration
 import store
 from settings import PROJECT
 

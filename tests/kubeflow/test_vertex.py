@@ -13,7 +13,7 @@ from tfx.orchestration.kubeflow.v2 import compiler_utils
 from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils import parse_execution_properties
 from tfx.utils import import_utils
 
-import settings as configuration
+import configuration
 from components import example_gen
 from kubeflow import vertex
 from pipeline import create_pipeline
@@ -65,10 +65,10 @@ def test_every_configuration_fits_the_schema(config, monkeypatch, tmp_path):
     assert list((tmp_path / "made").iterdir()) == [tmp_path / "made" / "job.json"]
 
 
-def test_nodes_are_those_of_the_dag_but_for_the_resolvers(monkeypatch, tmp_path):
+def test_nodes_are_those_of_the_dag_but_for_the_resolvers_and_the_report(monkeypatch, tmp_path):
     settings = load(monkeypatch)
     job = export(settings, tmp_path / "job.json")
-    nodes = {node.id for node in create_pipeline(settings).components} - {"Baseline", "BaselineData"}
+    nodes = {node.id for node in create_pipeline(settings).components} - {"Baseline", "BaselineData", "ReportGen"}
     resolvers = {"Baseline-model-blessing-resolver", "Baseline-model-resolver"}
     assert set(tasks(job)) == nodes | resolvers
     for name in nodes:
@@ -104,6 +104,12 @@ def test_a_candidate_meets_the_latest_blessed_model_and_the_gate_no_baseline(mon
     queries = executor(job, "Baseline-model-blessing-resolver")["resolver"]["outputArtifactQueries"]
     assert "metadata.blessed.number_value=1" in queries["model_blessing"]["filter"]
     assert set(tasks(job)["DataGate"]["inputs"]["artifacts"]) == {"anomalies", "statistics", "schema", "report"}
+
+
+def test_what_is_pushed_waits_for_no_report(monkeypatch, tmp_path):
+    job = export(load(monkeypatch), tmp_path / "job.json")
+    assert set(tasks(job)["Pusher"]["inputs"]["artifacts"]) == {"model", "model_blessing", "infra_blessing"}
+    assert set(tasks(job)["Pusher"]["dependentTasks"]) == {"Trainer", "Evaluator", "ServingCheck"}
 
 
 def test_artifacts_are_of_types_that_the_entry_point_can_read_back(monkeypatch, tmp_path):
@@ -162,7 +168,11 @@ def test_a_root_that_is_in_no_bucket_is_refused(root, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("DATA__DATASET", "folder:/photos/digits", r"data.dataset = 'folder:/photos/digits' is in no bucket: give a"),
+        (
+            "DATA__DATASET",
+            "folder:/photos/digits",
+            r"data.dataset = 'folder:/photos/digits' is not on the volume: copy it",
+        ),
         ("MODEL__WEIGHTS", __file__, r"model.weights = '.*test_vertex.py' is a file of this machine: give imagenet"),
         ("SERVING__TENSORFLOW_SERVING", "2.19.1", r"serving.tensorflow_serving = '2.19.1': TFX cannot compile"),
         ("CLUSTER__TRAINER__TYPE", "nvidia.com/gpu", r"cluster.trainer.type = 'nvidia.com/gpu' is no accelerator of"),

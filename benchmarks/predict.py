@@ -1,0 +1,79 @@
+"""Photos classified by `components.predict` and by the exported model: `python -m benchmarks.predict [--pictures N]`.
+
+Photos are those of cats_vs_dogs, the model is that of cats_vs_dogs.yaml as it is before training. Pictures a second, reading
+of the files included, loading of the model not; `ratio` is predict against `serving_bytes`, one batch after the other.
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from benchmarks import common
+from components import backbone, classifier, features, predict, records, serving, weights
+from components.features import TRAIN
+
+ROUNDS = 3  # each in turn, for a shared machine's speed drifts
+BATCH = 32
+
+
+def main() -> None:
+    """Measures, and tells the medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=2_000)
+    pictures = parser.parse_args().pictures
+    with common.prepared("cats_vs_dogs", round(pictures * 1.3)) as data, tempfile.TemporaryDirectory() as folder:
+        paths = _photos(data, pictures, Path(folder, "photos"))
+        exported = _exported(data, f"{folder}/model")
+        fast = classifier.Classifier(exported, data.settings.data.max_pixels)
+        ways: dict[str, Callable[[], np.ndarray]] = {
+            "serving_bytes": lambda: _served(exported, paths),
+            "predict": lambda: np.array([answer for _, answer in predict._answers(paths, fast, BATCH)]),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        answers = {}
+        for _, name in itertools.product(range(ROUNDS), ways):
+            start = time.monotonic()
+            answers[name] = ways[name]()
+            rates[name].append(pictures / (time.monotonic() - start))
+    difference = float(np.abs(answers["predict"] - answers["serving_bytes"]).max())
+    ratio = round(float(np.median(np.array(rates["predict"]) / np.array(rates["serving_bytes"]))), 2)
+    medians = {name: round(float(np.median(found))) for name, found in rates.items()}
+    common.tell("predict", pictures_per_s=medians, ratio=ratio, difference=difference, pictures=pictures, rounds=ROUNDS)
+
+
+def _photos(data: common.Prepared, count: int, folder: Path) -> list[Path]:
+    """Writes so many pictures of the training split as files."""
+    folder.mkdir()
+    paths = []
+    for number, record in enumerate(records.read(data.examples, TRAIN).take(count).as_numpy_iterator()):
+        example = tf.train.Example.FromString(record)
+        paths.append(folder / f"{number:06}.jpg")
+        paths[-1].write_bytes(example.features.feature[features.IMAGE].bytes_list.value[0])
+    return paths
+
+
+def _exported(data: common.Prepared, folder: str) -> classifier.Exported:
+    model = data.settings.model
+    pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
+    base = backbone.build(model, pretrained.path if pretrained else None)
+    whole = backbone.classifier(base, backbone.head(base, model, 2), model)
+    serving.export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder)
+    return classifier.load(Path(folder))
+
+
+def _served(exported: classifier.Exported, paths: list[Path]) -> np.ndarray:
+    function = exported.signatures["serving_bytes"]
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    found = [function(image_bytes=tf.constant([path.read_bytes() for path in batch])) for batch in batches]
+    return np.concatenate([answer["probabilities"].numpy() for answer in found])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`make try` under load, on loopback: `python -m benchmarks.serve [--requests N] [--concurrency N] [--photos FOLDER]`.
+
+Asks the model in production of the configuration in GRAFTLINE_CONFIG, each time about one picture, as so many clients that
+each send the next request when they have an answer. They run on the same cores as the server. Milliseconds are those of a
+client, from its first byte to the answer's last.
+"""
+
+import argparse
+import base64
+import contextlib
+import http.client
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import common
+from photos import image_files
+from settings import PROJECT, UserError
+
+WARM_UP = 50  # requests that are not measured
+SIGNATURES = ("serving_bytes", "serving_explain")
+
+
+def main() -> None:
+    """Starts the server, asks it, and tells rates and latencies by signature."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=1_000)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--photos", type=Path, help="a folder of pictures; drawn digits otherwise")
+    arguments = parser.parse_args()
+    pictures = [path.read_bytes() for path in image_files(arguments.photos)] if arguments.photos else _digits()
+    with subprocess.Popen(
+        [sys.executable, "serve.py", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            address = server.stdout.readline().split("/")[2] if server.stdout else ""
+            found = {name: _load(address, name, pictures, arguments) for name in SIGNATURES}
+        finally:
+            server.terminate()
+    size = round(float(np.mean([len(picture) for picture in pictures])))
+    common.tell("serve", requests=arguments.requests, concurrency=arguments.concurrency, picture_bytes=size, **found)
+
+
+def _digits() -> list[bytes]:
+    """Returns 200 drawn digits as PNG files."""
+    import io
+
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    found = []
+    for pixels in load_digits().images[:200]:
+        stream = io.BytesIO()
+        Image.fromarray((pixels * 15).astype(np.uint8)).save(stream, "PNG")
+        found.append(stream.getvalue())
+    return found
+
+
+def _load(address: str, signature: str, pictures: list[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Sends all requests and returns how long they took; raises where one was not answered as it should be."""
+    with contextlib.closing(http.client.HTTPConnection(address)) as connection:
+        connection.request("GET", "/classes")
+        path = f"/v1/models/{json.loads(connection.getresponse().read())['name']}:predict"
+    bodies = [
+        json.dumps({"signature_name": signature, "instances": [{"b64": base64.b64encode(picture).decode()}]})
+        for picture in pictures
+    ]
+
+    def client(numbers: range) -> list[float]:
+        connection, taken = http.client.HTTPConnection(address), []
+        for number in numbers:
+            start = time.monotonic()
+            connection.request("POST", path, bodies[number % len(bodies)])
+            response = connection.getresponse()
+            answer = response.read()
+            taken.append(1000 * (time.monotonic() - start))
+            if response.status != 200:
+                raise UserError(f"Request {number} was answered {response.status}: {answer.decode()}")
+        return taken
+
+    client(range(WARM_UP))
+    clients = [range(first, arguments.requests, arguments.concurrency) for first in range(arguments.concurrency)]
+    start = time.monotonic()
+    with ThreadPoolExecutor(arguments.concurrency) as pool:
+        taken = [latency for latencies in pool.map(client, clients) for latency in latencies]
+    seconds = time.monotonic() - start
+    median, p99 = np.percentile(taken, [50, 99])
+    return {"per_s": round(len(taken) / seconds), "median_ms": round(median, 1), "p99_ms": round(p99, 1), "errors": 0}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""What a report says, apart from how it looks: filled by `component`, shown by `page` and `card`.
+
+Accuracies, probabilities and rates are fractions in [0, 1], times are seconds, sizes are bytes unless a name says otherwise.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """One thing that a candidate must reach."""
+
+    name: str  # such as "test accuracy" or "time for one picture (99th percentile)"
+    value: float
+    bound: float
+    at_least: bool  # whether the bound is a lower one
+    unit: str = ""
+
+    @property
+    def margin(self) -> float:
+        """How far the value is on the good side of the bound; negative where it is missed."""
+        return self.value - self.bound if self.at_least else self.bound - self.value
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the candidate may go out, and against what it was held."""
+
+    blessed: bool
+    servable: bool
+    reasons: list[str]  # why not, a sentence each
+    thresholds: list[Threshold]
+    accuracy: float
+    accuracy_interval: tuple[float, float]  # 95 %
+    baseline_accuracy: float | None
+    difference_interval: tuple[float, float] | None  # 95 %, candidate minus baseline, paired on the same examples
+    push_to: str  # the serving directory
+    in_production: str | None  # folder of the version that is served before this run's push
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Learning curves of one phase, a value an epoch."""
+
+    number: int
+    accuracy: list[float]
+    val_accuracy: list[float]
+    loss: list[float]
+    val_loss: list[float]
+    validation_accuracy: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is told from the others."""
+
+    name: str
+    examples: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Accuracy on a part of the test split."""
+
+    group: str  # "class", "picture size" or "brightness"
+    name: str
+    examples: int
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far probabilities are what they say: C. Guo et al., On Calibration of Modern Neural Networks, 2017."""
+
+    confidence: list[float]  # mean confidence of each bin that has examples
+    accuracy: list[float]  # of the same bins
+    examples: list[int]
+    ece: float
+    temperature: float  # that logits would be divided by
+    ece_at_temperature: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve of one class against all others."""
+
+    name: str
+    x: list[float]
+    y: list[float]
+    area: float
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Everything measured on the test split; accuracies, scores and confusion are TFMA's own."""
+
+    classes: list[str]
+    confusion: list[list[int]]  # rows are true classes, columns predicted ones
+    scores: list[ClassScore]
+    roc: list[Curve]
+    precision_recall: list[Curve]
+    calibration: Calibration
+    slices: list[Slice]
+    log_loss: float
+    examples: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to look at, with why."""
+
+    image: bytes  # as it was encoded
+    image_id: str
+    split: str
+    label: str
+    predicted: str
+    confidence: float  # of the prediction
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of one kind, the most telling first."""
+
+    key: str  # "mistakes", "uncertain", "label_errors" or "near_duplicates"
+    title: str
+    why: str  # one sentence: how they were found and what to do about it
+    pictures: list[Picture]
+    total: int  # of which these are the first
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was trained and tested on."""
+
+    counts: dict[str, dict[str, int]]  # examples by split and class
+    widths: np.ndarray  # int [n], pixels; of a sample where there are many
+    heights: np.ndarray
+    size_classes: list[str]  # class of each of these
+    left_out: dict[str, int]  # pictures by reason
+    copies: int
+    contradictions: int
+    leaked: int
+    held_out: int
+    drift: list[str]  # a line for each feature that drifted from the data of the model in production; may be empty
+    drift_against: str | None  # what it was held against; None where there was nothing
+
+
+@dataclass(frozen=True)
+class Step:
+    """One execution that led to this model."""
+
+    name: str
+    seconds: float
+    peak_bytes: int
+    cached: bool
+    inputs: list[str]  # names of the steps whose outputs it read
+
+
+@dataclass(frozen=True)
+class Export:
+    """A smaller form of the model."""
+
+    name: str
+    kept: bool
+    reason: str  # why not kept
+    size: int
+    accuracy: float
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Enough to do it again."""
+
+    name: str
+    dataset: str
+    when: str  # ISO time in UTC
+    command: str
+    revision: str
+    settings: dict[str, Any]
+    versions: dict[str, str]  # of Python and the libraries
+    weights_source: str
+    weights_sha256: str
+    data_fingerprint: str
+    steps: list[Step]
+    serving: dict[str, Any]  # what ServingCheck measured; empty where it could not
+    parameters: int  # of the whole network; 0 where unknown
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it."""
+
+    verdict: Verdict
+    phases: list[Phase]
+    numbers: Numbers
+    galleries: list[Gallery]
+    data: Data
+    facts: Facts
+    exports: list[Export] = field(default_factory=list)

@@ -1,0 +1,250 @@
+"""The pictures of the report: which to look at, and one pass over the examples that finds them."""
+
+import functools
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components import duplicates, features, records
+from components.evaluation import Predictions
+from components.report.content import Gallery, Picture
+from components.report.label_errors import Judged, Row
+
+SHOWN = 24  # pictures, or pairs, of a gallery
+BATCH = 256  # examples held at once
+GLANCE = (64, 64)  # to how many pixels a JPEG is decoded, at least, for its brightness
+
+
+class Found(NamedTuple):
+    """A picture as it lies among the examples."""
+
+    image: bytes
+    image_id: str
+    row: Row
+    label: str
+
+
+class Look(NamedTuple):
+    """What one example looks like."""
+
+    found: Found
+    width: int
+    height: int
+    brightness: float  # mean of its grey values in [0, 255]; NaN where it was not asked for, or Pillow cannot read it
+
+
+@dataclass
+class Seen:
+    """What a pass over the examples leaves.
+
+    Attributes:
+      widths, heights, labels: of every example.
+      pixels, brightness: of the test examples by id.
+      by_id, by_row: the pictures that were wanted.
+    """
+
+    widths: list[int] = field(default_factory=list)
+    heights: list[int] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    pixels: dict[str, int] = field(default_factory=dict)
+    brightness: dict[str, float] = field(default_factory=dict)
+    by_id: dict[str, Found] = field(default_factory=dict)
+    by_row: dict[Row, Found] = field(default_factory=dict)
+
+
+def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
+    """Passes over the examples of all splits.
+
+    Args:
+      examples_uri: folder of the splits.
+      ids: pictures that are wanted, by id.
+      rows: pictures that are wanted, by their place.
+    """
+    seen = Seen()
+    for look in _looks(examples_uri):
+        seen.widths.append(look.width)
+        seen.heights.append(look.height)
+        seen.labels.append(look.found.label)
+        if look.found.row[0] == features.TEST:
+            seen.pixels[look.found.image_id] = look.width * look.height
+            seen.brightness[look.found.image_id] = look.brightness
+        if look.found.image_id in ids:
+            seen.by_id[look.found.image_id] = look.found
+        if look.found.row in rows:
+            seen.by_row[look.found.row] = look.found
+    return seen
+
+
+def _looks(examples_uri: str) -> Iterator[Look]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for split in features.SPLITS:
+            first = 0
+            for batch in records.read(examples_uri, split).batch(BATCH).as_numpy_iterator():
+                rows = [(split, first + number) for number in range(len(batch))]
+                yield from pool.map(_look, batch, rows)
+                first += len(batch)
+
+
+def _look(record: bytes, row: Row) -> Look:
+    values = tf.train.Example.FromString(record).features.feature
+    image, image_id, label = (
+        values[name].bytes_list.value[0] for name in (features.IMAGE, features.IMAGE_ID, features.LABEL_NAME)
+    )
+    width, height = (values[name].int64_list.value[0] for name in (features.WIDTH, features.HEIGHT))
+    found = Found(image, image_id.decode(errors="backslashreplace"), row, label.decode())
+    return Look(found, width, height, _brightness(image) if row[0] == features.TEST else float("nan"))
+
+
+def _brightness(image: bytes) -> float:
+    try:
+        picture = Image.open(io.BytesIO(image))
+        picture.draft("L", GLANCE)  # a JPEG is decoded at an eighth of its size where that is enough
+        return float(np.asarray(picture.convert("L")).mean())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return float("nan")  # TensorFlow reads a few pictures that Pillow does not
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of the pictures before any is looked at.
+
+    Attributes:
+      classes: class names in the order of their labels.
+      predictions: what the Evaluator kept.
+      copies: what Duplicates found.
+      judged: what `label_errors` found.
+      gone: folders where it would have looked, of features that are there no more.
+    """
+
+    classes: list[str]
+    predictions: Predictions
+    copies: duplicates.Report
+    judged: Judged
+    gone: list[str]
+
+    def ids(self) -> set[str]:
+        """Returns the pictures that galleries show, by id."""
+        numbers = [*mistaken(self.predictions)[:SHOWN], *unsure(self.predictions)[:SHOWN]]
+        alike = [image_id for pair in self.copies.alike[:SHOWN] for image_id in pair.values()]
+        return {self.predictions.image_ids[number] for number in numbers} | self.contradicted() | set(alike)
+
+    def rows(self) -> set[Row]:
+        """Returns the pictures that galleries show, by their place."""
+        # As many more as may be among the contradictions
+        return {self.judged.rows[number] for number in self.judged.suspects[: SHOWN + len(self.contradicted())]}
+
+    def judgement(self, found: Found) -> tuple[str, float]:
+        """Returns class and confidence of a picture by a classifier that had not seen it; "" and 0 where none judged."""
+        number = self._numbers.get(found.row)
+        if number is None:
+            return "", 0.0
+        return self.classes[self.judged.predicted[number]], float(self.judged.confidence[number])
+
+    @functools.cached_property
+    def _numbers(self) -> dict[Row, int]:
+        return {row: number for number, row in enumerate(self.judged.rows)}
+
+    def contradicted(self) -> set[str]:
+        """Returns the ids of pictures whose very bytes are there under several labels."""
+        return {image_id for group in self.copies.contradictions for image_id in group}
+
+
+def mistaken(predictions: Predictions) -> list[int]:
+    """Returns the numbers of the test examples that the candidate has wrong, the most confident first."""
+    confidence, wrong = predictions.candidate.max(axis=1), predictions.predicted != predictions.labels
+    order = np.argsort(-confidence, kind="stable")
+    return order[wrong[order]].tolist()
+
+
+def unsure(predictions: Predictions) -> list[int]:
+    """Returns the numbers of the test examples by the difference of their two likeliest classes, the smallest first."""
+    two = np.sort(predictions.candidate, axis=1)[:, -2:]
+    return np.argsort(two[:, 1] - two[:, 0], kind="stable").tolist()
+
+
+def galleries(known: Knowledge, seen: Seen) -> list[Gallery]:
+    """Returns all galleries.
+
+    Args:
+      known: what is known of the pictures.
+      seen: the pictures.
+    """
+    wrong, close = mistaken(known.predictions), unsure(known.predictions)
+    return [
+        Gallery(
+            "mistakes",
+            "Confident mistakes",
+            "Test pictures that the model has wrong, those first that it is surest of: look for what they share.",
+            [_tested(known, seen, number) for number in wrong[:SHOWN]],
+            len(wrong),
+        ),
+        Gallery(
+            "uncertain",
+            "Least certain",
+            "Test pictures whose two likeliest classes are closest: more pictures like these would teach the model most.",
+            [_tested(known, seen, number) for number in close[:SHOWN]],
+            len(close),
+        ),
+        _label_errors(known, seen),
+        Gallery(
+            "near_duplicates",
+            "Near-duplicates across splits",
+            "Pairs of pictures that look alike and are in two splits: validation and test tell too good a story of them.",
+            [picture for pair in known.copies.alike[:SHOWN] for picture in _alike(known, seen, pair)],
+            known.copies.leaked,
+        ),
+    ]
+
+
+def _tested(known: Knowledge, seen: Seen, number: int) -> Picture:
+    found, probabilities = seen.by_id[known.predictions.image_ids[number]], known.predictions.candidate[number]
+    note = f"{probabilities[known.predictions.labels[number]]:.1%} for {found.label}"
+    return _picture(found, known.classes[probabilities.argmax()], probabilities.max(), note)
+
+
+def _picture(found: Found, predicted: str, confidence: float, note: str) -> Picture:
+    return Picture(found.image, found.image_id, found.row[0], found.label, predicted, float(confidence), note)
+
+
+def _label_errors(known: Knowledge, seen: Seen) -> Gallery:
+    why = (
+        "Pictures that are there under two labels, then those that a classifier of the frozen features takes for another "
+        "class without having seen them: correct the labels, or keep them as hard cases."
+    )
+    if known.gone:
+        why = (
+            "Pictures that are there under two labels. Others were not looked for, because the cached features are gone "
+            f"from {known.gone[0]}: train again to see them."
+        )
+    groups = known.copies.contradictions
+    certain = [_contradicted(known, seen, one, group) for group in groups for one in group]
+    places = {seen.by_id[image_id].row for image_id in known.contradicted()}
+    likely = [number for number in known.judged.suspects if known.judged.rows[number] not in places]
+    shown = [_suspected(known, seen, number) for number in likely[: max(SHOWN - len(certain), 0)]]
+    return Gallery("label_errors", "Likely label errors", why, [*certain[:SHOWN], *shown], len(certain) + len(likely))
+
+
+def _contradicted(known: Knowledge, seen: Seen, image_id: str, group: dict[str, str]) -> Picture:
+    others = ", ".join(f"{other} as {label}" for other, label in group.items() if other != image_id)
+    found = seen.by_id[image_id]
+    return _picture(found, *known.judgement(found), f"the same picture is there as {others}")
+
+
+def _suspected(known: Knowledge, seen: Seen, number: int) -> Picture:
+    judged, found = known.judged, seen.by_row[known.judged.rows[number]]
+    note = f"{judged.own[number]:.1%} for {found.label}"
+    return _picture(found, known.classes[judged.predicted[number]], judged.confidence[number], note)
+
+
+def _alike(known: Knowledge, seen: Seen, pair: dict[str, str]) -> Iterator[Picture]:
+    for split, image_id in pair.items():
+        (other_split, other), *_ = [item for item in pair.items() if item != (split, image_id)]
+        found = seen.by_id[image_id]
+        yield _picture(found, *known.judgement(found), f"looks like {other} in {other_split}")

@@ -1,0 +1,160 @@
+"""Gathers what a report says from the artifacts of a run."""
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tfx.components.util import model_utils
+from tfx.types import Artifact
+from tfx.utils import io_utils
+
+from components import data_gate, duplicates, evaluation, example_gen, features, publishing, serving_check
+from components.report import galleries, label_errors, numbers
+from components.report.artifacts import EXPORTS_FILE
+from components.report.content import Data, Export, Facts, Phase, Report, Step, Verdict
+from components.report.galleries import Knowledge, Seen
+from components.report.label_errors import Judged
+from components.trainer import HISTORY_FILE
+from configuration import revision
+from settings import Gate, Serving, UserError
+
+SIZES = 5_000  # pictures whose size is shown, drawn at random where there are more
+LIBRARIES = ("tensorflow", "keras", "tfx", "openvino")
+Inputs = dict[str, Artifact]
+
+
+def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
+    """Returns what the report of a run says.
+
+    Args:
+      inputs: artifacts of ReportGen's inputs, by key, without those that there are none of.
+      properties: its execution properties.
+    """
+    settings = json.loads(properties["settings"])
+    history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
+    known = _knowledge(inputs, history)
+    seen = galleries.see(inputs["examples"].uri, known.ids(), known.rows())
+    return Report(
+        verdict=_verdict(inputs, known, settings, Path(properties["push_to"])),
+        phases=[_phase(phase) for phase in history["phases"]],
+        numbers=numbers.measure(inputs["evaluation"].uri, known.predictions, known.classes, _looks(known, seen)),
+        galleries=galleries.galleries(known, seen),
+        data=_data(inputs, known.copies, seen),
+        facts=_facts(inputs, history, settings, properties),
+        exports=_exports(inputs.get("exports")),
+    )
+
+
+def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
+    folders = {split: views[0] for split, views in history["features"].items()}
+    gone = label_errors.missing(folders)
+    return Knowledge(
+        classes=features.read_label_names(inputs["examples"].uri),
+        predictions=evaluation.predictions(inputs["evaluation"].uri),
+        copies=duplicates.read(inputs["duplicates"].uri),
+        judged=Judged.nothing() if gone else label_errors.find(folders),
+        gone=gone,
+    )
+
+
+def _verdict(inputs: Inputs, known: Knowledge, settings: dict[str, Any], push_to: Path) -> Verdict:
+    pushed, infra = publishing.production(push_to), inputs["infra_blessing"]
+    reasons = infra.get_string_custom_property(serving_check.REASONS)
+    return numbers.verdict(
+        inputs["evaluation"].uri,
+        known.predictions,
+        Gate(**settings["gate"]),
+        Serving(**settings["serving"]),
+        _served(infra),
+        [reasons] if reasons else [],
+        blessed=model_utils.is_model_blessed(inputs["blessing"]),
+        servable=model_utils.is_infra_validated(infra),
+        push_to=str(push_to),
+        in_production=str(push_to / str(pushed.version)) if pushed else None,
+    )
+
+
+def _served(infra: Artifact) -> dict[str, Any]:
+    """Returns what ServingCheck measured; nothing where it could not, or InfraValidator stood in its place."""
+    return json.loads(infra.get_string_custom_property(serving_check.MEASURED) or "{}")
+
+
+def _phase(phase: dict[str, Any]) -> Phase:
+    curves = {
+        name: [epoch[name] for epoch in phase["epochs"]] for name in ("accuracy", "val_accuracy", "loss", "val_loss")
+    }
+    return Phase(
+        number=phase["phase"],
+        validation_accuracy=phase["validation_accuracy"],
+        test_accuracy=phase["test_accuracy"],
+        **curves,
+    )
+
+
+def _looks(known: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]]:
+    """Returns sizes and brightness of the test examples, in the order of the predictions."""
+    ids = known.predictions.image_ids
+    return {
+        "picture size": (np.array([seen.pixels[image_id] for image_id in ids], float), "pixels"),
+        "brightness": (np.array([seen.brightness[image_id] for image_id in ids]), "of 255"),
+    }
+
+
+def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
+    total = len(seen.widths)
+    shown = np.sort(np.random.default_rng(0).permutation(total)[:SIZES])
+    examples, before = inputs["examples"], inputs.get("baseline_statistics")
+    return Data(
+        counts=json.loads(examples.get_string_custom_property(example_gen.COUNTS)),
+        widths=np.array(seen.widths)[shown],
+        heights=np.array(seen.heights)[shown],
+        size_classes=[seen.labels[number] for number in shown],
+        left_out=json.loads(examples.get_string_custom_property(example_gen.LEFT_OUT)),
+        copies=copies.copies,
+        contradictions=len(copies.contradictions),
+        leaked=copies.leaked,
+        held_out=copies.held_out,
+        drift=_drift(inputs["statistics"], before, inputs["schema"]) if before else [],
+        drift_against="the data of the model in production" if before else None,
+    )
+
+
+def _drift(current: Artifact, before: Artifact, schema: Artifact) -> list[str]:
+    reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
+    return data_gate.drift(data_gate.train_statistics(current), data_gate.train_statistics(before), reviewed)
+
+
+def _facts(inputs: Inputs, history: dict[str, Any], settings: dict[str, Any], properties: dict[str, Any]) -> Facts:
+    versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in LIBRARIES}
+    return Facts(
+        name=settings["name"],
+        dataset=settings["data"]["dataset"],
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=properties["command"],
+        revision=_revision(),
+        settings=settings,
+        versions=versions,
+        weights_source=history["weights"]["source"],
+        weights_sha256=history["weights"]["sha256"],
+        data_fingerprint=inputs["examples"].get_string_custom_property(example_gen.FINGERPRINT),
+        steps=[Step(**step) for step in json.loads(properties["steps"])],
+        serving=_served(inputs["infra_blessing"]),
+        parameters=history["parameters"],
+    )
+
+
+def _revision() -> str:
+    try:
+        return revision()
+    except UserError:  # in an image there is no checkout
+        return "unknown"
+
+
+def _exports(exports: Artifact | None) -> list[Export]:
+    if exports is None:
+        return []
+    return [Export(**export) for export in json.loads(Path(exports.uri, EXPORTS_FILE).read_text())]

@@ -1,0 +1,117 @@
+"""Likely label errors: pictures whose neighbours in the frozen features are confidently of another class.
+
+Each picture is judged by a linear classifier that has not seen it, and confident learning tells which labels such
+probabilities speak against (C. Northcutt et al., Confident Learning: Estimating Uncertainty in Dataset Labels, 2021).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from cleanlab.filter import find_label_issues
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from components import feature_cache
+from components.feature_cache import LABEL, POOLED
+
+MOST = 50_000  # pictures that are looked at, drawn at random where there are more
+FOLDS = 3
+STRENGTH = 20.0  # of what the pictures say together, against the classifier's regularization
+ITERATIONS, TOLERANCE = 200, 1e-2
+
+Row = tuple[str, int]  # a split, and the number of an example in it
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the classifiers said of the pictures they had not seen.
+
+    Attributes:
+      rows: which pictures.
+      predicted: the likeliest class of each, int64 [pictures].
+      confidence: its probability, float [pictures].
+      own: probability of the class that the label says, float [pictures].
+      suspects: numbers of those whose labels are likely wrong, the likeliest first.
+    """
+
+    rows: list[Row]
+    predicted: np.ndarray
+    confidence: np.ndarray
+    own: np.ndarray
+    suspects: list[int]
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Returns the judgement of no picture."""
+        return cls([], np.zeros(0, np.int64), np.zeros(0), np.zeros(0), [])
+
+
+def missing(folders: dict[str, str]) -> list[str]:
+    """Returns the folders of features that are gone.
+
+    Args:
+      folders: of each split's features.
+    """
+    return [folder for folder in folders.values() if not feature_cache.shards(Path(folder))]
+
+
+def find(folders: dict[str, str]) -> Judged:
+    """Judges the pictures of all splits; those of classes too small to be judged are left out.
+
+    Args:
+      folders: of each split's features, all there.
+    """
+    rows, pooled, labels = _read(folders)
+    large = np.bincount(labels)[labels] >= FOLDS
+    rows, pooled, labels = [row for row, kept in zip(rows, large, strict=True) if kept], pooled[large], labels[large]
+    classes, own = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        return Judged.nothing()
+    probabilities = _out_of_fold(pooled, own)
+    suspects = find_label_issues(own, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    return Judged(
+        rows,
+        predicted=classes[probabilities.argmax(axis=1)],
+        confidence=probabilities.max(axis=1),
+        own=probabilities[np.arange(len(own)), own],
+        suspects=[int(number) for number in suspects],
+    )
+
+
+def _out_of_fold(pooled: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    linear = LogisticRegression(C=STRENGTH / len(labels), max_iter=ITERATIONS, tol=TOLERANCE)
+    classifier = make_pipeline(StandardScaler(copy=False), linear)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    return cross_val_predict(classifier, pooled, labels, cv=folds, method="predict_proba")
+
+
+def _read(folders: dict[str, str]) -> tuple[list[Row], np.ndarray, np.ndarray]:
+    """Returns which pictures there are, their features float32 [pictures, channels], and labels int64 [pictures]."""
+    shards = list(_shards(folders))
+    sizes = [len(np.load(shard / f"{LABEL}.npy", mmap_mode="r")) for _, _, shard in shards]
+    total = sum(sizes)
+    chosen = np.random.default_rng(0).permutation(total)[:MOST] if total > MOST else np.arange(total)
+    is_chosen = np.zeros(total, bool)
+    is_chosen[chosen] = True
+    rows, pooled, labels = [], [], []
+    starts = np.cumsum([0, *sizes])
+    for (split, first, shard), start, size in zip(shards, starts, sizes, strict=False):
+        inside = np.flatnonzero(is_chosen[start : start + size])
+        rows += [(split, first + int(number)) for number in inside]
+        pooled.append(np.load(shard / f"{POOLED}.npy")[inside].astype(np.float32))
+        labels.append(np.load(shard / f"{LABEL}.npy")[inside])
+    return rows, np.concatenate(pooled), np.concatenate(labels)
+
+
+def _shards(folders: dict[str, str]) -> Iterator[tuple[str, int, Path]]:
+    """Yields each shard with its split and the number of its first example in the split."""
+    for split, folder in folders.items():
+        first = 0
+        for shard in feature_cache.shards(Path(folder)):
+            yield split, first, shard
+            first += len(np.load(shard / f"{LABEL}.npy", mmap_mode="r"))

@@ -1,0 +1,76 @@
+"""Which executions led to an artifact: a walk back through the metadata store, from what was made to the dataset."""
+
+from collections.abc import Iterable
+
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto.metadata_store_pb2 import Context, Event, Execution
+
+import store as kept
+from components.report.content import Step
+
+ASIDE = "baseline"  # how inputs are named that an artifact is compared with, not made of
+
+
+def steps(store: MetadataStore, artifact_ids: Iterable[int]) -> list[Step]:
+    """Returns the executions that led to artifacts, each after those whose outputs it read.
+
+    They are the same whenever it is asked, so that what is made of them can be served from the cache: an execution counts as
+    cached where it is of an earlier run than the latest of them.
+
+    Args:
+      store: the metadata store.
+      artifact_ids: ids of the artifacts.
+    """
+    found, read = _walk(store, artifact_ids)
+    ordered = [found[key] for key in sorted(found)]
+    runs = {execution.id: _context(store, execution, kept.RUN).name for execution in ordered}
+    names = {execution.id: _context(store, execution, kept.NODE).name.split(".", 1)[1] for execution in ordered}
+    return [
+        Step(
+            name=names[execution.id],
+            seconds=execution.custom_properties[kept.SECONDS].double_value,
+            peak_bytes=execution.custom_properties[kept.PEAK_BYTES].int_value,
+            cached=runs[execution.id] != runs[ordered[-1].id],
+            inputs=sorted({names[number] for number in read[execution.id]}),
+        )
+        for execution in ordered
+    ]
+
+
+def _walk(store: MetadataStore, artifact_ids: Iterable[int]) -> tuple[dict[int, Execution], dict[int, set[int]]]:
+    """Returns the executions by id, and the ids of those that each read from."""
+    found: dict[int, Execution] = {}
+    read: dict[int, set[int]] = {}
+    waiting: list[tuple[int, int | None]] = [(number, None) for number in artifact_ids]
+    while waiting:
+        artifact_id, reader = waiting.pop()
+        producer = _producer(store, artifact_id)
+        if producer is None:
+            continue
+        if reader is not None:
+            read[reader].add(producer.id)
+        if producer.id not in found:
+            found[producer.id], read[producer.id] = producer, set()
+            waiting += [(number, producer.id) for number in _inputs(store, producer.id)]
+    return found, read
+
+
+def _producer(store: MetadataStore, artifact_id: int) -> Execution | None:
+    """Returns the execution that made an artifact, not one that found it in the cache; None where it was not made here."""
+    events = store.get_events_by_artifact_ids([artifact_id])
+    executions = store.get_executions_by_id([event.execution_id for event in events if event.type == Event.OUTPUT])
+    made = [execution for execution in executions if execution.last_known_state == kept.COMPLETE]
+    return min(made, key=lambda execution: execution.id, default=None)
+
+
+def _inputs(store: MetadataStore, execution_id: int) -> list[int]:
+    events = store.get_events_by_execution_ids([execution_id])
+    return [
+        event.artifact_id
+        for event in events
+        if event.type == Event.INPUT and not event.path.steps[0].key.startswith(ASIDE)
+    ]
+
+
+def _context(store: MetadataStore, execution: Execution, kind: str) -> Context:
+    return next(context for context in store.get_contexts_by_execution(execution.id) if context.type == kind)

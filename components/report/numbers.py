@@ -1,0 +1,261 @@
+"""The numbers of the report: accuracies, scores and confusion as TFMA has them, and what follows from the predictions."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import optimize, special
+from sklearn import metrics
+
+from components import evaluation
+from components.evaluation import ACCURACY_KEY, Key, Predictions
+from components.report.content import Calibration, ClassScore, Curve, Numbers, Slice, Threshold, Verdict
+from settings import Gate, Serving
+
+NORMAL_95 = 1.959964  # of a normal distribution, 95 % are within so many standard deviations
+BINS = 15  # of the reliability diagram
+POINTS = 200  # of a curve
+PARTS = 3  # of a slice by size or brightness, with as many pictures each
+TEMPERATURES = (0.05, 20.0)
+SMALLEST = 1e-12  # probability whose logarithm is taken
+ROUNDING = 1e-6  # TFMA's accuracy is of 32 bits
+
+
+def verdict(
+    evaluation_uri: str,
+    predictions: Predictions,
+    gate: Gate,
+    serving: Serving,
+    checked: dict[str, Any],
+    reasons: list[str],
+    **known: Any,
+) -> Verdict:
+    """Returns whether the candidate may go out, and against what it was held.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+      predictions: what it kept.
+      gate: the thresholds of accuracy.
+      serving: the limits of serving.
+      checked: what ServingCheck measured; empty where it did not.
+      reasons: why the candidate cannot be served, where it cannot.
+      **known: the rest of the verdict.
+    """
+    accuracy = evaluation.accuracies(evaluation_uri)
+    candidate, baseline = accuracy["candidate"], accuracy.get("baseline")
+    right = predictions.predicted == predictions.labels
+    interval = None
+    if predictions.baseline is not None:
+        interval = paired_interval(right, predictions.baseline.argmax(axis=1) == predictions.labels)
+    return Verdict(
+        reasons=[*evaluation.verdict(evaluation_uri), *reasons],
+        thresholds=[*_demanded(gate, candidate, baseline), *_allowed(serving, checked)],
+        accuracy=candidate,
+        accuracy_interval=wilson(int(right.sum()), len(right)),
+        baseline_accuracy=baseline,
+        difference_interval=interval,
+        **known,
+    )
+
+
+def _demanded(gate: Gate, candidate: float, baseline: float | None) -> list[Threshold]:
+    found = [Threshold("test accuracy", candidate, gate.min_accuracy, at_least=True)]
+    if baseline is not None:
+        name = "test accuracy above the baseline's"
+        found.append(Threshold(name, candidate - baseline, -gate.max_accuracy_drop, at_least=True))
+    return found
+
+
+def _allowed(serving: Serving, checked: dict[str, Any]) -> list[Threshold]:
+    if not checked:
+        return []
+    slowest = checked["latency_ms"]["1"]["p99"]
+    return [
+        Threshold("time to load", checked["load_s"], serving.max_load_seconds, at_least=False, unit="s"),
+        Threshold("memory of a server", checked["memory_gb"], serving.max_memory_gb, at_least=False, unit="GB"),
+        Threshold("time for one picture (99th percentile)", slowest, serving.max_latency_ms, at_least=False, unit="ms"),
+    ]
+
+
+def measure(
+    evaluation_uri: str, predictions: Predictions, classes: list[str], looks: dict[str, tuple[np.ndarray, str]]
+) -> Numbers:
+    """Returns everything that was measured on the test split.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+      predictions: what it kept.
+      classes: class names in the order of their labels.
+      looks: values [examples] by which pictures are put in slices, and their unit, by what they are; NaN where unknown.
+
+    Raises:
+      ValueError: where the predictions are not those that TFMA counted, which is a fault of this program.
+    """
+    measured, confusion = (
+        evaluation.metrics(evaluation_uri),
+        evaluation.confusion(evaluation_uri, len(classes)),
+    )
+    _check(measured, confusion, predictions)
+    right = predictions.predicted == predictions.labels
+    by_look = [part for group, (values, unit) in looks.items() for part in _parts(group, values, unit, right)]
+    return Numbers(
+        classes=classes,
+        confusion=confusion,
+        scores=[_score(measured, label, name, sum(confusion[label])) for label, name in enumerate(classes)],
+        roc=list(_curves(predictions, classes, _roc)),
+        precision_recall=list(_curves(predictions, classes, _precision_recall)),
+        calibration=calibrate(predictions.labels, predictions.candidate),
+        slices=[*_class_slices(measured, classes), *by_look],
+        log_loss=measured[Key("sparse_categorical_crossentropy")],
+        examples=len(right),
+    )
+
+
+def _check(measured: dict[Key, float], confusion: list[list[int]], predictions: Predictions) -> None:
+    counted = np.zeros_like(confusion)
+    np.add.at(counted, (predictions.labels, predictions.predicted), 1)
+    accuracy = np.trace(counted) / max(counted.sum(), 1)
+    if not np.array_equal(counted, confusion) or abs(accuracy - measured[Key(ACCURACY_KEY)]) > ROUNDING:
+        raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[Key(ACCURACY_KEY)]}.")
+
+
+def _score(measured: dict[Key, float], label: int, name: str, examples: int) -> ClassScore:
+    precision, recall = (_number(measured[Key(metric, label)]) for metric in ("precision", "recall"))
+    both = precision + recall
+    return ClassScore(name, examples, precision, recall, 2 * precision * recall / both if both else 0.0)
+
+
+def _number(value: float) -> float:
+    return 0.0 if math.isnan(value) else value  # of a class that was never there, or never answered
+
+
+def _class_slices(measured: dict[Key, float], classes: list[str]) -> Iterator[Slice]:
+    for name in classes:
+        examples = round(measured.get(Key("example_count", label_name=name), 0))
+        if examples:
+            accuracy = measured[Key(ACCURACY_KEY, label_name=name)]
+            yield Slice("class", name, examples, accuracy, wilson(round(accuracy * examples), examples))
+
+
+def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iterator[Slice]:
+    """Yields parts of about as many pictures, from the smallest values to the largest; none where all are the same."""
+    edges = np.nanquantile(values, np.arange(1, PARTS) / PARTS) if not np.isnan(values).all() else []
+    part_of = np.searchsorted(edges, values)
+    found = [part for part in range(PARTS) if ((part_of == part) & ~np.isnan(values)).any()]
+    for part in found if len(found) > 1 else []:
+        inside = (part_of == part) & ~np.isnan(values)
+        count, correct = int(inside.sum()), int(right[inside].sum())
+        name = f"{values[inside].min():,.0f} to {values[inside].max():,.0f} {unit}"
+        yield Slice(group, name, count, correct / count, wilson(correct, count))
+
+
+def wilson(correct: int, total: int) -> tuple[float, float]:
+    """Returns the 95 % interval of a proportion (E. B. Wilson, Probable Inference, 1927).
+
+    Args:
+      correct: number of successes.
+      total: number of trials, 1 or more.
+    """
+    share, weight = correct / total, NORMAL_95**2 / total
+    centre = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def paired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % interval of the difference of two accuracies on the same examples.
+
+    Wald's with half an example more in each of the four cells (A. Agresti, Y. Min, Simple improved confidence intervals for
+    comparing matched proportions, Statistics in Medicine 24, 2005).
+
+    Args:
+      first: whether one model is right, bool [examples].
+      second: whether the other is.
+    """
+    gained, lost = (first & ~second).sum() + 0.5, (second & ~first).sum() + 0.5
+    total = len(first) + 2
+    centre = (gained - lost) / total
+    half = NORMAL_95 * math.sqrt((gained + lost) / total - centre**2) / math.sqrt(total)
+    return max(float(centre - half), -1.0), min(float(centre + half), 1.0)
+
+
+def _curves(predictions: Predictions, classes: list[str], curve: Any) -> Iterator[Curve]:
+    """Yields a curve a class that has examples and is not all there is; of two classes the second's tells both."""
+    for label in [1] if len(classes) == 2 else range(len(classes)):
+        is_class = predictions.labels == label
+        if 0 < is_class.sum() < len(is_class):
+            x, y, area = curve(is_class, predictions.candidate[:, label])
+            shown = np.unique(np.linspace(0, len(x) - 1, POINTS).round().astype(int))
+            yield Curve(classes[label], x[shown].tolist(), y[shown].tolist(), float(area))
+
+
+def _roc(is_class: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    false_rate, true_rate, _ = metrics.roc_curve(is_class, scores)
+    return false_rate, true_rate, metrics.roc_auc_score(is_class, scores)
+
+
+def _precision_recall(is_class: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    precision, recall, _ = metrics.precision_recall_curve(is_class, scores)
+    return recall, precision, metrics.average_precision_score(is_class, scores)
+
+
+def calibrate(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
+    """Returns how far probabilities are what they say, and the temperature that would make them so.
+
+    The temperature is fitted on all of these examples. What it would gain is measured half by half, each at the temperature
+    of the other, so that none is measured on what it was fitted to.
+
+    Args:
+      labels: true classes, int64 [examples].
+      probabilities: float [examples, classes].
+    """
+    confidence, accuracy, examples = _bins(labels, probabilities)
+    halves = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
+    scaled = np.empty(probabilities.shape)
+    for half in (halves, ~halves):
+        fitted_on = ~half if (~half).any() else half
+        scaled[half] = _scaled(probabilities[half], temperature(labels[fitted_on], probabilities[fitted_on]))
+    return Calibration(
+        confidence=confidence.tolist(),
+        accuracy=accuracy.tolist(),
+        examples=examples.tolist(),
+        ece=_ece(labels, probabilities),
+        temperature=temperature(labels, probabilities),
+        ece_at_temperature=_ece(labels, scaled),
+    )
+
+
+def _bins(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns mean confidence, accuracy and number of examples of the bins that have some."""
+    confidence, right = probabilities.max(axis=1).astype(float), probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    filled = counts > 0
+    sums = [np.bincount(bins, values, BINS)[filled] / counts[filled] for values in (confidence, right)]
+    return sums[0], sums[1], counts[filled]
+
+
+def _ece(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    confidence, accuracy, examples = _bins(labels, probabilities)
+    return float(np.abs(confidence - accuracy) @ examples / examples.sum())
+
+
+def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the temperature at which these probabilities have the least log loss (C. Guo et al., 2017).
+
+    Args:
+      labels: true classes, int64 [examples].
+      probabilities: float [examples, classes].
+    """
+
+    def loss(logarithm: float) -> float:
+        own = _scaled(probabilities, math.exp(logarithm))[np.arange(len(labels)), labels]
+        return float(-np.log(np.maximum(own, SMALLEST)).mean())
+
+    found = optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
+    return math.exp(found.x)
+
+
+def _scaled(probabilities: np.ndarray, by: float) -> np.ndarray:
+    return special.softmax(np.log(np.maximum(probabilities.astype(float), SMALLEST)) / by, axis=1)

@@ -1,0 +1,88 @@
+"""The pictures of the page: small copies, and maps of where the network looked, both as data URIs."""
+
+import base64
+import io
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from matplotlib import colormaps
+from PIL import Image
+
+from components.features import IMAGE_BYTES
+
+LONGEST = 200  # pixels of the longer side of a thumbnail
+TINY = 48  # longer side of a picture below which its pixels are shown as squares, every one unchanged
+QUALITY = 75  # of WebP
+HEAT = 48  # edge of a heat map as it is embedded, in pixels
+HEAT_QUALITY = 50
+OPACITY = 0.75  # of a heat map at its hottest
+COLOURS = "inferno"  # perceptually uniform
+EXPLAIN = "serving_explain"  # the signature that draws heat maps
+BATCH = 16  # pictures at once
+
+
+class Thumbnail(NamedTuple):
+    """A small copy of a picture.
+
+    Attributes:
+      uri: a `data:` URI.
+      width, height: in pixels.
+      tiny: whether it has so few pixels that each is a square.
+    """
+
+    uri: str
+    width: int
+    height: int
+    tiny: bool
+
+
+def thumbnail(image: bytes) -> Thumbnail:
+    """Returns a small copy of a picture.
+
+    Args:
+      image: as it was encoded, in any form that TensorFlow decodes.
+    """
+    picture = Image.fromarray(tf.io.decode_image(image, channels=3, expand_animations=False).numpy())
+    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    tiny = max(picture.size) < TINY
+    return Thumbnail(_data_uri(picture, lossless=tiny, quality=QUALITY), *picture.size, tiny)
+
+
+def heat_maps(model_path: str, images: list[bytes]) -> np.ndarray | None:
+    """Returns where in each picture the network saw what spoke for its answer.
+
+    Args:
+      model_path: a SavedModel as `serving.export` writes it.
+      images: encoded pictures.
+
+    Returns:
+      float32 [pictures, height, width] in [0, 1]; None from a model that does not explain itself.
+    """
+    signatures = tf.saved_model.load(model_path).signatures
+    if EXPLAIN not in signatures:
+        return None
+    batches = [images[first : first + BATCH] for first in range(0, len(images), BATCH)]
+    maps = [signatures[EXPLAIN](**{IMAGE_BYTES: tf.constant(batch)})["heat_map"].numpy() for batch in batches]
+    return np.concatenate(maps) if maps else np.empty((0, 1, 1), np.float32)
+
+
+def overlay(heat_map: np.ndarray) -> str:
+    """Returns a heat map to lay over a picture, clear where nothing spoke for the answer, as a `data:` URI.
+
+    The network sees its pictures squeezed into a square, so the map is to be stretched over all of the picture.
+
+    Args:
+      heat_map: float32 [height, width] in [0, 1].
+    """
+    smooth = Image.fromarray(heat_map.astype(np.float32)).resize((HEAT, HEAT), Image.Resampling.BICUBIC)
+    values = np.clip(np.asarray(smooth), 0, 1)
+    colours = colormaps[COLOURS](values, bytes=True)
+    colours[..., 3] = np.round(255 * OPACITY * values)
+    return _data_uri(Image.fromarray(colours), quality=HEAT_QUALITY)
+
+
+def _data_uri(picture: Image.Image, **options: int) -> str:
+    written = io.BytesIO()
+    picture.save(written, "WEBP", **options)
+    return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"

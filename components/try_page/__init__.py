@@ -1,0 +1,1 @@
+"""The page to try a model, and the REST interface under it, which is TensorFlow Serving's."""

@@ -1,0 +1,209 @@
+"""ReportGen as a whole: what it writes of a real evaluation, real pictures and cached features."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tfx.types import standard_artifacts
+
+from components import duplicates, example_gen, features, publishing, serving_check
+from components.features import TEST, TRAIN, VALIDATION
+from components.report import component, gather
+from components.report.artifacts import CARDS, PAGE, RunReport
+from components.trainer import HISTORY_FILE
+from settings import Gate
+from tests.components import oracle
+from tests.components.oracle import CANDIDATE_ANSWERS, LABELS, NAMES
+from tests.components.report.test_label_errors import clusters, write
+
+TRAINED = [0, 1] * 12
+WRONG = 7  # number of the training picture whose label is wrong
+MEASURED = {"load_s": 1.0, "memory_gb": 1.5, "latency_ms": {"1": {"median": 8.0, "p99": 9.0}}}
+EPOCH = {"accuracy": 0.7, "val_accuracy": 0.8, "loss": 0.5, "val_loss": 0.4, "seconds": 1.0}
+SETTINGS = {
+    "name": "pets",
+    "data": {"dataset": "folder:/photos/pets"},
+    "model": {"backbone": "MobileNetV2", "image_size": 160},
+    "gate": {"min_accuracy": 0.75},
+    "serving": {},
+}
+STEP = {"name": "Trainer", "seconds": 9.5, "peak_bytes": 10**9, "cached": False, "inputs": []}
+
+
+def artifact(kind, folder: Path, **properties: str | int):
+    folder.mkdir(parents=True, exist_ok=True)
+    made = kind()
+    made.uri = str(folder)
+    for name, value in properties.items():
+        (made.set_int_custom_property if isinstance(value, int) else made.set_string_custom_property)(name, value)
+    return made
+
+
+@pytest.fixture
+def features_of(tmp_path) -> dict[str, list[str]]:
+    """Cached features of all splits, in which one training picture is where the other class is."""
+    labels = {TRAIN: np.array(TRAINED), VALIDATION: np.array([0, 1]), TEST: np.array(LABELS)}
+    true = labels[TRAIN].copy()
+    true[WRONG] = 1 - true[WRONG]
+    folders = {}
+    for seed, split in enumerate(features.SPLITS):
+        pooled = clusters(seed, true if split == TRAIN else labels[split])
+        folders[split] = [write(tmp_path / "features" / f"{split}_plain", pooled, labels[split]), "a mirrored view"]
+    return folders
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory) -> Path:
+    """A folder with examples, a candidate, and its evaluation against a baseline that has all right."""
+    folder = tmp_path_factory.mktemp("judged")
+    oracle.evaluate(folder, Gate(min_accuracy=0.75), CANDIDATE_ANSWERS, baseline=LABELS)
+    oracle.write_split(folder / "examples", TRAIN, TRAINED, "train-")
+    oracle.write_split(folder / "examples", VALIDATION, [0, 1], "validation-")
+    return folder
+
+
+@pytest.fixture
+def inputs(tmp_path, judged, features_of) -> dict:
+    """ReportGen's inputs by key, but for those of a run with a baseline."""
+    counts = {split: dict.fromkeys(NAMES[:2], 5) for split in features.SPLITS}
+    history = {
+        "phases": [{"phase": 1, "epochs": [EPOCH], "validation_accuracy": 0.8, "test_accuracy": 0.8}],
+        "weights": {"source": "none", "sha256": ""},
+        "features": features_of,
+        "parameters": 1234,
+    }
+    run = artifact(standard_artifacts.ModelRun, tmp_path / "run")
+    Path(run.uri, HISTORY_FILE).write_text(json.dumps(history))
+    report = {
+        "pictures": 36,
+        "contradictions": [{"train-3": "dog", "train-4": "cat"}],
+        "held_out": 12,
+        "leaked": 1,
+        "alike": [{TEST: "2", TRAIN: "train-2"}],
+    }
+    copies = artifact(duplicates.DuplicatesReport, tmp_path / "copies")
+    Path(copies.uri, duplicates.REPORT_FILE).write_text(json.dumps(report))
+    examples = artifact(
+        standard_artifacts.Examples,
+        judged / "examples",
+        counts=json.dumps(counts),
+        left_out=json.dumps({"empty file": 1}),
+        **{example_gen.FINGERPRINT: "f00"},
+    )
+    infra = artifact(standard_artifacts.InfraBlessing, tmp_path / "infra", blessed=1, measured=json.dumps(MEASURED))
+    return {
+        "examples": examples,
+        "model": artifact(standard_artifacts.Model, judged / "candidate"),
+        "model_run": run,
+        "duplicates": copies,
+        "evaluation": artifact(standard_artifacts.ModelEvaluation, judged / "evaluation"),
+        "blessing": artifact(standard_artifacts.ModelBlessing, judged / "blessing", blessed=0),
+        "infra_blessing": infra,
+    }
+
+
+@pytest.fixture
+def properties(tmp_path) -> dict[str, str]:
+    return {
+        "settings": json.dumps(SETTINGS),
+        "command": "make run CONFIG=pets",
+        "push_to": str(tmp_path / "serving"),
+        "steps": json.dumps([STEP]),
+    }
+
+
+def gallery(report, key: str):
+    return next(found for found in report.galleries if found.key == key)
+
+
+def test_the_page_and_the_cards_are_written(inputs, properties, tmp_path):
+    made = artifact(RunReport, tmp_path / "report")
+    component.Executor().Do(
+        {key: [one] for key, one in inputs.items()} | {"exports": []}, {"report": [made]}, properties
+    )
+    assert sorted(path.name for path in Path(made.uri).iterdir()) == sorted([PAGE, *CARDS])
+    card = json.loads(Path(made.uri, CARDS[1]).read_text())
+    assert card["verdict"]["accuracy"] == pytest.approx(0.8)
+    assert card["verdict"]["blessed"] is False  # the baseline has all right
+    assert card["facts"]["command"] == "make run CONFIG=pets"
+    assert "make run CONFIG=pets" in Path(made.uri, CARDS[0]).read_text()
+    assert "pets" in Path(made.uri, PAGE).read_text()
+
+
+def test_mistakes_are_shown_with_their_pictures_and_what_the_model_took_them_for(inputs, properties):
+    report = gather.report(inputs, properties)
+    mistakes = gallery(report, "mistakes")
+    assert (mistakes.total, [picture.image_id for picture in mistakes.pictures]) == (2, ["7", "8"])
+    for picture in mistakes.pictures:
+        assert (picture.split, picture.label, picture.predicted) == (TEST, "dog", "cat")
+        assert picture.confidence == pytest.approx(0.9)
+        assert picture.image == oracle.picture(int(picture.image_id), 1)
+
+
+def test_contradictions_come_before_likely_label_errors(inputs, properties):
+    pictures = gallery(gather.report(inputs, properties), "label_errors").pictures
+    assert [picture.image_id for picture in pictures] == ["train-3", "train-4", f"train-{WRONG}"]
+    assert pictures[0].note == "the same picture is there as train-4 as cat"
+    assert (pictures[2].label, pictures[2].predicted, pictures[2].split) == ("dog", "cat", TRAIN)
+    assert pictures[2].image == oracle.picture(WRONG, 1)
+
+
+def test_a_contradiction_that_is_also_suspected_is_shown_once(inputs, properties):
+    path = Path(inputs["duplicates"].uri, duplicates.REPORT_FILE)
+    found = json.loads(path.read_text()) | {"contradictions": [{f"train-{WRONG}": "dog", "train-4": "cat"}]}
+    path.write_text(json.dumps(found))
+    shown = gallery(gather.report(inputs, properties), "label_errors")
+    assert ([picture.image_id for picture in shown.pictures], shown.total) == ([f"train-{WRONG}", "train-4"], 2)
+
+
+def test_where_the_features_are_gone_the_gallery_says_so(inputs, properties, features_of):
+    shutil.rmtree(features_of[TEST][0])
+    found = gallery(gather.report(inputs, properties), "label_errors")
+    assert f"the cached features are gone from {features_of[TEST][0]}" in found.why
+    assert [(picture.image_id, picture.predicted) for picture in found.pictures] == [("train-3", ""), ("train-4", "")]
+
+
+def test_near_duplicates_are_pairs(inputs, properties):
+    found = gallery(gather.report(inputs, properties), "near_duplicates")
+    assert [(picture.split, picture.image_id) for picture in found.pictures] == [(TEST, "2"), (TRAIN, "train-2")]
+    assert [picture.note for picture in found.pictures] == ["looks like train-2 in train", "looks like 2 in test"]
+    assert found.total == 1
+
+
+def test_the_data_and_its_slices_are_told(inputs, properties):
+    report = gather.report(inputs, properties)
+    assert report.data.left_out == {"empty file": 1}
+    assert len(report.data.widths) == len(report.data.size_classes) == 36
+    assert {(part.group, part.examples) for part in report.numbers.slices if part.group == "picture size"} == {
+        ("picture size", 3),
+        ("picture size", 4),
+    }
+    darkest, _, brightest = [part for part in report.numbers.slices if part.group == "brightness"]
+    assert (darkest.accuracy, brightest.accuracy) == (1, pytest.approx(1 / 3))  # brightness grows with the number
+    assert (report.data.drift, report.data.drift_against) == ([], None)
+
+
+def test_facts_are_enough_to_do_it_again(inputs, properties):
+    facts = gather.report(inputs, properties).facts
+    assert (facts.command, facts.data_fingerprint, facts.parameters) == ("make run CONFIG=pets", "f00", 1234)
+    assert facts.settings == SETTINGS
+    assert set(facts.versions) == {"python", "tensorflow", "keras", "tfx", "openvino"}
+    assert [step.name for step in facts.steps] == ["Trainer"]
+    assert facts.serving == MEASURED
+
+
+def test_what_is_served_before_the_push_is_told(inputs, properties, judged, tmp_path):
+    assert gather.report(inputs, properties).verdict.in_production is None
+    push = publishing.publish(judged / "candidate" / "Format-Serving", tmp_path / "serving", 1)
+    assert gather.report(inputs, properties).verdict.in_production == str(tmp_path / "serving" / str(push.version))
+
+
+def test_what_cannot_be_served_says_why_without_figures(inputs, properties):
+    infra = artifact(standard_artifacts.InfraBlessing, Path(inputs["infra_blessing"].uri), blessed=0)
+    infra.set_string_custom_property(serving_check.REASONS, "a fresh process cannot serve it: ImportError")
+    verdict = gather.report(inputs | {"infra_blessing": infra}, properties).verdict
+    assert not verdict.servable
+    assert verdict.reasons[-1] == "a fresh process cannot serve it: ImportError"
+    assert not [threshold for threshold in verdict.thresholds if "time" in threshold.name]

@@ -1,0 +1,92 @@
+"""Likely label errors: labels that were changed on purpose are found among features that tell the classes apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components import feature_cache, features
+from components.feature_cache import ACTIVATION, LABEL, POOLED
+from components.report import label_errors
+
+CHANNELS = 8
+SHARD = 16
+
+
+def write(folder: Path, pooled: np.ndarray, labels: np.ndarray) -> str:
+    """Writes features as the cache does, in several shards; returns their folder."""
+    folder.mkdir(parents=True)
+    for number, start in enumerate(range(0, len(labels), SHARD)):
+        part = slice(start, start + SHARD)
+        held = {ACTIVATION: [pooled[part, None]], POOLED: [pooled[part].astype(np.float16)], LABEL: [labels[part]]}
+        feature_cache._write_shard(folder / f"{number:05}", held)
+    return str(folder)
+
+
+def clusters(seed: int, labels: np.ndarray) -> np.ndarray:
+    """Returns features that gather about a point a class."""
+    random = np.random.default_rng(seed)
+    return 4 * np.eye(CHANNELS)[labels] + random.normal(0, 0.2, (len(labels), CHANNELS))
+
+
+@pytest.fixture
+def folders(tmp_path) -> dict[str, str]:
+    """Three splits of three classes; the labels of the numbers 5 and 20 of train and 3 of test are wrong."""
+    found = {}
+    wrong = {features.TRAIN: [5, 20], features.VALIDATION: [], features.TEST: [3]}
+    for seed, (split, changed) in enumerate(wrong.items()):
+        true = np.arange(60 if split == features.TRAIN else 30) % 3
+        told = true.copy()
+        told[changed] = (true[changed] + 1) % 3
+        found[split] = write(tmp_path / split, clusters(seed, true), told)
+    return found
+
+
+def test_changed_labels_are_found_in_their_places_with_their_true_class(folders):
+    found = label_errors.find(folders)
+    assert {found.rows[number] for number in found.suspects} == {
+        (features.TRAIN, 5),
+        (features.TRAIN, 20),
+        (features.TEST, 3),
+    }
+    true = {(features.TRAIN, 5): 2, (features.TRAIN, 20): 2, (features.TEST, 3): 0}
+    for number in found.suspects:
+        assert found.predicted[number] == true[found.rows[number]]
+        assert found.own[number] < 0.5 < found.confidence[number]
+    assert found.own[found.suspects].tolist() == sorted(found.own[found.suspects])
+
+
+def test_every_picture_is_judged_once(folders):
+    found = label_errors.find(folders)
+    assert len(found.rows) == len(set(found.rows)) == 120
+    assert sorted(number for split, number in found.rows if split == features.TEST) == list(range(30))
+
+
+def test_classes_of_too_few_pictures_are_left_out(tmp_path):
+    labels = np.array([0, 1] * 20 + [4, 4, 6])
+    found = label_errors.find({features.TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
+    assert len(found.rows) == 40
+    assert set(found.predicted) == {0, 1}
+    assert found.suspects == []
+
+
+def test_one_class_alone_is_not_judged(tmp_path):
+    labels = np.array([0] * 20 + [1])
+    found = label_errors.find({features.TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
+    assert (found.rows, found.suspects) == ([], [])
+
+
+def test_of_many_pictures_some_are_drawn(folders, monkeypatch):
+    monkeypatch.setattr(label_errors, "MOST", 50)
+    rows, pooled, labels = label_errors._read(folders)
+    assert len(rows) == len(set(rows)) == len(pooled) == len(labels) == 50
+    stored = {split: feature_cache.Rows([Path(folder)], POOLED) for split, folder in folders.items()}
+    for row, own, label in zip(rows, pooled, labels, strict=True):
+        kept, kept_label = stored[row[0]].read(np.array([row[1]]))
+        assert np.array_equal(kept[0].astype(np.float32), own)
+        assert kept_label[0] == label
+
+
+def test_features_that_are_gone_are_named(folders):
+    assert label_errors.missing(folders) == []
+    assert label_errors.missing(folders | {features.TEST: "/nowhere/test_plain"}) == ["/nowhere/test_plain"]

@@ -1,0 +1,160 @@
+"""The numbers of the report: TFMA's own, and intervals, curves and calibration whose values are known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components import evaluation
+from components.report import numbers
+from settings import Gate, Serving
+from tests.components import oracle
+from tests.components.oracle import CANDIDATE_ANSWERS, LABELS
+
+NAMES = ["cat", "dog"]
+MEASURED = {"load_s": 2.0, "memory_gb": 5.0, "latency_ms": {"1": {"median": 8.0, "p99": 20.0}}}
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory) -> str:
+    """An evaluation of a candidate that has eight of ten right against a baseline that has all."""
+    folder: Path = tmp_path_factory.mktemp("evaluated")
+    return oracle.evaluate(folder, Gate(min_accuracy=0.9), CANDIDATE_ANSWERS, baseline=LABELS)[0]
+
+
+def looks(**values: list[float]) -> dict[str, tuple[np.ndarray, str]]:
+    return {name: (np.array(found, float), "units") for name, found in values.items()}
+
+
+def test_scores_and_confusion_are_those_of_tfma(uri):
+    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, {})
+    assert found.confusion == [[4, 0], [2, 4]]
+    cat, dog = found.scores
+    assert (cat.name, cat.examples, dog.examples) == ("cat", 4, 6)
+    assert (cat.precision, cat.recall, cat.f1) == pytest.approx((4 / 6, 1, 0.8))
+    assert (dog.precision, dog.recall, dog.f1) == pytest.approx((1, 4 / 6, 0.8))
+    assert found.log_loss == pytest.approx(-(8 * np.log(0.9) + 2 * np.log(0.1)) / 10, rel=1e-5)
+    assert [(part.name, part.examples, part.accuracy) for part in found.slices] == [
+        ("cat", 4, 1.0),
+        ("dog", 6, pytest.approx(4 / 6)),
+    ]
+
+
+def test_predictions_that_are_not_those_that_tfma_counted_are_refused(uri):
+    predictions = evaluation.predictions(uri)
+    other = replace(predictions, candidate=predictions.candidate[::-1])
+    with pytest.raises(ValueError, match=r"have an accuracy of .*, TFMA has 0\.8"):
+        numbers.measure(uri, other, NAMES, {})
+
+
+def test_slices_hold_about_as_many_pictures_each(uri):
+    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=list(range(10)), same=[3] * 10))
+    parts = [part for part in found.slices if part.group != "class"]
+    assert [(part.group, part.name, part.examples) for part in parts] == [
+        ("size", "0 to 3 units", 4),
+        ("size", "4 to 6 units", 3),
+        ("size", "7 to 9 units", 3),
+    ]
+    assert [part.accuracy for part in parts] == pytest.approx([1, 1, 1 / 3])
+    assert all(part.interval == numbers.wilson(round(part.accuracy * part.examples), part.examples) for part in parts)
+
+
+def test_pictures_whose_look_is_unknown_are_in_no_slice(uri):
+    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=[float("nan"), *range(9)]))
+    assert sum(part.examples for part in found.slices if part.group == "size") == 9
+
+
+def test_the_verdict_tells_each_threshold_and_every_reason(uri):
+    found = numbers.verdict(
+        uri,
+        evaluation.predictions(uri),
+        Gate(min_accuracy=0.9, max_accuracy_drop=0.3),
+        Serving(max_memory_gb=4),
+        MEASURED,
+        ["it takes 5 GB, 4 GB are allowed"],
+        blessed=False,
+        servable=False,
+        push_to="served",
+        in_production=None,
+    )
+    assert found.accuracy == evaluation.accuracies(uri)["candidate"]
+    assert (found.baseline_accuracy, found.blessed) == (1.0, False)
+    margins = {threshold.name: threshold.margin for threshold in found.thresholds}
+    assert margins["test accuracy"] == pytest.approx(-0.1)
+    assert margins["test accuracy above the baseline's"] == pytest.approx(0.1)
+    assert margins["memory of a server"] == pytest.approx(-1)
+    assert margins["time for one picture (99th percentile)"] == pytest.approx(980)
+    assert found.reasons[-1] == "it takes 5 GB, 4 GB are allowed"
+    assert "accuracy 0.8000 is below the threshold of 0.9000" in found.reasons
+    low, high = found.difference_interval
+    assert low < -0.2 < high
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "interval"), [(8, 10, (0.4902, 0.9433)), (0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0))]
+)
+def test_wilsons_interval_is_the_textbooks(correct, total, interval):
+    assert numbers.wilson(correct, total) == pytest.approx(interval, abs=1e-4)
+
+
+def test_the_paired_interval_holds_the_difference_nineteen_times_in_twenty():
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        hard = random.random(200) < 0.1  # both models fail on what is hard, so they are no independent samples
+        first, second = (~hard & (random.random(200) < share) for share in (0.95, 0.9))
+        low, high = numbers.paired_interval(first, second)
+        held += low <= 0.9 * 0.05 <= high
+    assert 0.92 <= held / 400 <= 0.99
+
+
+def test_the_paired_interval_of_the_same_answers_is_about_zero():
+    right = np.ones(100, bool)
+    low, high = numbers.paired_interval(right, right)
+    assert -0.05 < low < 0 < high < 0.05
+    assert low == pytest.approx(-high)
+
+
+def sampled(temperature: float, examples: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Returns labels, and probabilities of three classes that would be right if logits were divided by a temperature."""
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (examples, 3))
+    told = np.exp(logits - logits.max(axis=1, keepdims=True))
+    true = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
+    told, true = told / told.sum(axis=1, keepdims=True), true / true.sum(axis=1, keepdims=True)
+    labels = (random.random((examples, 1)) > true.cumsum(axis=1)).sum(axis=1)
+    return labels.clip(0, 2), told
+
+
+def test_the_temperature_of_overconfident_probabilities_is_found_and_calibrates_them():
+    found = numbers.calibrate(*sampled(temperature=2.0))
+    assert found.temperature == pytest.approx(2, rel=0.05)
+    assert found.ece > 0.1
+    assert found.ece_at_temperature < 0.02
+
+
+def test_probabilities_that_are_what_they_say_need_no_temperature():
+    found = numbers.calibrate(*sampled(temperature=1.0))
+    assert found.temperature == pytest.approx(1, rel=0.05)
+    assert found.ece < 0.02
+    assert sum(found.examples) == 20_000
+    assert len(found.confidence) == len(found.accuracy) == len(found.examples) <= numbers.BINS
+
+
+def test_curves_are_short_and_their_areas_are_those_of_all_examples():
+    labels, probabilities = sampled(temperature=1.0)
+    predictions = evaluation.Predictions([str(number) for number in range(len(labels))], labels, probabilities, None)
+    curves = list(numbers._curves(predictions, ["a", "b", "c"], numbers._roc))
+    assert [curve.name for curve in curves] == ["a", "b", "c"]
+    for label, curve in enumerate(curves):
+        assert len(curve.x) == len(curve.y) <= numbers.POINTS
+        assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)
+        is_class, scores = labels == label, probabilities[:, label]
+        better = (scores[is_class][:500, None] > scores[~is_class][None, :500]).mean()  # what the area stands for
+        assert curve.area == pytest.approx(better, abs=0.03)
+
+
+def test_a_class_without_test_pictures_has_no_curve():
+    predictions = evaluation.Predictions(["0", "1"], np.array([0, 1]), np.eye(3)[:2], None)
+    assert [curve.name for curve in numbers._curves(predictions, ["a", "b", "c"], numbers._roc)] == ["a", "b"]
