@@ -214,7 +214,8 @@ def test_past_runs_are_listed_and_compared(first_run, tfx, root):
     assert listed["pushed"] == pushed_versions(root)[0]
     for phase in phases:
         accuracies = listed["phases"][str(phase["phase"])]
-        assert accuracies == {split: phase[f"{split}_accuracy"] for split in ("test", "validation")}
+        measured = {split: phase[f"{split}_accuracy"] for split in ("test", "validation")}
+        assert accuracies == pytest.approx(measured, abs=1e-5)  # the store keeps six digits
     printed = tfx("1", "production", program="history.py compare")
     assert re.search(rf"test accuracy +│ {phases[-1]['test_accuracy']:.4f} ", printed)
     assert re.search(r"data.max_examples +│ 500 ", printed)

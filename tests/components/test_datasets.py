@@ -35,7 +35,7 @@ class Unreachable(tfds.core.GeneratorBasedBuilder):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("cat/1.jpg", "cat/deep/2.png", "dog/3.jpg"):
+    for name in ("cat/1.jpg", "cat/deep/2.png", "dog/3.jpg", "dog/4.jpg"):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
