@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -354,7 +353,7 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    work.stop_when_asked()
     try:
         main(SETTINGS)
     except UserError as error:

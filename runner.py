@@ -61,6 +61,7 @@ class LocalRunner(LocalDagRunner):
             with store.opened(self._settings) as opened:
                 store.forget_damaged(opened)
             for node in pipeline.nodes:
+                work.heed()
                 run_node(self._settings, pipeline, node.pipeline_node, console.told)
         return run_id
 

@@ -58,8 +58,9 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("Stopped.")
+    except KeyboardInterrupt:  # where it comes before the server is up, which ends by itself afterwards
+        pass
+    print("Stopped.")
     return 0
 
 

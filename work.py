@@ -1,9 +1,11 @@
-"""The work directory: what outlives a run that failed (features, checkpoints, trials), and how much of it is kept."""
+"""The work of a run: what outlives one that failed, how much of it is kept, one run at a time, and its end when asked."""
 
 import contextlib
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import filelock
 import psutil
@@ -12,6 +14,8 @@ from settings import UserError
 
 KINDS = ("features", "checkpoints", "tuning")
 LOCK = "run.lock"
+
+_asked_to_stop: list[int] = []  # signals so far
 
 
 def prune(work_dir: Path, keep: int) -> None:
@@ -61,3 +65,24 @@ def holder(root: Path) -> psutil.Process | None:
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
     return min(found)[-1] if found else None  # those that it has forked hold the lock too
+
+
+def stop_when_asked() -> None:
+    """Turns Ctrl-C and SIGTERM into KeyboardInterrupt, which is remembered for `heed`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ask)
+
+
+def _ask(number: int, frame: FrameType | None) -> None:
+    _asked_to_stop.append(number)
+    raise KeyboardInterrupt
+
+
+def heed() -> None:
+    """Stops a run that was asked to.
+
+    Raises:
+      KeyboardInterrupt: where one came before and was lost, as Python drops what is raised in a finalizer or a callback.
+    """
+    if _asked_to_stop:
+        raise KeyboardInterrupt

@@ -1,9 +1,11 @@
 """Old work directories go, those used last stay."""
 
 import os
+import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 import work
 
@@ -28,3 +30,19 @@ def test_who_holds_the_lock_is_known(tmp_path: Path) -> None:
     with work.alone(tmp_path):
         assert work.holder(tmp_path) == psutil.Process()
     assert work.holder(tmp_path) is None
+
+
+def test_a_request_to_stop_that_was_lost_is_heeded(monkeypatch):
+    monkeypatch.setattr(work, "_asked_to_stop", [])
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    work.stop_when_asked()
+    try:
+        work.heed()
+        for number in before:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    with pytest.raises(KeyboardInterrupt):
+        work.heed()
