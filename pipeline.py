@@ -85,24 +85,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     examples, statistics = data_nodes(settings)
     checks = checked_nodes(settings, examples, statistics)
     reviewed, _, copies, before, _, transform = checks
-    config = {
-        "model": settings.model.model_dump(mode="json"),
-        "prefix": settings.prefix.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json"),
-        "work_dir": str(settings.work_dir),
-        "code": _code(*TRAINER_MODULES),
-    }
-    tuners = tuning_nodes(settings, examples, transform, config)
-    trainer = Trainer(
-        run_fn="components.trainer.run_fn",
-        examples=examples.outputs["examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
-        train_args=TrainArgs(splits=[TRAIN]),
-        eval_args=EvalArgs(splits=[VALIDATION]),
-        custom_config=config,
-        custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
-    )
+    *tuners, trainer = training_nodes(settings, examples, transform)
     resolver = baseline.baseline_resolver(trainer.outputs["model"])
     evaluator = Evaluator(
         examples=examples.outputs["examples"],
@@ -228,6 +211,29 @@ def _serving_check(settings: Settings, model: BaseChannel, examples: BaseChannel
         ),
         validation_spec=spec.ValidationSpec(max_loading_time_seconds=math.ceil(settings.serving.max_load_seconds)),
     )
+
+
+def training_nodes(settings: Settings, examples: BaseNode, transform: BaseNode) -> list[BaseNode]:
+    """Returns the Trainer, after the Tuner where there is one."""
+    config = {
+        "model": settings.model.model_dump(mode="json"),
+        "prefix": settings.prefix.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json"),
+        "work_dir": str(settings.work_dir),
+        "code": _code(*TRAINER_MODULES),
+    }
+    tuners = tuning_nodes(settings, examples, transform, config)
+    trainer = Trainer(
+        run_fn="components.trainer.run_fn",
+        examples=examples.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
+        train_args=TrainArgs(splits=[TRAIN]),
+        eval_args=EvalArgs(splits=[VALIDATION]),
+        custom_config=config,
+        custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
+    )
+    return [*tuners, trainer]
 
 
 def tuning_nodes(settings: Settings, examples: BaseNode, transform: BaseNode, config: dict[str, Any]) -> list[BaseNode]:
