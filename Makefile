@@ -29,7 +29,7 @@ REVISION = $(shell git describe --always --dirty --abbrev=12)
 SETS = $(foreach change,$(SET),--set $(change))
 
 .PHONY: help run try rollback runs compare report tensorboard doctor test test-faults test-kubeflow test-flink \
-	kubeflow-image kubeflow-compile kubeflow-vertex kubeflow-run kubeflow-schedule kubeflow-unschedule \
+	kubeflow-image kubeflow-compile kubeflow-run kubeflow-schedule kubeflow-unschedule \
 	kubeflow-status data schema weights fuzz bench bench-quick check docs lock clean
 .DEFAULT_GOAL = help
 
@@ -92,20 +92,17 @@ kubeflow-image: ## Build the image that pods run: make kubeflow-image IMAGE=<reg
 kubeflow-compile: $(READY)  ## Compile the DAG for Kubeflow Pipelines into output/kubeflow: CONFIG=digits IMAGE=<image>
 	@$(PYTHON) -m kubeflow.compile $(QUIET)
 
-kubeflow-vertex: $(READY)  ## Compile the DAG for Vertex AI: CONFIG=digits IMAGE=<image> ROOT=gs://<bucket>/<folder>
-	@$(PYTHON) -m kubeflow.vertex --root "$(ROOT)" $(QUIET)
-
 kubeflow-run: $(READY)  ## Run it on the cluster: make kubeflow-run CONFIG=digits IMAGE=<image> [SET="span=3 force_retrain=true"]
-	@$(PYTHON) -m kubeflow.client run $(SETS) $(QUIET)
+	@$(PYTHON) -m kubeflow run $(SETS) $(QUIET)
 
 kubeflow-schedule: $(READY)  ## Run it again and again: make kubeflow-schedule CRON='0 0 3 * * *' (seconds first)
-	@$(PYTHON) -m kubeflow.client schedule --cron "$(CRON)" $(SETS) $(QUIET)
+	@$(PYTHON) -m kubeflow schedule --cron "$(CRON)" $(SETS) $(QUIET)
 
 kubeflow-unschedule: $(READY)  ## End that
-	@$(PYTHON) -m kubeflow.client unschedule
+	@$(PYTHON) -m kubeflow unschedule
 
 kubeflow-status: $(READY)  ## Show the latest runs and the schedule
-	@$(PYTHON) -m kubeflow.client status
+	@$(PYTHON) -m kubeflow status
 
 fuzz: $(READY)  ## Decode 10,000 mutated photos: none may crash, hang or take much memory
 	@$(PYTHON) -m tests.fuzz $(QUIET)

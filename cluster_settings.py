@@ -54,7 +54,7 @@ class Accelerator(Section):
     """Where the Trainer runs, and on what; no other component takes part of it."""
 
     type: str = "nvidia.com/gpu"
-    """The device as Kubernetes names it; on Vertex AI one such as `NVIDIA_TESLA_T4`."""
+    """The device as Kubernetes names it."""
     count: Annotated[int, Field(ge=0)] = 1
     """Devices; 0 trains on a pod like the others."""
     node_selector: dict[str, str] = Field(default_factory=dict)
@@ -96,8 +96,10 @@ class Cluster(Section):
     """How often a pod that failed is started again."""
     retry_seconds: Annotated[int, Field(ge=1)] = 30
     """Wait before the first of these; each later one doubles it."""
-    webhook: str | None = None
-    """Address that is told how a run ended."""
+    webhook: SecretStr | None = None
+    """Address that is told how a run ended; pods take it from `settings_secret`."""
+    settings_secret: str = "graftline-settings"
+    """The secret that holds, under the keys `webhook` and `beam_args`, what of these settings is given."""
     time_zone: str = "UTC"
     """The one that the server reads schedules in."""
 

@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_settings.exceptions import SettingsError as NotJsonError
 
 from settings import (
     DATA_IS_HERE,
@@ -35,7 +36,12 @@ from settings import (
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 CONFIGS = PROJECT / "configs"
 PHOTOS = "photos"  # the recipe for a folder that has no configuration of its own
-UNTOLD = (PREFIX + "METADATA", PREFIX + "CLUSTER")  # variables that may hold a password, and change no result
+BEAM_ARGS = "beam_args"
+UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
+SECRET = ("metadata.password", "cluster.mysql.password", "cluster.webhook", f"run.{BEAM_ARGS}")  # not shown in messages
+# What Kubernetes tells a pod of each Service, in variables that begin with its name (pkg/kubelet/envvars/envvars.go)
+SERVICE_HOST, SERVICE_PORT = "_SERVICE_HOST", "_SERVICE_PORT"
+OF_A_SERVICE = rf"({SERVICE_HOST}|{SERVICE_PORT}(_\w+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 STEM_LENGTH, HASH_LENGTH = 40, 6  # characters of the name of runs on such a folder
 
 
@@ -79,6 +85,9 @@ def load(data_is_here: bool = True) -> Settings:
         settings = Settings(**values)
     except ValidationError as error:
         problems += [_describe(problem) for problem in error.errors()]
+    except NotJsonError as error:
+        given = [name for name in os.environ if _is_setting(name) and f'field "{_section_of(name)}"' in str(error)]
+        problems.append(f'{" or ".join(given)}: is not JSON; write a list as \'["one", "two"]\'')
     finally:
         DATA_IS_HERE.reset(token)
     if problems:
@@ -145,23 +154,52 @@ def revision() -> str:
 
 
 def command() -> str:
-    """Returns what a shell is given to make this run again: its configuration, and what the environment changes of it."""
-    config = os.environ.get(CONFIG_VARIABLE) or "digits"
+    """Returns what a shell is given to make this run again: its configuration, and what the environment changes of it.
+
+    Settings that may be secret are left out.
+    """
+    config, target = os.environ.get(CONFIG_VARIABLE) or "digits", "run"
+    if config.startswith("{"):  # in a pod
+        config, target = json.loads(config)["name"], "kubeflow-run"
     given = ("DATA", config.removeprefix(FOLDER_PREFIX)) if config.startswith(FOLDER_PREFIX) else ("CONFIG", config)
-    changed = sorted(
-        (name, value)
-        for name, value in os.environ.items()
-        if name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE and not name.upper().startswith(UNTOLD)
+    changed = [(name, _without_secrets(name, value)) for name, value in sorted(os.environ.items()) if _is_setting(name)]
+    told = [(name, value) for name, value in changed if value]
+    before, after = (" ".join(f"{name}={shlex.quote(value)}" for name, value in pairs) for pairs in (told, [given]))
+    return f"{before} make {target} {after}".lstrip()
+
+
+def _without_secrets(name: str, value: str) -> str:
+    """Returns what may be told of a setting in the environment; empty where it is nothing."""
+    setting = name.upper().removeprefix(PREFIX)
+    if setting.startswith(UNTOLD):
+        return ""
+    if setting == "RUN":  # a section at once, as JSON
+        value = json.dumps({key: inner for key, inner in json.loads(value).items() if key.lower() != BEAM_ARGS})
+    return value
+
+
+def _is_setting(name: str) -> bool:
+    """Tells whether an environment variable is meant as a setting: neither the configuration, nor about a Service."""
+    return name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE and not _is_service_link(name)
+
+
+def _section_of(name: str) -> str:
+    return name.upper().removeprefix(PREFIX).partition("__")[0].lower()
+
+
+def _is_service_link(name: str) -> bool:
+    services = (
+        other.removesuffix(SERVICE_HOST)
+        for other in os.environ
+        if other.endswith(SERVICE_HOST) and other.removesuffix(SERVICE_HOST) + SERVICE_PORT in os.environ
     )
-    before, after = (" ".join(f"{name}={shlex.quote(value)}" for name, value in pairs) for pairs in (changed, [given]))
-    return f"{before} make run {after}".lstrip()
+    return any(re.fullmatch(re.escape(service) + OF_A_SERVICE, name) for service in services)
 
 
 def _unknown_variables() -> list[str]:
     """The settings source ignores environment variables it does not know, so typing errors would be ignored too."""
     known = [PREFIX + name for name in _variable_names(Settings)]
-    given = (name for name in os.environ if name.startswith(PREFIX) and name != CONFIG_VARIABLE)
-    unknown = [name for name in given if name.upper() not in known]
+    unknown = [name for name in os.environ if _is_setting(name) and name.upper() not in known]
     return [f"{name} = {os.environ[name]!r}: no such setting; {did_you_mean(name, known)}" for name in unknown]
 
 
@@ -190,7 +228,8 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{key}: is missing; add it"
     message = problem["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(problem["input"], dict | BaseModel) else f" = {problem['input']!r}"
+    hidden = key.startswith(SECRET) or isinstance(problem["input"], dict | BaseModel)
+    value = "" if hidden else f" = {problem['input']!r}"
     return f"{key}{value}: {message[0].lower()}{message[1:]}"
 
 

@@ -1,10 +1,12 @@
 """What a run prints: a line a component, a summary at the end. The one place that knows how things look."""
 
+import contextlib
 import logging
 import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.table import Table
@@ -51,6 +53,27 @@ def told(node: str, event: str, seconds: float, peak_bytes: int) -> None:
     mark = {"done": "[green]✔", "cached": "[cyan]↺", "failed": "[red]✘"}[event]
     memory = f", peak memory {gigabytes(peak_bytes)}" if event == "done" else ""
     OUT.print(f"{mark} {node}[/] {'served from cache' if event == 'cached' else event} in {seconds:.1f} s{memory}")
+
+
+@contextlib.contextmanager
+def waiting() -> Iterator[Callable[[str], None]]:
+    """Yields what shows for what is waited: on a terminal in one line that moves, else in a line each time it changes."""
+    said = ""
+
+    def show(text: str) -> None:
+        nonlocal said
+        if OUT.is_terminal:
+            status.update(text)
+            status.start()
+        elif text != said:
+            OUT.print(text)
+        said = text
+
+    status = OUT.status("")
+    try:
+        yield show
+    finally:
+        status.stop()
 
 
 def gigabytes(size: int) -> str:

@@ -291,7 +291,7 @@ def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
         components=nodes,
         enable_cache=True,
         metadata_connection_config=store.connection(settings),
-        beam_pipeline_args=[*BEAM_ARGS, *settings.run.beam_args],
+        beam_pipeline_args=[*BEAM_ARGS, *(argument.get_secret_value() for argument in settings.run.beam_args)],
     )
 
 

@@ -100,7 +100,7 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
             execution = _launcher(settings, pipeline, node).launch()
         except BaseException as error:
             tell(name, FAILED, meter.seconds(), meter.peak_bytes)
-            if isinstance(error, Exception):  # a pod that was asked to stop goes on within its execution
+            if isinstance(error, Exception):  # one that was interrupted goes on within its execution
                 _fail(settings, pipeline, name)
             raise
     _give_back_memory()

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 import photos
@@ -304,8 +304,8 @@ class Run(Section):
     """Whether the Trainer runs where nothing has changed, too."""
     log_level: Literal["error", "warning", "info"] = "warning"
     """The least that libraries may say."""
-    beam_args: tuple[str, ...] = ()
-    """Arguments of Apache Beam, such as another runner's."""
+    beam_args: tuple[SecretStr, ...] = ()
+    """Arguments of Apache Beam, such as another runner's; they may hold keys of a cloud, so nothing repeats them."""
 
     @field_validator("root", "serving_dir")
     @classmethod

@@ -39,8 +39,10 @@ PARAMETERS = {
     "min_accuracy": "gate.min_accuracy",
     "force_retrain": "run.force_retrain",
 }
-PASSWORDS: Any = {"metadata": {"password"}, "cluster": {"mysql": {"password"}}}
-BACKOFF_FACTOR, MOST_BACKOFF_SECONDS = 2.0, 600
+# What pods take from Secrets, so that it is in no compiled pipeline
+SECRETS: Any = {"metadata": {"password"}, "cluster": {"mysql": {"password"}, "webhook": True}, "run": {"beam_args"}}
+BACKOFF_FACTOR = 2  # whole: Argo Workflows takes no fraction
+WAITING_MINUTES = 24 * 60  # for a node, over all tries of a task
 END_MINUTES = 10
 
 
@@ -131,10 +133,23 @@ def _check_files(settings: Settings) -> None:
         raise UserError(
             f"data.dataset = '{dataset}' is not on the volume: copy it there, and give a folder relative to {mount}."
         )
+    if settings.bulk.folder and not settings.bulk.folder.is_relative_to(mount):
+        raise UserError(
+            f"bulk.folder = '{settings.bulk.folder}' is not on the volume: copy it there, and give its path below {mount}."
+        )
     if not settings.schema_path.is_relative_to(SCHEMAS):
         raise UserError(
             f"{settings.schema_path} is not in the image: review it, move it to {SCHEMAS}, and build the image again."
         )
+
+
+def hidden_settings(settings: Settings) -> dict[str, str]:
+    """Returns the settings that pods take from the Secret `cluster.settings_secret`: its keys, with their variables."""
+    given = {
+        "webhook": (settings.cluster.webhook, "CLUSTER__WEBHOOK"),
+        "beam_args": (settings.run.beam_args, "RUN__BEAM_ARGS"),
+    }
+    return {key: PREFIX + name for key, (value, name) in given.items() if value}
 
 
 def legal_name(name: str) -> str:
@@ -165,40 +180,60 @@ def _with_parameters(
 def _node_task(settings: Settings, reference: str, node: str, given: dict[str, Any]) -> PipelineTask:
     cluster = settings.cluster
     task = _task(settings, reference, node, ["run_node", node], given)
-    task.set_retry(cluster.retries, f"{cluster.retry_seconds}s", BACKOFF_FACTOR, f"{MOST_BACKOFF_SECONDS}s")
-    _limits(task, cluster.trainer.resources if node == TRAINER else cluster.resources)
+    resources = cluster.trainer.resources if node == TRAINER else cluster.resources
+    _try_again(task, settings, resources)
+    _limits(task, resources)
     if node == TRAINER:
         _place(task, settings)
     return task
 
 
-def _task(settings: Settings, reference: str, name: str, program: list[str], given: dict[str, Any]) -> PipelineTask:
-    """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and these run parameters."""
+def _try_again(task: PipelineTask, settings: Settings, resources: Resources) -> None:
+    """Lets a task that failed be tried again, as often as is configured and each time for as long as it may run.
 
-    def container(*values: Any) -> dsl.ContainerSpec:
+    What the SDK calls the longest backoff is Argo Workflows' `maxDuration`: the time from the start of the first try, waits
+    included, after which none begins and one that is running is ended (v4.0.5, workflow/controller/operator.go:1028-1095).
+    """
+    cluster = settings.cluster
+    waits = sum(cluster.retry_seconds * BACKOFF_FACTOR**number for number in range(cluster.retries))
+    seconds = ((cluster.retries + 1) * resources.minutes + WAITING_MINUTES) * 60 + waits
+    task.set_retry(cluster.retries, f"{cluster.retry_seconds}s", BACKOFF_FACTOR, f"{seconds}s")
+
+
+def _task(settings: Settings, reference: str, name: str, program: list[str], given: dict[str, Any]) -> PipelineTask:
+    """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and these run parameters.
+
+    The run's id is an input of the task: the server replaces its placeholder there, and nowhere else.
+    """
+
+    def container(run: str, *values: Any) -> dsl.ContainerSpec:
         changes = [
             part for name, value in zip(given, values, strict=True) for part in ("--set", PARAMETERS[name], value)
         ]
         return dsl.ContainerSpec(
             image=reference,
             command=["python", "-m", f"kubeflow.{program[0]}"],
-            args=[*program[1:], "--run", dsl.PIPELINE_JOB_ID_PLACEHOLDER, *changes],
+            args=[*program[1:], "--run", run, *changes],
         )
 
     container.__name__ = legal_name(name).replace("-", "_")
-    defaults = {name: parameters(settings)[name] for name in given}
-    task = dsl.container_component(_with_parameters(container, defaults, optional=False))(**given)
+    examples = {"run": ""} | {name: parameters(settings)[name] for name in given}
+    component = dsl.container_component(_with_parameters(container, examples, optional=False))
+    task = component(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
     task.set_display_name(name).set_caching_options(False)
     _surround(task, settings)
     return task
 
 
 def _surround(task: PipelineTask, settings: Settings) -> None:
-    """Gives a task its settings, the password of the metadata store, the shared volume and a place for temporary files."""
+    """Gives a task its settings, what of them is secret, the shared volume and a place for temporary files."""
     cluster = settings.cluster
-    values = on_cluster(settings).model_dump(mode="json", exclude=PASSWORDS, exclude_defaults=True)
+    values = on_cluster(settings).model_dump(mode="json", exclude=SECRETS, exclude_defaults=True)
     task.set_env_variable(CONFIG_VARIABLE, json.dumps(values))
     kubernetes.use_secret_as_env(task, cluster.mysql_secret, {"password": f"{PREFIX}METADATA__PASSWORD"})
+    hidden = hidden_settings(settings)
+    if hidden:
+        kubernetes.use_secret_as_env(task, cluster.settings_secret, hidden)
     kubernetes.mount_pvc(task, cluster.volume, str(cluster.mount))
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp")
     kubernetes.set_security_context(task, run_as_user=1000, run_as_group=1000, run_as_non_root=True)
@@ -226,23 +261,33 @@ def _place(task: PipelineTask, settings: Settings) -> None:
     )
 
 
-def command_line(parser: argparse.ArgumentParser, suffix: str, compiled: Callable[..., Path]) -> None:
-    """Compiles the configuration that GRAFTLINE_CONFIG names, and says where to; mistakes end with status 1 and a sentence.
+def secrets_needed(settings: Settings) -> str:
+    """Returns how to make the Secret that pods take settings from; empty where they need none."""
+    hidden = hidden_settings(settings)
+    if not hidden:
+        return ""
+    cluster = settings.cluster
+    given = " ".join(f'--from-literal={key}="${variable}"' for key, variable in hidden.items())
+    return (
+        f"Pods take {' and '.join(hidden)} from the Secret {cluster.settings_secret}, not from the compiled pipeline: "
+        f"kubectl -n {cluster.namespace or 'kubeflow'} create secret generic {cluster.settings_secret} {given}"
+    )
 
-    Args:
-      parser: with the options that are particular to what is compiled for.
-      suffix: how the file's name ends by default.
-      compiled: called with the settings, where to write, and the parser's options.
-    """
-    parser.add_argument("--output", type=Path, help=f"output/kubeflow/<name>.{suffix} by default")
-    options = vars(parser.parse_args())
+
+def main() -> None:
+    """Compiles the configuration that GRAFTLINE_CONFIG names; mistakes end with status 1 and a sentence."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, help="output/kubeflow/<name>.yaml by default")
+    path = parser.parse_args().output
     settings = configuration.load_or_exit(data_is_here=False)
-    path = options.pop("output") or PROJECT / "output" / "kubeflow" / f"{settings.name}.{suffix}"
     try:
-        print(f"Compiled to {compiled(settings, path, **options)}")
+        path = compile_pipeline(settings, path or PROJECT / "output" / "kubeflow" / f"{settings.name}.yaml")
     except UserError as error:
         sys.exit(str(error))
+    print(f"Compiled to {path}")
+    if needed := secrets_needed(settings):
+        print(needed)
 
 
 if __name__ == "__main__":
-    command_line(argparse.ArgumentParser(description=__doc__), "yaml", compile_pipeline)
+    main()

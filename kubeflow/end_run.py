@@ -5,6 +5,7 @@ chat programs show its `text`.
 """
 
 import argparse
+import logging
 import sys
 from typing import Any
 
@@ -29,10 +30,11 @@ def main() -> None:
     found = report(settings, arguments.run)
     run_node.tell(arguments.run, NAME, "ended", **found)
     if settings.cluster.webhook:
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell the address at each attempt
         try:
-            post(settings.cluster.webhook, found)
+            post(settings.cluster.webhook.get_secret_value(), found)
         except requests.RequestException as error:
-            print(f"cluster.webhook = {settings.cluster.webhook!r} was not told ({error}).", file=sys.stderr)
+            print(f"cluster.webhook was not told how the run ended: {_reason(error)}.", file=sys.stderr)
 
 
 def report(settings: Settings, run_id: str) -> dict[str, Any]:
@@ -57,6 +59,12 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
         "not_blessed_because": evaluation.verdict(evaluated[0]) if evaluated else [],
         "components": [{"name": node.name, "state": node.state, "seconds": round(node.seconds, 1)} for node in nodes],
     }
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Says what went wrong, without the address, which may be a secret: the error's own text repeats it."""
+    refused = error.response is not None
+    return f"it answered {error.response.status_code}" if refused else f"it did not answer ({type(error).__name__})"
 
 
 def post(url: str, body: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """Runs one node of the DAG in a pod: `python -m kubeflow.run_node NODE --run ID [--set KEY VALUE …]`.
 
 The node is taken from `create_pipeline(settings)`, as everywhere, and run by TFX's launcher. Runs of one id are one run in
-the metadata store, so a pod that is started again goes on with its execution instead of making a second one.
+the metadata store, so a pod that is started again goes on with its execution instead of making a second one. No signal asks
+it to end: Kubeflow's launcher, the first process of the pod, dies of SIGTERM at once, and all others with it. What that can
+cost is `training.checkpoint_minutes` of training.
 
 What happens is told on standard output, a line of JSON each: run, node, event, seconds, and where it failed the reason.
 """
@@ -9,7 +11,6 @@ What happens is told on standard output, a line of JSON each: run, node, event, 
 import argparse
 import json
 import os
-import signal
 import sys
 from typing import Any
 
@@ -26,14 +27,11 @@ def main() -> None:
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="a setting")
     arguments = parser.parse_args()
     settings = changed(arguments.set)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a pod that is evicted saves what it can
     try:
         run(settings, arguments.node, arguments.run)
     except UserError as error:
         tell(arguments.run, arguments.node, "refused", reason=str(error))
         sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGTERM)
 
 
 def changed(changes: list[list[str]]) -> Settings:

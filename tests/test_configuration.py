@@ -228,9 +228,82 @@ def test_make_takes_a_configuration_or_a_folder(tmp_path):
             "GRAFTLINE_GATE__MIN_ACCURACY=0.8 GRAFTLINE_TRAINING__SEED=7 make run CONFIG=digits",
         ),
         ({"METADATA__PASSWORD": "secret", "CLUSTER__MYSQL": '{"password": "secret"}'}, "make run CONFIG=digits"),
+        ({"CLUSTER__WEBHOOK": "https://secret", "RUN__BEAM_ARGS": '["--key=secret"]'}, "make run CONFIG=digits"),
+        (
+            {"RUN": '{"beam_args": ["--key=secret"], "keep_versions": 3}'},
+            """GRAFTLINE_RUN='{"keep_versions": 3}' make run CONFIG=digits""",
+        ),
+        (
+            {"CONFIG": '{"name": "pets", "cluster": {"webhook": "secret"}}', "DATA__SPAN": "3"},
+            "GRAFTLINE_DATA__SPAN=3 make kubeflow-run CONFIG=pets",
+        ),
+        ({"MYSQL_SERVICE_HOST": "10.0.0.1", "MYSQL_SERVICE_PORT": "3306"}, "make run CONFIG=digits"),
     ],
 )
 def test_the_command_makes_the_same_run_again_and_tells_no_password(variables, command, monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(f"GRAFTLINE_{name}", value)
     assert configuration.command() == command
+
+
+# As the kubelet sets them (pkg/kubelet/envvars/envvars.go) for a Service graftline-mysql with a port db, and one graftline
+LINKS = {
+    f"{name}{ending}": value
+    for name in ("MYSQL_", "")
+    for ending, value in {
+        "SERVICE_HOST": "10.96.0.7",
+        "SERVICE_PORT": "3306",
+        "SERVICE_PORT_DB": "3306",
+        "PORT": "tcp://10.96.0.7:3306",
+        "PORT_3306_TCP": "tcp://10.96.0.7:3306",
+        "PORT_3306_TCP_PROTO": "tcp",
+        "PORT_3306_TCP_PORT": "3306",
+        "PORT_3306_TCP_ADDR": "10.96.0.7",
+    }.items()
+}
+
+
+def test_what_kubernetes_says_of_services_is_no_setting(monkeypatch):
+    for name, value in LINKS.items():
+        monkeypatch.setenv(f"GRAFTLINE_{name}", value)
+    assert configuration.load() == configuration.load()
+    monkeypatch.setenv("GRAFTLINE_MYSQL_HOST", "db")
+    with pytest.raises(SettingsError, match="GRAFTLINE_MYSQL_HOST = 'db': no such setting"):
+        configuration.load()
+
+
+@pytest.mark.parametrize("name", ["METADATA_PORT", "RUN_SERVICE_HOST", "CLUSTER_PORT_3306_TCP"])
+def test_what_only_looks_like_it_is_a_mistake(name, monkeypatch):
+    monkeypatch.setenv(f"GRAFTLINE_{name}", "3306")
+    with pytest.raises(SettingsError, match=f"GRAFTLINE_{name} = '3306': no such setting"):
+        configuration.load()
+
+
+def test_arguments_of_beam_are_repeated_nowhere(monkeypatch):
+    monkeypatch.setenv("GRAFTLINE_RUN__BEAM_ARGS", '["--s3_secret_access_key=hidden"]')
+    loaded = configuration.load()
+    assert loaded.run.beam_args[0].get_secret_value() == "--s3_secret_access_key=hidden"
+    assert "hidden" not in f"{loaded} {loaded!r} {loaded.model_dump_json()}"
+
+
+def test_a_list_in_the_environment_that_is_not_json_is_told_by_its_variable(monkeypatch):
+    monkeypatch.setenv("GRAFTLINE_RUN__BEAM_ARGS", "--key=hidden")
+    with pytest.raises(SettingsError, match=r"GRAFTLINE_RUN__BEAM_ARGS: is not JSON; write a list as '\[") as told:
+        configuration.load()
+    assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("RUN__BEAM_ARGS", '{"hidden": 1}', "run.beam_args"),
+        ("RUN", '{"beam_args": "hidden"}', "run.beam_args"),
+        ("CLUSTER", '{"webhook": ["hidden"]}', "cluster.webhook"),
+        ("CLUSTER__MYSQL", '{"password": ["hidden"]}', "cluster.mysql.password"),
+    ],
+)
+def test_a_mistake_in_a_secret_is_told_without_its_value(variable, value, key, monkeypatch):
+    monkeypatch.setenv(f"GRAFTLINE_{variable}", value)
+    with pytest.raises(SettingsError, match=f"{key}: ") as told:
+        configuration.load()
+    assert "hidden" not in str(told.value)

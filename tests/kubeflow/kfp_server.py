@@ -1,4 +1,8 @@
-"""A small server that speaks the REST API of Kubeflow Pipelines 2 (v2beta1) on the loopback, its state in memory."""
+"""A small server that speaks the REST API of Kubeflow Pipelines 2 (v2beta1) on the loopback, its state in memory.
+
+Written after the source of 2.17.0 (backend/src), as strict as that where the client depends on it: keys of filters
+(apiserver/model), namespaces (apiserver/server), schedules that own their runs (crd/controller/scheduledworkflow).
+"""
 
 import itertools
 import json
@@ -12,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import yaml
+
 API = "/apis/v2beta1/"
 # Each kind of thing: the name of its list in answers, and of its id
 KINDS = {
@@ -21,6 +27,15 @@ KINDS = {
     "runs": ("runs", "run_id"),
     "recurringruns": ("recurringRuns", "recurring_run_id"),
 }
+# By which the things can be filtered: of runs the keys of runAPIToModelFieldMap (apiserver/model/run.go:370-387)
+FILTERED = {
+    "pipelines": {"display_name"},
+    "versions": {"display_name"},
+    "experiments": {"display_name"},
+    "runs": {"run_id", "display_name", "created_at", "state", "recurring_run_id", "experiment_id"},
+    "recurringruns": {"display_name"},
+}
+GOING_ON = {"PENDING", "RUNNING", "PAUSED", "CANCELING"}
 
 
 class KfpServer(ThreadingHTTPServer):
@@ -35,6 +50,7 @@ class KfpServer(ThreadingHTTPServer):
         self.asked: list[str] = []  # method and path of each request
         self.token: str | None = None  # asked for where there is one
         self.profiles = True  # without, it knows no namespaces
+        self.killed: list[str] = []  # runs whose workflow was deleted with the schedule that owned it
         self._numbers = itertools.count()
         self._faults: list[tuple[str, int, Any, dict[str, str]]] = []
 
@@ -56,11 +72,30 @@ class KfpServer(ThreadingHTTPServer):
         created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
         experiments = {one["experiment_id"]: one for one in self.kept["experiments"]}
         namespace = experiments.get(thing.get("experiment_id"), {}).get("namespace")
-        started = {"state": "PENDING"} if kind == "runs" else {"status": "ENABLED"} if kind == "recurringruns" else {}
+        started = {"state": "PENDING"} if kind == "runs" else {}
+        if kind == "recurringruns":  # apiserver/server/api_converter.go:2392
+            started = {"status": "ENABLED" if thing["mode"] == "ENABLE" else "DISABLED"}
         made = {"namespace": namespace, **started, **thing, "created_at": created.isoformat()}
         made[KINDS[kind][1]] = f"{kind}-{number}"
         self.kept[kind].append(made)
         return made
+
+    def fire(self, schedule: int = -1) -> dict[str, Any] | None:
+        """Lets a schedule be due: it starts a run, unless it is paused or as many as it may run at once are going on."""
+        one = self.kept["recurringruns"][schedule]
+        mine = [run for run in self.kept["runs"] if run.get("recurring_run_id") == one["recurring_run_id"]]
+        if one["status"] != "ENABLED" or len([run for run in mine if self.goes_on(run)]) >= one["max_concurrency"]:
+            return None
+        shared = ("experiment_id", "pipeline_version_reference", "recurring_run_id")
+        made = self.keep(
+            "runs", {"display_name": f"{one['display_name']}-{len(mine) + 1}"} | {k: one[k] for k in shared}
+        )
+        made["state"] = "RUNNING"
+        return made
+
+    def goes_on(self, run: dict[str, Any]) -> bool:
+        """Tells whether a run is at work: a workflow that was deleted leaves its run in the state that it had."""
+        return run["state"] in GOING_ON and run["run_id"] not in self.killed
 
 
 @contextmanager
@@ -104,17 +139,23 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.server.profiles and (query.get("namespace") or asked.get("namespace")):
             return 400, {"code": 3, "message": "In single-user mode, no namespace can be asked for"}
         if path == "pipelines/upload_version":
-            version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "yaml": self._uploaded(body)}
-            return 200, self.server.keep("versions", version)
+            text = self._uploaded(body)
+            version = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "yaml": text}
+            return 200, self.server.keep("versions", version | {"pipeline_spec": next(yaml.safe_load_all(text))})
+        owner, _, one = rest.partition("/versions")
         if rest.endswith("/versions"):
-            return 200, self._page("versions", query, {"pipeline_id": rest.removesuffix("/versions")})
+            return self._page("versions", query, {"pipeline_id": owner})
+        if one:
+            return self._get("versions", one.removeprefix("/"))
         if kind not in KINDS:
             return 404, "404 page not found"
         if self.command == "DELETE":
-            return self._delete(kind, rest)
+            return self._delete(kind, rest, query.get("propagation_policy", ""))
+        if self.command == "POST" and kind == "recurringruns" and ":" in rest:
+            return self._switch(*rest.split(":"))
         if self.command == "POST":
             return 200, self.server.keep(kind, json.loads(body))
-        return 200, self._page(kind, query, {key: query[key] for key in ("namespace", "experiment_id") if key in query})
+        return self._page(kind, query, {key: query[key] for key in ("namespace", "experiment_id") if key in query})
 
     def _uploaded(self, body: bytes) -> str:
         """Returns the file of a form."""
@@ -123,24 +164,44 @@ class _Handler(BaseHTTPRequestHandler):
         assert part.get_param("name", header="Content-Disposition") == "uploadfile"
         return part.get_content().decode()
 
-    def _page(self, kind: str, query: dict[str, str], wanted: dict[str, str]) -> dict[str, Any]:
+    def _page(self, kind: str, query: dict[str, str], wanted: dict[str, str]) -> tuple[int, Any]:
         """Lists those that have the wanted values and pass the filter, a page of them."""
         found = [one for one in self.server.kept[kind] if all(one.get(key) == value for key, value in wanted.items())]
         for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
             key, text = predicate["key"], predicate["stringValue"]
+            if key not in FILTERED[kind]:
+                return 400, {"code": 3, "message": f"Invalid input error: no such field: {key!r}"}
             matches = {"EQUALS": str.__eq__, "IS_SUBSTRING": str.__contains__, 1: str.__eq__}[predicate["operation"]]
-            found = [one for one in found if matches(one[key], text)]
+            found = [one for one in found if matches(one.get(key, ""), text)]
         if query.get("sort_by") == "created_at desc":
             found.reverse()
         start = int(query.get("page_token") or 0)
         end = start + int(query.get("page_size") or 20)
-        return {KINDS[kind][0]: found[start:end], "next_page_token": str(end) if end < len(found) else ""}
+        return 200, {KINDS[kind][0]: found[start:end], "next_page_token": str(end) if end < len(found) else ""}
 
-    def _delete(self, kind: str, identity: str) -> tuple[int, Any]:
+    def _get(self, kind: str, identity: str) -> tuple[int, Any]:
+        found = [one for one in self.server.kept[kind] if one[KINDS[kind][1]] == identity]
+        return (200, found[0]) if found else (404, {"code": 5, "message": f"{identity} not found"})
+
+    def _switch(self, identity: str, how: str) -> tuple[int, Any]:
+        """Pauses a schedule, or lets it go on."""
+        status, found = self._get("recurringruns", identity)
+        if status == 200:
+            found["status"], found["mode"] = f"{how}d".upper(), how.upper()
+        return status, {}
+
+    def _delete(self, kind: str, identity: str, policy: str) -> tuple[int, Any]:
+        """Removes a thing, with a schedule also the workflows that it owns, unless they are to be left (`ORPHAN`).
+
+        apiserver/resource/resource_manager.go:1458-1490: without a policy Kubernetes' own, which is to remove them.
+        """
         left = [one for one in self.server.kept[kind] if one[KINDS[kind][1]] != identity]
         if len(left) == len(self.server.kept[kind]):
             return 404, {"code": 5, "message": f"{identity} not found"}
         self.server.kept[kind] = left
+        if policy != "ORPHAN":
+            runs = (run for run in self.server.kept["runs"] if self.server.goes_on(run))
+            self.server.killed += [run["run_id"] for run in runs if run.get("recurring_run_id") == identity]
         return 200, {}
 
     def _send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:

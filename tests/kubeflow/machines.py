@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from settings import PROJECT
+from tests.kubeflow.backend import ERROR, FAILED, SUCCEEDED, Pod
 
 USER = 1000
 PASSWORD = "only for this test"
@@ -77,24 +78,24 @@ class Pods:
       volume: what all of them share, readable and writable.
       containers: whether podman runs them, as uid 1000 and without a network; plain processes do otherwise.
       watch: called with a container's name and each line it prints.
-      ran: the commands so far, with their exit statuses.
+      ran: the pods so far, with their exit statuses.
     """
 
     folder: Path
     volume: Path
     containers: bool
     watch: Watch = quiet
-    ran: list[tuple[list[str], int]] = field(default_factory=list)
+    ran: list[tuple[Pod, int]] = field(default_factory=list)
+    _killed: set[str] = field(default_factory=set)
 
-    def run(self, command: list[str], variables: dict[str, str]) -> int:
-        """Runs a command as a container of its own, and returns its exit status.
+    def run(self, pod: Pod) -> str:
+        """Runs a pod as a container of its own, and returns its phase.
 
-        Args:
-          command: with its arguments.
-          variables: its environment.
+        Argo Workflows calls it an error where a pod was deleted or its node went away, and failed where its process did
+        (v4.0.5, workflow/controller/operator.go, `inferFailedReason` and `podReconciliation`).
         """
-        name = f"pod-{len(self.ran)}"
-        inner = variables | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/tmp"}
+        name, command = f"pod-{len(self.ran)}", pod.command
+        inner = pod.env | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/tmp"}
         environment, wrapped = inner, command
         if self.containers:
             given = [f"--env={key}={value}" for key, value in inner.items()]
@@ -107,16 +108,14 @@ class Pods:
             for line in process.stdout or ():
                 print(line, end="", flush=True)
                 self.watch(name, line)
-        self.ran.append((command, process.returncode))
-        return process.returncode
-
-    def last_run(self) -> str:
-        """Returns the id of the latest run."""
-        command, _ = self.ran[-1]
-        return command[command.index("--run") + 1]
+        self.ran.append((pod, process.returncode))
+        if name in self._killed:
+            return ERROR
+        return FAILED if process.returncode else SUCCEEDED
 
     def kill(self, name: str) -> None:
-        """Kills a running container, as the machine it runs on might."""
+        """Kills a running container, as one is that is deleted: at once, for Kubeflow's launcher dies of SIGTERM."""
+        self._killed.add(name)
         if self.containers:
             subprocess.run(
                 [*_base(self.folder), "kill", name], env=_conf(self.folder), check=True, stdout=subprocess.DEVNULL

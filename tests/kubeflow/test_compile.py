@@ -16,6 +16,7 @@ from cluster_settings import Cluster
 from kubeflow import compile as compiled
 from pipeline import create_pipeline
 from settings import Settings, UserError
+from tests.kubeflow.backend import Pipeline, RefusedError, Run
 
 CONFIGS = configuration.names()
 IMAGE = "registry.example/graftline:0123456789ab"
@@ -68,8 +69,158 @@ def test_each_node_of_the_dag_is_a_task_that_waits_for_those_upstream(monkeypatc
             "container"
         ]
         assert container["command"] == ["python", "-m", "kubeflow.run_node"]
-        assert container["args"][:3] == [node.node_info.id, "--run", "{{$.pipeline_job_uuid}}"]
+        assert container["args"][:3] == [node.node_info.id, "--run", "{{$.inputs.parameters['run']}}"]
         assert container["image"] == IMAGE
+
+
+SECRETS = {"graftline-mysql": {"password": "x"}, "graftline-settings": {"webhook": "https://a/b", "beam_args": "[]"}}
+
+
+def on_server(settings: Settings, folder: Path) -> Pipeline:
+    read(settings, folder / "dag.yaml")
+    return Pipeline(folder / "dag.yaml", SECRETS)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_task_of_every_configuration_gets_the_id_of_its_own_run_and_its_parameters(config, monkeypatch, tmp_path):
+    settings = load(monkeypatch, config)
+    pipeline = on_server(settings, tmp_path)
+    changed = {"span": "3", "phase_1_epochs": 7, "phase_2_epochs": 0, "min_accuracy": 0.999, "force_retrain": True}
+    for run_id, given in (("one", {}), ("other", changed)):
+        pods = pipeline.pods(Run(run_id, given))
+        assert len(pods) == len(compiled.upstream_nodes(settings)) + 1
+        assert {pod.command[pod.command.index("--run") + 1] for pod in pods} == {run_id}
+        (trainer,) = [pod for pod in pods if pod.task == "trainer"]
+        values = {name: str(value).lower() for name, value in (compiled.parameters(settings) | given).items()}
+        assert trainer.command[6:] == [
+            part for name, key in compiled.PARAMETERS.items() for part in ("--set", key, values[name])
+        ]
+
+
+def test_every_choice_of_settings_compiles_to_what_the_server_resolves(monkeypatch, tmp_path):
+    for name, value in {
+        "TUNING__TRIALS": "3",
+        "EXPORTS": '["tflite_fp16", "tflite_int8"]',
+        "BULK__FOLDER": "/mnt/graftline/new photos",
+        "SERVING__TENSORFLOW_SERVING": "2.21.0",
+        "CLUSTER__WEBHOOK": "https://hooks.example/1",
+        "RUN__BEAM_ARGS": '["--runner=FlinkRunner"]',
+        "CLUSTER__RETRIES": "0",
+    }.items():
+        monkeypatch.setenv(f"GRAFTLINE_{name}", value)
+    tasks_of = [pod.task for pod in on_server(load(monkeypatch), tmp_path).pods(Run("a"))]
+    assert {"tuner", "exporter", "bulk-inferrer", "infra-validator", "end-run"} <= set(tasks_of)
+
+
+INPUT = "{{$.inputs.parameters['run']}}"
+ID = "{{$.pipeline_job_uuid}}"
+
+
+def trainer_of(spec: dict) -> tuple[dict, dict]:
+    """Returns the Trainer's container, and its task."""
+    executor = spec["deploymentSpec"]["executors"]["exec-trainer"]["container"]
+    return executor, tasks(spec)["trainer"]["inputs"]["parameters"]
+
+
+def in_the_arguments(spec: dict) -> None:
+    """As revision 1e09f3b had it."""
+    container, _ = trainer_of(spec)
+    container["args"] = [ID if one == INPUT else one for one in container["args"]]
+
+
+def in_the_environment(spec: dict) -> None:
+    container, _ = trainer_of(spec)
+    container["env"].append({"name": "RUN", "value": INPUT})
+
+
+def in_part_of_a_constant(spec: dict) -> None:
+    _, inputs = trainer_of(spec)
+    inputs["run"]["runtimeValue"]["constant"] = f"run-{ID}"
+
+
+def an_unknown_one(spec: dict) -> None:
+    _, inputs = trainer_of(spec)
+    inputs["run"]["runtimeValue"]["constant"] = "{{$.pipeline_job_id}}"
+
+
+def an_input_that_is_not_given(spec: dict) -> None:
+    _, inputs = trainer_of(spec)
+    del inputs["run"]
+
+
+def a_misspelt_input(spec: dict) -> None:
+    container, _ = trainer_of(spec)
+    container["args"] = [one.replace("'run'", "'rnu'") for one in container["args"]]
+
+
+def a_parameter_that_the_pipeline_has_not(spec: dict) -> None:
+    _, inputs = trainer_of(spec)
+    inputs["span"]["componentInputParameter"] = "pipelinechannel--spam"
+
+
+def of_another_type(spec: dict) -> None:
+    _, inputs = trainer_of(spec)
+    inputs["phase_1_epochs"] = {"runtimeValue": {"constant": "many"}}
+
+
+def in_the_image(spec: dict) -> None:
+    container, _ = trainer_of(spec)
+    container["image"] = "registry.example/graftline:{{$.inputs.parameters['tag']}}"
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        in_the_arguments,
+        in_the_environment,
+        in_part_of_a_constant,
+        an_unknown_one,
+        an_input_that_is_not_given,
+        a_misspelt_input,
+        a_parameter_that_the_pipeline_has_not,
+        of_another_type,
+        in_the_image,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_the_rules_refuse_what_the_server_would_not_resolve(break_it, monkeypatch, tmp_path):
+    path = tmp_path / "dag.yaml"
+    read(load(monkeypatch), path)
+    spec, platform = yaml.safe_load_all(path.read_text())
+    break_it(spec)
+    path.write_text(yaml.safe_dump_all([spec, platform]))
+    with pytest.raises(RefusedError, match="trainer: "):
+        Pipeline(path, SECRETS).pods(Run("a"))
+
+
+def test_every_try_has_all_the_time_that_it_may_take(monkeypatch, tmp_path):
+    pipeline, kubernetes = read(load(monkeypatch, retries=5, retry_seconds=600), tmp_path / "dag.yaml")
+    for name, task in tasks(pipeline).items():
+        limit = int(kubernetes[f"exec-{name}"]["activeDeadlineSeconds"])
+        retry = task["retryPolicy"]
+        waits = sum(600 * retry["backoffFactor"] ** number for number in range(5))
+        assert int(retry["backoffMaxDuration"].removesuffix("s")) > 6 * limit + waits
+        assert retry["backoffFactor"] == int(retry["backoffFactor"])
+
+
+def test_what_may_be_secret_comes_from_a_secret_of_the_namespace(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRAFTLINE_RUN__BEAM_ARGS", '["--s3_secret_access_key=hidden"]')
+    settings = load(monkeypatch, webhook="https://hooks.example/hidden")
+    path = tmp_path / "dag.yaml"
+    read(settings, path)
+    assert "hidden" not in path.read_text()
+    (trainer,) = [pod for pod in Pipeline(path, SECRETS).pods(Run("a")) if pod.task == "trainer"]
+    kept = SECRETS["graftline-settings"]
+    assert trainer.env["GRAFTLINE_CLUSTER__WEBHOOK"] == kept["webhook"]
+    assert trainer.env["GRAFTLINE_RUN__BEAM_ARGS"] == kept["beam_args"]
+    without = SECRETS | {"graftline-settings": {"webhook": "https://a/b"}}
+    with pytest.raises(RefusedError, match="no key beam_args in the Secret graftline-settings"):
+        Pipeline(path, without).pods(Run("a"))
+    told = compiled.secrets_needed(settings)
+    assert "hidden" not in told
+    assert 'create secret generic graftline-settings --from-literal=webhook="$GRAFTLINE_CLUSTER__WEBHOOK"' in told
+    monkeypatch.delenv("GRAFTLINE_RUN__BEAM_ARGS")
+    assert compiled.secrets_needed(load(monkeypatch)) == ""
 
 
 def test_every_node_is_tried_again_limited_and_never_served_from_kubeflows_cache(monkeypatch, tmp_path):
@@ -138,11 +289,6 @@ def test_run_parameters_change_settings_in_the_pod(monkeypatch, tmp_path):
     pipeline, _ = read(settings, tmp_path / "dag.yaml")
     given = pipeline["root"]["inputDefinitions"]["parameters"]
     assert {name: given[name]["defaultValue"] for name in given} == compiled.parameters(settings)
-    arguments = pipeline["deploymentSpec"]["executors"]["exec-trainer"]["container"]["args"][3:]
-    assert arguments[:6] == [
-        "--set", "data.span", "{{$.inputs.parameters['span']}}",
-        "--set", "training.phase_1.epochs", "{{$.inputs.parameters['phase_1_epochs']}}",
-    ]  # fmt: skip
 
 
 def test_photos_are_looked_for_on_the_volume_not_here(monkeypatch, tmp_path):
@@ -161,6 +307,8 @@ def test_photos_are_looked_for_on_the_volume_not_here(monkeypatch, tmp_path):
             r"data.dataset = 'folder:/home/me/digits' is not on the volume: copy",
         ),
         ("MODEL__WEIGHTS", __file__, r"model.weights = '.*test_compile.py' is a file of this machine: give imagenet"),
+        ("BULK__FOLDER", "/home/me/new", r"bulk.folder = '/home/me/new' is not on the volume: copy it there"),
+        ("BULK__FOLDER", "new", r"bulk.folder = '.*/new' is not on the volume: copy it there, and give its path below"),
         (
             "DATA_GATE__INFER_SCHEMA",
             "true",

@@ -1,6 +1,7 @@
 """The report of a run's end, posted to a webhook that is a real server on this machine."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,7 @@ import pytest
 import requests
 
 from kubeflow import end_run
+from settings import Settings
 
 
 class Webhook(ThreadingHTTPServer):
@@ -59,3 +61,22 @@ def test_a_refused_report_is_an_error(webhook):
     webhook.statuses = [404]
     with pytest.raises(requests.HTTPError, match="404"):
         end_run.post(url(webhook), {"text": "digits: Pushed"})
+
+
+@pytest.mark.parametrize("statuses", [[404], [503] * 6, None], ids=["refused", "busy", "gone"])
+def test_the_address_of_the_webhook_is_told_to_nobody(statuses, webhook, monkeypatch, capfd, caplog):
+    webhook.statuses = statuses or []
+    settings = Settings(
+        name="digits",
+        data={"dataset": "digits"},
+        gate={"min_accuracy": 0.5},
+        cluster={"webhook": f"{url(webhook)}/hidden" if statuses else "http://127.0.0.1:9/hidden"},
+    )
+    monkeypatch.setattr(sys, "argv", ["end_run", "--run", "a"])
+    monkeypatch.setattr(end_run.run_node, "changed", lambda changes: settings)
+    monkeypatch.setattr(end_run, "report", lambda settings, run_id: {"text": "digits: Pushed"})
+    monkeypatch.setattr(end_run, "PATIENCE", end_run.PATIENCE.new(backoff_factor=0))
+    end_run.main()
+    told = capfd.readouterr()
+    assert "hidden" not in told.out + told.err + caplog.text
+    assert "cluster.webhook was not told how the run ended: it " in told.err

@@ -1,0 +1,160 @@
+"""The schedule of a pipeline on Kubeflow Pipelines: made, replaced and ended without harm to a run that is going on.
+
+The server deletes with a schedule the runs that it started, also one that is going on: their workflows are owned by it
+(2.17.0, backend/src/crd/controller/scheduledworkflow/util/scheduled_workflow.go, `NewWorkflow`), and a new schedule knows
+nothing of them. So a schedule is paused first, and removed when none of its runs goes on any more.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import kfp
+import kfp_server_api
+from croniter import CroniterError, croniter
+
+import console
+from kubeflow.client import experiment, find_pipeline_id, is_of, pages, upload, where
+from settings import Settings, UserError
+
+CRON = "seconds minutes hours day month weekday, such as '0 0 3 * * *'"
+ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}  # states that a run stays in
+POLL_SECONDS = 5
+LOOKS = 2  # without a run: the server hears of one some seconds after it has begun
+ENABLED = "ENABLED"
+
+Schedules = list[kfp_server_api.V2beta1RecurringRun]
+
+
+def next_times(cron: str, zone: str, count: int) -> list[datetime]:
+    """Returns when a schedule is next due. The server, which reads fewer forms than this, checks it once more.
+
+    Args:
+      cron: six fields, seconds first.
+      zone: the time zone that it is read in.
+      count: how many times.
+
+    Raises:
+      UserError: where it has not six fields, or no such time comes.
+    """
+    fields = len(cron.split())
+    if fields != 6:  # of five, the server would take the first for seconds
+        raise UserError(f"CRON = {cron!r} has {fields} fields; give six: {CRON}.")
+    try:
+        due = croniter(cron, datetime.now(ZoneInfo(zone)), ret_type=datetime, second_at_beginning=True)
+        return [due.get_next() for _ in range(count)]
+    except CroniterError:
+        raise UserError(f"CRON = {cron!r} is no time that ever comes; give six fields: {CRON}.") from None
+
+
+def schedules(client: kfp.Client, settings: Settings, of_pipeline: str) -> Schedules:
+    """Returns the schedules of a pipeline.
+
+    Args:
+      client: connected.
+      settings: those of the pipeline.
+      of_pipeline: its id.
+    """
+    every = pages(client.list_recurring_runs, "recurring_runs", namespace=settings.cluster.namespace)
+    return [one for one in every if is_of(one, of_pipeline)]
+
+
+def schedule(client: kfp.Client, settings: Settings, package: Path, cron: str, changes: dict[str, Any]) -> None:
+    """Runs the pipeline again and again, one run at a time, in place of the schedules that it has.
+
+    The new schedule begins when the last run of the older ones has ended. Until then whatever stops this leaves the older
+    ones as they were.
+
+    Args:
+      client: connected.
+      settings: those of the pipeline.
+      package: the YAML compiled from them.
+      cron: when, as checked by `next_times`.
+      changes: run parameters that are not to have their defaults.
+    """
+    version = upload(client, settings, package)
+    older = schedules(client, settings, version.pipeline_id)
+    with contextlib.ExitStack() as undo:
+        made = client.create_recurring_run(
+            experiment_id=experiment(client, settings),
+            job_name=settings.name,
+            cron_expression=cron,
+            max_concurrency=1,
+            no_catchup=True,
+            params=changes,
+            pipeline_id=version.pipeline_id,
+            version_id=version.pipeline_version_id,
+            service_account=settings.cluster.service_account,
+            enabled=not older,
+        )
+        undo.callback(_remove, client, [made])
+        if older:
+            _pause(client, older, undo)
+            _wait_for_runs(client, older)
+            client.enable_recurring_run(made.recurring_run_id)
+        undo.pop_all()
+    _remove(client, older)  # last, so that a failure leaves one that is paused too many rather than none
+
+
+def unschedule(client: kfp.Client, settings: Settings) -> int:
+    """Ends all schedules of the pipeline, and returns how many; a run that is going on ends as it would.
+
+    Stopped while it waits for such a run, it leaves the schedules paused.
+
+    Raises:
+      UserError: where the server has no such pipeline.
+    """
+    older = schedules(client, settings, find_pipeline_id(client, settings))
+    _pause(client, older, contextlib.ExitStack())
+    _wait_for_runs(client, older)
+    _remove(client, older)
+    return len(older)
+
+
+def _pause(client: kfp.Client, older: Schedules, undo: contextlib.ExitStack) -> None:
+    """Keeps schedules from starting runs, and notes how to let them again."""
+    for one in older:
+        if one.status == ENABLED:
+            undo.callback(client.enable_recurring_run, one.recurring_run_id)
+            client.disable_recurring_run(one.recurring_run_id)
+
+
+def _wait_for_runs(client: kfp.Client, older: Schedules) -> None:
+    """Waits until no run of these schedules is going on, and shows for which."""
+    looks = LOOKS if any(one.status == ENABLED for one in older) else 1
+    with console.waiting() as shown:
+        while looks:
+            going_on = [run for one in older for run in _going_on(client, one)]
+            if going_on:
+                shown(f"Waiting for {_named(going_on)} of the schedule before to end")
+            else:
+                looks -= 1
+            if looks:
+                time.sleep(POLL_SECONDS)
+
+
+def _going_on(client: kfp.Client, one: kfp_server_api.V2beta1RecurringRun) -> Iterator[kfp_server_api.V2beta1Run]:
+    of_schedule = where("recurring_run_id", one.recurring_run_id)
+    for run in pages(client.list_runs, "runs", experiment_id=one.experiment_id, filter=of_schedule):
+        if run.state not in ENDED:
+            yield run
+
+
+def _named(runs: list[kfp_server_api.V2beta1Run]) -> str:
+    return " and ".join(f"run {run.run_id} ({(run.state or 'PENDING').lower()})" for run in runs)
+
+
+def _remove(client: kfp.Client, older: Schedules) -> None:
+    """Removes schedules, and none of their workflows, on servers from 2.17 on: older ones do not read the policy."""
+    for one in older:
+        try:
+            client.recurring_runs.recurring_run_service_delete_recurring_run(
+                recurring_run_id=one.recurring_run_id, propagation_policy="ORPHAN"
+            )
+        except kfp_server_api.ApiException as error:
+            if error.status != 404:  # deleted by a request whose answer was lost
+                raise

@@ -1,0 +1,109 @@
+"""What runs on Kubeflow Pipelines: the latest runs of a pipeline, and its schedule."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import kfp
+import kfp_server_api
+
+import console
+from configuration import revision
+from kubeflow.client import find_pipeline_id, is_of, pages, place, where
+from kubeflow.schedules import ENABLED, next_times, schedules
+from settings import Settings, UserError
+
+LATEST_RUNS = 10
+END = "end-run"  # the task that reports the end of a run
+REVISION = re.compile(r"[0-9a-f]{7,40}(-dirty)?")  # as a tag
+
+
+def status(client: kfp.Client, settings: Settings) -> None:
+    """Prints the latest runs of the pipeline, and its schedule.
+
+    Raises:
+      UserError: where the server has no such pipeline, or no such experiment.
+    """
+    cluster, pipeline_id = settings.cluster, find_pipeline_id(client, settings)
+    named = client.list_experiments(filter=where("display_name", cluster.experiment), namespace=cluster.namespace)
+    if not named.experiments:
+        raise UserError(f"There is no experiment {place(settings, cluster.experiment)}: `make kubeflow-run` makes it.")
+    experiment_id = named.experiments[0].experiment_id
+    runs = pages(client.list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
+    latest = islice((one for one in runs if is_of(one, pipeline_id)), LATEST_RUNS)
+    _show_runs(settings, list(latest))
+    _show_schedules(client, settings, schedules(client, settings, pipeline_id))
+
+
+def _show_runs(settings: Settings, runs: list[kfp_server_api.V2beta1Run]) -> None:
+    zone = settings.cluster.time_zone
+    console.line(f"Latest runs of {settings.name}, times in {zone}", style="bold")
+    line = "{:36}  {:9}  {:19}  {:19}  {}"  # no table, which would cut ids to the width of the terminal
+    console.line(line.format("run", "state", "created", "finished", "name"))
+    for one in runs:
+        times = shown(one.created_at, zone), shown(one.finished_at, zone)
+        console.line(line.format(one.run_id, one.state or "", *times, one.display_name))
+    for one in runs:
+        tasks = _tasks(one)
+        if one.state == "FAILED" and tasks and tasks.get(END) != "SUCCEEDED":
+            console.line(
+                f"The end of run {one.run_id}, which failed, was reported neither to a log nor to the "
+                "webhook; Kubeflow's own page of the run says why."
+            )
+
+
+def _tasks(run: kfp_server_api.V2beta1Run) -> dict[str, str]:
+    """Returns the states of a run's tasks, by their names in the compiled pipeline."""
+    details = run.run_details.task_details if run.run_details else None
+    return {task.display_name: task.state for task in details or ()}
+
+
+def _show_schedules(client: kfp.Client, settings: Settings, found: list[kfp_server_api.V2beta1RecurringRun]) -> None:
+    zone = settings.cluster.time_zone
+    for one in found:
+        cron = one.trigger.cron_schedule.cron if one.trigger.cron_schedule else ""
+        due = _next(cron, zone) if one.status == ENABLED else "paused, `make kubeflow-schedule` makes it anew"
+        console.line(f"Scheduled at {cron!r}, read in {zone}: {due} ({one.recurring_run_id}).")
+        _show_age(client, cron, one.pipeline_version_reference)
+    if not found:
+        console.line("Not scheduled.")
+
+
+def _show_age(client: kfp.Client, cron: str, used: kfp_server_api.V2beta1PipelineVersionReference) -> None:
+    """Says where a schedule, which keeps what was compiled for it, is behind this checkout or what was uploaded since."""
+    versions = client.list_pipeline_versions(used.pipeline_id, page_size=1, sort_by="created_at desc")
+    latest = versions.pipeline_versions[0]
+    version = client.get_pipeline_version(used.pipeline_id, used.pipeline_version_id)
+    image = next(_images(version.pipeline_spec), "")
+    tag = image.rpartition(":")[2]
+    behind = ""
+    if REVISION.fullmatch(tag) and tag != revision():
+        behind = f"the image {image}, and this checkout is at {revision()}"
+    elif latest.pipeline_version_id != used.pipeline_version_id:
+        behind = f"version {version.display_name}, and {latest.display_name} was uploaded since"
+    if behind:
+        console.line(f"It runs {behind}: `make kubeflow-schedule CRON='{cron}'` renews it.", style="bold red")
+
+
+def _images(spec: Any) -> Iterator[str]:
+    """Yields the images that a compiled pipeline names."""
+    for key, value in spec.items() if isinstance(spec, dict) else ():
+        if key == "image":
+            yield value
+        else:
+            yield from _images(value)
+
+
+def _next(cron: str, zone: str) -> str:
+    try:
+        return f"next {shown(next_times(cron, zone, 1)[0], zone)}"
+    except UserError:  # made by other means, in a form that is not ours
+        return "next time not known"
+
+
+def shown(when: datetime | None, zone: str) -> str:
+    """Returns a time to the second; the server gives 1970 where there is none."""
+    return f"{when.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}" if when and when.timestamp() else ""
