@@ -37,39 +37,39 @@ help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: $(READY)  ## Train, evaluate and push a model: make run DATA=~/photos (a folder a class), or CONFIG=<name in configs/>
-	@name=$$($(PYTHON) configuration.py) && { \
+	@name=$$($(PYTHON) -m graftline.cli name) && { \
 	{ test -d "$(LOCAL_HOME)/$$name" || $(TFX) pipeline create --engine=local --pipeline_path=pipeline.py; } && \
 	$(TFX) run create --engine=local --pipeline_name="$$name"; } $(QUIET)
 
 rollback: $(READY)  ## Take the model in production back: make rollback CONFIG=digits WHY="calls dogs cats"
-	@$(PYTHON) rollback.py "$(WHY)" $(QUIET)
+	@$(PYTHON) -m graftline.cli rollback "$(WHY)" $(QUIET)
 
 runs: $(READY)  ## Past runs, latest first: make runs [ALL=1] [JSON=1]
-	@$(PYTHON) history.py runs $(if $(ALL),--all) $(if $(JSON),--json) $(QUIET)
+	@$(PYTHON) -m graftline.cli runs $(if $(ALL),--all) $(if $(JSON),--json) $(QUIET)
 
 compare: $(READY)  ## Two runs side by side: make compare A=production B=latest (the default), or numbers of `make runs`
-	@$(PYTHON) history.py compare "$(or $(A),production)" "$(or $(B),latest)" $(QUIET)
+	@$(PYTHON) -m graftline.cli compare "$(or $(A),production)" "$(or $(B),latest)" $(QUIET)
 
 report: $(READY)  ## Open the report of the latest run in the browser, or of RUN=<number>
-	@$(PYTHON) history.py report $(RUN) $(QUIET)
+	@$(PYTHON) -m graftline.cli report $(RUN) $(QUIET)
 
 tensorboard: $(READY)  ## Curves of all runs, on this machine alone: make tensorboard [PORT=6006]
-	@$(PYTHON) history.py tensorboard $(if $(PORT),--port $(PORT)) $(QUIET)
+	@$(PYTHON) -m graftline.cli tensorboard $(if $(PORT),--port $(PORT)) $(QUIET)
 
 doctor:  ## What is wrong with this machine, and what to do about it
-	@python=$(PYTHON); $$python -c pass 2> /dev/null || python=python3; $$python -m doctor
+	@python=$(PYTHON); $$python -c pass 2> /dev/null || python=python3; $$python -m graftline.doctor
 
 try: $(READY)  ## A page to try the model in production, and TF Serving's REST form: make try CONFIG=digits [PORT=8501]
-	@$(PYTHON) serve.py $(if $(PORT),--port $(PORT)) $(QUIET)
+	@$(PYTHON) -m graftline.cli try $(if $(PORT),--port $(PORT)) $(QUIET)
 
 data: $(READY)  ## Prepare a dataset from a local copy of its archive: make data CONFIG=cats_vs_dogs ARCHIVE=<zip>
-	@$(PYTHON) -m components.archive "$(ARCHIVE)"
+	@$(PYTHON) -m graftline.cli data "$(ARCHIVE)"
 
 schema: $(READY)  ## Infer the schema of a dataset that has none, for you to review: make schema CONFIG=<name>
-	@$(PYTHON) infer_schema.py $(QUIET)
+	@$(PYTHON) -m graftline.cli schema $(QUIET)
 
 weights: $(READY)  ## Fetch the pretrained weights of a configuration's backbone
-	@$(PYTHON) -m components.weights
+	@$(PYTHON) -m graftline.cli weights
 
 test: $(READY)  ## All checks and tests
 	@$(MAKE) --no-print-directory check
@@ -118,8 +118,8 @@ bench-quick: $(READY)  ## Speed against the tutorial's own code, on 2,000 pictur
 check: $(READY)  ## Linter, formatter and type checker
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-docs: $(READY)  ## Write docs/settings.md anew: every setting, from settings.py
-	@$(PYTHON) settings_reference.py
+docs: $(READY)  ## Write docs/settings.md anew: every setting, from graftline/settings/
+	@$(PYTHON) -m graftline.cli docs
 
 lock:  ## Pin setup.py's dependencies anew in requirements.lock
 	@.setup/tools/bin/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
@@ -130,5 +130,5 @@ clean:  ## Forget all runs: artifacts, metadata and cached features; datasets, w
 
 $(READY): bootstrap.py requirements.lock
 	@python3 bootstrap.py
-	@$(PYTHON) -m components.weights
+	@$(PYTHON) -m graftline.cli weights
 	@touch $@

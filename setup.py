@@ -5,16 +5,16 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="graftline",
     version="0.1.0",
     description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
     python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
-    py_modules=[path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in ("bootstrap", "setup")],
-    packages=["components", "components.report", "components.try_page", "doctor", "kubeflow"],
-    package_data={"components.report": ["templates/*"], "components.try_page": ["page/*"]},
+    py_modules=["bootstrap", "pipeline"],  # `bootstrap`, for the doctor looks at what it sets up
+    packages=find_packages(str(Path(__file__).parent), include=["components*", "graftline*", "kubeflow*"]),
+    package_data={"components.report": ["templates/*"], "graftline.server": ["page/*"]},
     install_requires=[
         "tfx==1.21.0",  # components, metadata store and the local runner
         "tensorflow",  # training, the exported graph, serving signatures

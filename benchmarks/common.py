@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import configuration
-from configuration import revision
-from settings import PROJECT, Settings
+from graftline.base.code import revision
+from graftline.base.paths import PROJECT
+from graftline.settings.load import CONFIG_VARIABLE, load
+from graftline.settings.settings import Settings
 
 RESULTS = PROJECT / "benchmarks" / "results.jsonl"
 
@@ -31,8 +32,8 @@ class Prepared:
 
 def load_settings(config: str, pictures: int | None, root: str) -> Settings:
     """Returns a configuration, cut down to so many pictures and kept in a folder of its own."""
-    os.environ[configuration.CONFIG_VARIABLE] = config
-    loaded = configuration.load()
+    os.environ[CONFIG_VARIABLE] = config
+    loaded = load()
     data = loaded.data.model_copy(update={"max_examples": pictures})
     run = loaded.run.model_copy(update={"root": Path(root), "serving_dir": Path(root, "serving")})
     return loaded.model_copy(update={"data": data, "run": run})
@@ -46,12 +47,13 @@ def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
       config: name of a configuration.
       pictures: how many, None for all.
     """
-    import console
+    from graftline.base import console
 
     console.quiet("warning")
-    import summary
-    from pipeline import assemble, checked_nodes, data_nodes
-    from runner import LocalRunner
+    from graftline.runs import summary
+    from graftline.runs.dag import assemble
+    from graftline.runs.runner import LocalRunner
+    from pipeline import checked_nodes, data_nodes
 
     with tempfile.TemporaryDirectory() as root:
         loaded = load_settings(config, pictures, root)
@@ -71,9 +73,10 @@ def train(data: Prepared, loaded: Settings, folder: str) -> dict[str, Any]:
     """
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-    from components import trainer
+    from components.trainer.run_fn import run_fn
+    from graftline.artifacts.history import HISTORY_FILE
 
-    trainer.run_fn(
+    run_fn(
         FnArgs(
             train_files=[f"{data.examples}/Split-train/*"],
             transform_graph_path=data.transform,
@@ -87,7 +90,7 @@ def train(data: Prepared, loaded: Settings, folder: str) -> dict[str, Any]:
             },
         )
     )
-    return json.loads(Path(folder, "run", trainer.HISTORY_FILE).read_text())
+    return json.loads(Path(folder, "run", HISTORY_FILE).read_text())
 
 
 def ask(module: str, arguments: list[str]) -> dict[str, Any]:

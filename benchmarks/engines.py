@@ -14,10 +14,12 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from benchmarks import common
-from components import backbone, feature_cache, feature_pass, prefix_engine, records, weights
-from components.features import TRAIN
-from components.prefix_engine import Engine, Run
-from settings import UserError
+from graftline.artifacts import records
+from graftline.artifacts.examples import TRAIN
+from graftline.base.errors import UserError
+from graftline.features import build, cache
+from graftline.network import backbone, inference, weights
+from graftline.network.inference import Engine, Run
 
 ROUNDS = 3  # each engine in turn, for a shared machine's speed drifts
 BATCHES_ALONE = 20
@@ -45,8 +47,8 @@ def main() -> None:
 
 def _source(data: common.Prepared, pictures: int) -> Callable[[], tf.data.Dataset]:
     examples = records.read(data.examples, TRAIN)
-    read = feature_pass._source(examples, tft.TFTransformOutput(data.transform), mirrored=False)
-    return lambda: read(0).take(pictures // feature_pass.PASS_BATCH)
+    read = build._source(examples, tft.TFTransformOutput(data.transform), mirrored=False)
+    return lambda: read(0).take(pictures // build.PASS_BATCH)
 
 
 def _compile(data: common.Prepared) -> dict[str, Run]:
@@ -56,16 +58,16 @@ def _compile(data: common.Prepared) -> dict[str, Run]:
     prefix = backbone.prefix(base, model, backbone.cut(base, model.fine_tune_at))
     engines = [Engine("tensorflow", "float32"), Engine("openvino", "float32")]
     try:
-        engines.append(prefix_engine.choose(data.settings.prefix.model_copy(update={"precision": "bfloat16"})))
+        engines.append(inference.choose(data.settings.prefix.model_copy(update={"precision": "bfloat16"})))
     except UserError as error:
         print(error)
-    return {f"{engine.name} {engine.precision}": prefix_engine.compile_prefix(prefix, engine) for engine in engines}
+    return {f"{engine.name} {engine.precision}": inference.compile_prefix(prefix, engine) for engine in engines}
 
 
 def _alone(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
     pictures, _ = next(source().as_numpy_iterator())
-    with ThreadPoolExecutor(prefix_engine.STREAMS) as pool:
-        list(pool.map(run, [pictures] * prefix_engine.STREAMS))
+    with ThreadPoolExecutor(inference.STREAMS) as pool:
+        list(pool.map(run, [pictures] * inference.STREAMS))
         start = time.monotonic()
         list(pool.map(run, [pictures] * BATCHES_ALONE))
     return BATCHES_ALONE * len(pictures) / (time.monotonic() - start)
@@ -73,7 +75,7 @@ def _alone(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
 
 def _whole(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
     start = time.monotonic()
-    count = sum(len(rows[feature_cache.LABEL]) for rows in feature_cache.computed(source(), run, "float16"))
+    count = sum(len(rows[cache.LABEL]) for rows in cache.computed(source(), run, "float16"))
     return count / (time.monotonic() - start)
 
 

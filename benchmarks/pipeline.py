@@ -14,8 +14,8 @@ import tempfile
 from typing import Any
 
 from benchmarks import common
-from configuration import CONFIG_VARIABLE
-from settings import PREFIX, PROJECT
+from graftline.base.paths import PREFIX, PROJECT
+from graftline.settings.load import CONFIG_VARIABLE
 
 CONFIG = "cats_vs_dogs"
 
@@ -54,8 +54,7 @@ def _run(size: int) -> dict[str, dict[str, float]]:
 
 
 def _nodes(root: str) -> list[Any]:
-    import store
-    import summary
+    from graftline.runs import store, summary
 
     loaded = common.load_settings(CONFIG, None, root)
     with store.opened(loaded) as opened:

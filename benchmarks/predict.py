@@ -1,4 +1,4 @@
-"""Photos classified by `components.predict` and by the exported model: `python -m benchmarks.predict [--pictures N]`.
+"""Photos classified by `graftline.cli predict` and by the exported model: `python -m benchmarks.predict [--pictures N]`.
 
 Photos are those of cats_vs_dogs, the model is that of cats_vs_dogs.yaml as it is before training. Pictures a second, reading
 of the files included, loading of the model not; `ratio` is predict against `serving_bytes`, one batch after the other.
@@ -16,8 +16,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from benchmarks import common
-from components import backbone, classifier, features, predict, records, serving, weights
-from components.features import TRAIN
+from graftline.artifacts import records
+from graftline.artifacts.examples import IMAGE, TRAIN
+from graftline.network import backbone, weights
+from graftline.serving import classifier, files
+from graftline.serving.export import export
 
 ROUNDS = 3  # each in turn, for a shared machine's speed drifts
 BATCH = 32
@@ -34,7 +37,7 @@ def main() -> None:
         fast = classifier.Classifier(exported, data.settings.data.max_pixels)
         ways: dict[str, Callable[[], np.ndarray]] = {
             "serving_bytes": lambda: _served(exported, paths),
-            "predict": lambda: np.array([answer for _, answer in predict._answers(paths, fast, BATCH)]),
+            "predict": lambda: np.array([answer for _, answer in files.answers(paths, fast, BATCH)]),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
         answers = {}
@@ -55,7 +58,7 @@ def _photos(data: common.Prepared, count: int, folder: Path) -> list[Path]:
     for number, record in enumerate(records.read(data.examples, TRAIN).take(count).as_numpy_iterator()):
         example = tf.train.Example.FromString(record)
         paths.append(folder / f"{number:06}.jpg")
-        paths[-1].write_bytes(example.features.feature[features.IMAGE].bytes_list.value[0])
+        paths[-1].write_bytes(example.features.feature[IMAGE].bytes_list.value[0])
     return paths
 
 
@@ -64,7 +67,7 @@ def _exported(data: common.Prepared, folder: str) -> classifier.Exported:
     pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
     base = backbone.build(model, pretrained.path if pretrained else None)
     whole = backbone.classifier(base, backbone.head(base, model, 2), model)
-    serving.export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder)
+    export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder)
     return classifier.load(Path(folder))
 
 

@@ -11,9 +11,10 @@ import statistics
 import time
 from typing import Any
 
-import configuration
 from benchmarks import common
-from settings import PREFIX, Settings
+from graftline.base.paths import PREFIX
+from graftline.settings.load import load
+from graftline.settings.settings import Settings
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
 
 def _train(data: common.Prepared, seed: int) -> tuple[float, float, float]:
     """Returns accuracies on validation and test, in percent, and the seconds of the Trainer."""
-    loaded: Settings = configuration.load()
+    loaded: Settings = load()
     training = loaded.training.model_copy(update={"seed": seed})
     start = time.monotonic()
     folder = f"{data.settings.run.root}/seed_{seed}"

@@ -44,8 +44,8 @@ def main() -> None:
 
 def _write(folder: Path, entries: int) -> None:
     """Writes shards of nothing but noughts, which take no disk where the file system knows holes."""
-    from components import feature_cache
-    from components.feature_cache import ACTIVATION, LABEL, SHARD_EXAMPLES
+    from graftline.features import cache
+    from graftline.features.cache import ACTIVATION, LABEL, SHARD_EXAMPLES
 
     for number, start in enumerate(range(0, entries, SHARD_EXAMPLES)):
         count = min(SHARD_EXAMPLES, entries - start)
@@ -53,7 +53,7 @@ def _write(folder: Path, entries: int) -> None:
         shard.mkdir()
         _sparse(shard / f"{ACTIVATION}.npy", (count, *SHAPE), np.dtype(np.float16))
         np.save(shard / f"{LABEL}.npy", np.arange(start, start + count) % 2)
-    assert len(feature_cache.shards(folder)) == number + 1
+    assert len(cache.shards(folder)) == number + 1
 
 
 def _sparse(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -63,7 +63,7 @@ def _sparse(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def _read(folder: Path, entries: int, epochs: int) -> dict[str, float]:
-    from components.feature_cache import ACTIVATION, CachedSplit
+    from graftline.features.cache import ACTIVATION, CachedSplit
 
     split = CachedSplit((folder,), entries)
     batches = (batch for epoch in range(epochs) for batch in split.dataset(ACTIVATION, BATCH, seed=0, epoch=epoch))

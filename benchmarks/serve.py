@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from photos import image_files
-from settings import PROJECT, UserError
+from graftline.base.errors import UserError
+from graftline.base.paths import PROJECT
+from graftline.base.photos import image_files
 
 WARM_UP = 50  # requests that are not measured
 SIGNATURES = ("serving_bytes", "serving_explain")
@@ -36,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     pictures = [path.read_bytes() for path in image_files(arguments.photos)] if arguments.photos else _digits()
     with subprocess.Popen(
-        [sys.executable, "serve.py", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "graftline.cli", "try", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     ) as server:
         try:
             address = server.stdout.readline().split("/")[2] if server.stdout else ""

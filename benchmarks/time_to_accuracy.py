@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from benchmarks import common
-from settings import PROJECT
+from graftline.base.paths import PROJECT
 
 PLOT = PROJECT / "output" / "time_to_accuracy.svg"
 NAMES = {"theirs": "the tutorial's code and recipe", "ours": "Graftline, cats_vs_dogs.yaml"}

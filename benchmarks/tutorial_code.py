@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components import weights
+from graftline.network import weights
 
 BATCH = 32
 FROZEN, TUNED = 1, 2  # its two phases

@@ -1,1 +1,1 @@
-"""The components of the pipeline, one module each, named as in the DAG."""
+"""The components of the pipeline, a folder each, named as in the DAG."""

@@ -11,12 +11,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-import configuration
-import console
+from graftline.base import console
+from graftline.base.errors import UserError
+from graftline.base.paths import PROJECT
+from graftline.settings.load import load_or_exit
+from graftline.settings.settings import Settings
 from kubeflow.client import connected, run
 from kubeflow.schedules import CRON, next_times, schedule, unschedule
 from kubeflow.status import shown, status
-from settings import PROJECT, Settings, UserError
 
 
 def checked(assignments: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Does what the command line asks, and returns the exit status."""
     arguments = _arguments()
-    settings = configuration.load_or_exit(data_is_here=False)
+    settings = load_or_exit(data_is_here=False)
     try:
         arguments.action(settings, arguments)
     except UserError as error:

@@ -23,8 +23,9 @@ import kfp
 import kfp_server_api
 import urllib3
 
-from configuration import revision
-from settings import Settings, UserError
+from graftline.base.code import revision
+from graftline.base.errors import UserError
+from graftline.settings.settings import Settings
 
 TOKEN = "KF_PIPELINES_TOKEN"
 ATTEMPTS, BACKOFF_SECONDS = 4, 0.5

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import configuration
-import console
-from cluster_settings import Resources
-from configuration import CONFIG_VARIABLE, revision
-from settings import FOLDER_PREFIX, PREFIX, PROJECT, SCHEMAS, Settings, UserError
+from graftline.base import console
+from graftline.base.code import revision
+from graftline.base.errors import UserError
+from graftline.base.paths import FOLDER_PREFIX, PREFIX, PROJECT, SCHEMAS
+from graftline.settings.cluster import Resources
+from graftline.settings.load import CONFIG_VARIABLE, load_or_exit
+from graftline.settings.settings import Settings
 
 if __name__ == "__main__":
     console.quiet("error")
@@ -27,9 +29,9 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.pipeline_task import PipelineTask
 from tfx.dsl.compiler.compiler import Compiler
 
+from graftline.runs.runner import TRAINER
 from kubeflow import end_run
 from pipeline import create_pipeline
-from runner import TRAINER
 
 # Run parameters and the settings that they change; their defaults are those of the configuration
 PARAMETERS = {
@@ -279,7 +281,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, help="output/kubeflow/<name>.yaml by default")
     path = parser.parse_args().output
-    settings = configuration.load_or_exit(data_is_here=False)
+    settings = load_or_exit(data_is_here=False)
     try:
         path = compile_pipeline(settings, path or PROJECT / "output" / "kubeflow" / f"{settings.name}.yaml")
     except UserError as error:

@@ -13,8 +13,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from graftline.settings.settings import Settings
 from kubeflow import run_node
-from settings import Settings
 
 PATIENCE = Retry(total=5, backoff_factor=1, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None)
 TIMEOUT = 10  # seconds
@@ -44,12 +44,11 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
       settings: those of the pipeline.
       run_id: the run's id.
     """
-    import summary
-    import work
-    from components import evaluation
+    from graftline.artifacts import evaluation
+    from graftline.runs import lock, summary
 
     nodes = summary.read(settings, run_id)
-    work.prune(settings.work_dir, settings.run.keep_work_dirs)
+    lock.prune(settings.work_dir, settings.run.keep_work_dirs)
     evaluated = [node.outputs["ModelEvaluation"].uri for node in nodes if "ModelEvaluation" in node.outputs]
     return {
         "text": f"{settings.name}: {summary.outcome(nodes)}",

@@ -14,9 +14,11 @@ import os
 import sys
 from typing import Any
 
-import configuration
-import console
-from settings import PREFIX, Settings, UserError
+from graftline.base import console
+from graftline.base.errors import UserError
+from graftline.base.paths import PREFIX
+from graftline.settings.load import load_or_exit
+from graftline.settings.settings import Settings
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def changed(changes: list[list[str]]) -> Settings:
     """
     for key, value in changes:
         os.environ[PREFIX + key.upper().replace(".", "__")] = value
-    settings = configuration.load_or_exit()
+    settings = load_or_exit()
     console.quiet(settings.run.log_level)
     return settings
 
@@ -60,8 +62,7 @@ def run(settings: Settings, name: str, run_id: str) -> None:
     """
     from tfx.dsl.compiler.compiler import Compiler
 
-    import runner
-    import store
+    from graftline.runs import runner, store
     from pipeline import create_pipeline
 
     compiled = Compiler().compile(create_pipeline(settings))

@@ -17,9 +17,10 @@ import kfp
 import kfp_server_api
 from croniter import CroniterError, croniter
 
-import console
+from graftline.base import console
+from graftline.base.errors import UserError
+from graftline.settings.settings import Settings
 from kubeflow.client import experiment, find_pipeline_id, is_of, pages, upload, where
-from settings import Settings, UserError
 
 CRON = "seconds minutes hours day month weekday, such as '0 0 3 * * *'"
 ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}  # states that a run stays in

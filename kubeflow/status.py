@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import kfp
 import kfp_server_api
 
-import console
-from configuration import revision
+from graftline.base import console
+from graftline.base.code import revision
+from graftline.base.errors import UserError
+from graftline.settings.settings import Settings
 from kubeflow.client import find_pipeline_id, is_of, pages, place, where
 from kubeflow.schedules import ENABLED, next_times, schedules
-from settings import Settings, UserError
 
 LATEST_RUNS = 10
 END = "end-run"  # the task that reports the end of a run

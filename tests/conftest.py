@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from settings import PREFIX
+from graftline.base.paths import PREFIX
 
 
 @pytest.fixture

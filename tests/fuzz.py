@@ -15,9 +15,9 @@ from PIL import Image
 from sklearn import datasets
 
 from benchmarks.common import peak_gb
-from components import decoding
-from components.decoding import Size
-from settings import Data
+from graftline.data import decoding
+from graftline.data.decoding import Size
+from graftline.settings.data import Data
 
 SIZE = (160, 107)
 KINDS: list[tuple[str, dict[str, bool]]] = [

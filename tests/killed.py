@@ -1,6 +1,6 @@
 """Runs a program in a process that kills itself: `python -m tests.killed PLACE before|after [MODULE ARGUMENT …]`.
 
-A place is a function, such as `components.example_gen:_finish`; the program is `pipeline` where none is given.
+A place is a function, such as `components.example_gen.executor:_finish`; the program is `pipeline` where none is given.
 
 The kill is a real SIGKILL, sent where a function is called, or where it returns; a clock would meet another place each time.
 """
@@ -19,7 +19,7 @@ def kill_at(place: str, when: str) -> None:
     """Replaces a function by one that kills this process.
 
     Args:
-      place: module and name, as in `components.pusher:PusherExecutor.Do`.
+      place: module and name, as in `components.pusher.executor:PusherExecutor.Do`.
       when: before, or after, the function has done its work.
     """
     module, _, name = place.partition(":")

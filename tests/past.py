@@ -7,8 +7,8 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
-import store
-from settings import Settings
+from graftline.runs import store
+from graftline.settings.settings import Settings
 
 Values = dict[str, str | int | float]
 

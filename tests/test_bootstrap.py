@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bootstrap import GLIBC_NEEDED, SetupError, check_platform, debian_mirror, locked, run
-from settings import PROJECT
+from graftline.base.paths import PROJECT
 
 
 @pytest.mark.parametrize(("system", "machine", "libc"), [("Linux", "x86_64", "glibc"), ("Darwin", "arm64", "")])

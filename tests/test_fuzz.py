@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 
-from components.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
-from settings import PROJECT
+from graftline.base.paths import PROJECT
+from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
 
 PICTURES = 1_000
 

@@ -21,11 +21,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tfx.orchestration import metadata
 
-import configuration
-from components import publishing
-from components.features import IMAGE
-from components.trainer import HISTORY_FILE
-from settings import PROJECT
+from graftline.artifacts.examples import IMAGE
+from graftline.artifacts.history import HISTORY_FILE
+from graftline.base.paths import PROJECT
+from graftline.serving import versions
+from graftline.settings.load import CONFIG_VARIABLE, name_of
 from tests.disks import tmpfs
 
 SLICE = {
@@ -113,7 +113,7 @@ def artifacts(root: Path, kind: str) -> list[metadata_store_pb2.Artifact]:
 
 
 def pushed_versions(root: Path) -> list[str]:
-    return [str(version) for version in publishing.versions(root / "serving/digits")]
+    return [str(version) for version in versions.versions(root / "serving/digits")]
 
 
 def test_the_first_run_trains_blesses_and_pushes_a_model(first_run, root):
@@ -209,14 +209,14 @@ def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, tf
 def test_past_runs_are_listed_and_compared(first_run, tfx, root):
     (run,) = artifacts(root, "ModelRun")
     phases = json.loads(Path(run.uri, HISTORY_FILE).read_text())["phases"]
-    listed = json.loads(tfx("runs", "--all", "--json", program="history.py"))[-1]
+    listed = json.loads(tfx("runs", "--all", "--json", program="-m graftline.cli"))[-1]
     assert (listed["run"], listed["state"], listed["dataset"], listed["blessed"]) == (1, "done", "digits", True)
     assert listed["pushed"] == pushed_versions(root)[0]
     for phase in phases:
         accuracies = listed["phases"][str(phase["phase"])]
         measured = {split: phase[f"{split}_accuracy"] for split in ("test", "validation")}
         assert accuracies == pytest.approx(measured, abs=1e-5)  # the store keeps six digits
-    printed = tfx("1", "production", program="history.py compare")
+    printed = tfx("1", "production", program="-m graftline.cli compare")
     assert re.search(rf"test accuracy +│ {phases[-1]['test_accuracy']:.4f} ", printed)
     assert re.search(r"data.max_examples +│ 500 ", printed)
     assert "≠" not in printed
@@ -244,10 +244,10 @@ def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, tfx
     first, directory = pushed_versions(root)[0], root / "serving/digits"
     create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
     assert len(pushed_versions(root)) == 2
-    printed = tfx("calls threes eights", program="rollback.py")
+    printed = tfx("calls threes eights", program="-m graftline.cli rollback")
     third = pushed_versions(root)[-1]
     assert printed.endswith(f"Version {pushed_versions(root)[1]} is withdrawn; in production is {directory / third}.\n")
-    good, withdrawn, again = publishing.pushes(directory)
+    good, withdrawn, again = versions.pushes(directory)
     assert (again.model_id, again.digest, again.why) == (good.model_id, good.digest, "calls threes eights")
     assert str(good.version) == first
     last = artifacts(root, "PushedModel")[-1]
@@ -260,7 +260,7 @@ def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, tfx
 def test_a_second_run_or_rollback_at_once_is_refused(first_run, tfx, root):
     with filelock.FileLock(root / "run.lock"):
         printed = create_run(tfx, status=1)
-        rolled_back = tfx("why not", program="rollback.py", status=1)
+        rolled_back = tfx("why not", program="-m graftline.cli rollback", status=1)
     for told in (printed, rolled_back):
         assert f"Another run is using {root}: wait for it to end" in told
         assert "Traceback" not in told
@@ -272,10 +272,10 @@ def test_a_full_disk_at_the_push_is_told_and_the_next_run_completes(first_run, t
     with tmpfs(tmp_path, "1m"):
         printed = create_run(tfx, status=1, **changes)
         assert f"No space is left on the disk of {tmp_path}" in printed
-        assert not publishing.versions(tmp_path / "digits")
+        assert not versions.versions(tmp_path / "digits")
         subprocess.run(["mount", "-o", "remount,size=100m", str(tmp_path)], check=True)
         create_run(tfx, **changes)
-        (version,) = publishing.versions(tmp_path / "digits")
+        (version,) = versions.versions(tmp_path / "digits")
         assert tf.saved_model.load(str(tmp_path / "digits" / str(version))).signatures
         assert not list((tmp_path / "digits").glob(".*"))
 
@@ -287,8 +287,8 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, root, tmp_
         (folder / label).mkdir(parents=True, exist_ok=True)
         noise = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(noise // 2 + 128 * (index % 2)).save(folder / label / f"{index}.png")
-    name = configuration.name_of(folder)
-    photos = {configuration.CONFIG_VARIABLE: f"folder:{folder}"}
+    name = name_of(folder)
+    photos = {CONFIG_VARIABLE: f"folder:{folder}"}
     printed = tfx("pipeline", "create", "--engine=local", "--pipeline_path=pipeline.py", **photos)
     assert f"Inferred {root}/schemas/{name}.pbtxt: the photos of later runs are checked against it." in printed
     printed = tfx("run", "create", "--engine=local", f"--pipeline_name={name}", **photos)
@@ -333,14 +333,14 @@ def test_outputs_that_lost_a_file_are_made_again(first_run, tfx, root):
 
 
 PLACES = [
-    ("TfdsExampleGen", "components.example_gen:_finish before"),
-    ("Duplicates", "components.duplicates:find after"),
+    ("TfdsExampleGen", "components.example_gen.executor:_finish before"),
+    ("Duplicates", "components.duplicates.component.component:find after"),
     ("StatisticsGen", "tfx.components.statistics_gen.executor:Executor.Do after"),
     ("Transform", "tfx.components.transform.executor:Executor.Do after"),
     ("Evaluator", "tfx.components.evaluator.executor:Executor.Do after"),
-    ("ServingCheck", "components.serving_check:write_warm_up before"),
+    ("ServingCheck", "components.serving_check.component:write_warm_up before"),
     ("ReportGen", "components.report.component:_write after"),
-    ("Pusher", "components.pusher:PusherExecutor.Do after"),
+    ("Pusher", "components.pusher.executor:PusherExecutor.Do after"),
 ]
 
 

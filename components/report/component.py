@@ -15,9 +15,10 @@ from tfx.types.channel import BaseChannel, OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
-from components.duplicates import DuplicatesReport
 from components.report import lineage
-from components.report.artifacts import CARDS, PAGE, Exports, RunReport
+from graftline.artifacts.duplicates import DuplicatesReport
+from graftline.artifacts.exports import Exports
+from graftline.artifacts.report import CARDS, PAGE, RunReport
 
 REPORT, STEPS = "report", "steps"
 
@@ -85,7 +86,6 @@ class ReportGenSpec(ComponentSpec):
         "settings": ExecutionParameter(type=str),
         "command": ExecutionParameter(type=str),
         "push_to": ExecutionParameter(type=str),
-        "code": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -110,17 +110,16 @@ class ReportGen(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
     DRIVER_CLASS = Driver
 
-    def __init__(self, settings: str, command: str, push_to: str, code: str, **inputs: BaseChannel | None) -> None:
+    def __init__(self, settings: str, command: str, push_to: str, **inputs: BaseChannel | None) -> None:
         """Sets up the component.
 
         Args:
           settings: the configuration as JSON, without passwords.
           command: what makes this run again.
           push_to: the serving directory.
-          code: hash of the source; the cache of another code is not used.
           **inputs: those of `ReportGenSpec`.
         """
         report = OutputChannel(RunReport, self, REPORT)
         super().__init__(
-            spec=ReportGenSpec(settings=settings, command=command, push_to=push_to, code=code, report=report, **inputs)
+            spec=ReportGenSpec(settings=settings, command=command, push_to=push_to, report=report, **inputs)
         )

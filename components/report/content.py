@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from graftline.artifacts.exports import Export
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -163,18 +165,6 @@ class Step:
     peak_bytes: int
     cached: bool
     inputs: list[str]  # names of the steps whose outputs it read
-
-
-@dataclass(frozen=True)
-class Export:
-    """A smaller form of the model."""
-
-    name: str
-    kept: bool
-    reason: str  # why not kept
-    size: int
-    accuracy: float
-    latency_ms: float
 
 
 @dataclass(frozen=True)

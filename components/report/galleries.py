@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components import duplicates, features, records
-from components.evaluation import Predictions
 from components.report.content import Gallery, Picture
 from components.report.label_errors import Judged, Row
+from graftline.artifacts import duplicates, records
+from graftline.artifacts.evaluation import Predictions
+from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL_NAME, SPLITS, TEST, WIDTH
 
 SHOWN = 24  # pictures, or pairs, of a gallery
 BATCH = 256  # examples held at once
@@ -72,7 +73,7 @@ def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
         seen.widths.append(look.width)
         seen.heights.append(look.height)
         seen.labels.append(look.found.label)
-        if look.found.row[0] == features.TEST:
+        if look.found.row[0] == TEST:
             seen.pixels[look.found.image_id] = look.width * look.height
             seen.brightness[look.found.image_id] = look.brightness
         if look.found.image_id in ids:
@@ -84,7 +85,7 @@ def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
 
 def _looks(examples_uri: str) -> Iterator[Look]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for split in features.SPLITS:
+        for split in SPLITS:
             first = 0
             for batch in records.read(examples_uri, split).batch(BATCH).as_numpy_iterator():
                 rows = [(split, first + number) for number in range(len(batch))]
@@ -94,12 +95,10 @@ def _looks(examples_uri: str) -> Iterator[Look]:
 
 def _look(record: bytes, row: Row) -> Look:
     values = tf.train.Example.FromString(record).features.feature
-    image, image_id, label = (
-        values[name].bytes_list.value[0] for name in (features.IMAGE, features.IMAGE_ID, features.LABEL_NAME)
-    )
-    width, height = (values[name].int64_list.value[0] for name in (features.WIDTH, features.HEIGHT))
+    image, image_id, label = (values[name].bytes_list.value[0] for name in (IMAGE, IMAGE_ID, LABEL_NAME))
+    width, height = (values[name].int64_list.value[0] for name in (WIDTH, HEIGHT))
     found = Found(image, image_id.decode(errors="backslashreplace"), row, label.decode())
-    return Look(found, width, height, _brightness(image) if row[0] == features.TEST else float("nan"))
+    return Look(found, width, height, _brightness(image) if row[0] == TEST else float("nan"))
 
 
 def _brightness(image: bytes) -> float:

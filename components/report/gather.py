@@ -12,15 +12,21 @@ from tfx.components.util import model_utils
 from tfx.types import Artifact
 from tfx.utils import io_utils
 
-from components import data_gate, duplicates, evaluation, example_gen, features, publishing, serving_check
 from components.report import galleries, label_errors, numbers
-from components.report.artifacts import EXPORTS_FILE
-from components.report.content import Data, Export, Facts, Phase, Report, Step, Verdict
+from components.report.content import Data, Facts, Phase, Report, Step, Verdict
 from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
-from components.trainer import HISTORY_FILE
-from configuration import revision
-from settings import Gate, Serving, UserError
+from graftline.artifacts import duplicates, evaluation
+from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, read_label_names
+from graftline.artifacts.exports import EXPORTS_FILE, Export
+from graftline.artifacts.history import HISTORY_FILE
+from graftline.artifacts.infra_blessing import MEASURED, REASONS
+from graftline.base.code import revision
+from graftline.base.errors import UserError
+from graftline.data.drift import drift, train_statistics
+from graftline.serving import versions
+from graftline.settings.gate import Gate
+from graftline.settings.serving import Serving
 
 SIZES = 5_000  # pictures whose size is shown, drawn at random where there are more
 LIBRARIES = ("tensorflow", "keras", "tfx", "openvino")
@@ -53,7 +59,7 @@ def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
     folders = {split: views[0] for split, views in history["features"].items()}
     gone = label_errors.missing(folders)
     return Knowledge(
-        classes=features.read_label_names(inputs["examples"].uri),
+        classes=read_label_names(inputs["examples"].uri),
         predictions=evaluation.predictions(inputs["evaluation"].uri),
         copies=duplicates.read(inputs["duplicates"].uri),
         judged=Judged.nothing() if gone else label_errors.find(folders),
@@ -62,8 +68,8 @@ def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
 
 
 def _verdict(inputs: Inputs, known: Knowledge, settings: dict[str, Any], push_to: Path) -> Verdict:
-    pushed, infra = publishing.production(push_to), inputs["infra_blessing"]
-    reasons = infra.get_string_custom_property(serving_check.REASONS)
+    pushed, infra = versions.production(push_to), inputs["infra_blessing"]
+    reasons = infra.get_string_custom_property(REASONS)
     return numbers.verdict(
         inputs["evaluation"].uri,
         known.predictions,
@@ -80,7 +86,7 @@ def _verdict(inputs: Inputs, known: Knowledge, settings: dict[str, Any], push_to
 
 def _served(infra: Artifact) -> dict[str, Any]:
     """Returns what ServingCheck measured; nothing where it could not, or InfraValidator stood in its place."""
-    return json.loads(infra.get_string_custom_property(serving_check.MEASURED) or "{}")
+    return json.loads(infra.get_string_custom_property(MEASURED) or "{}")
 
 
 def _phase(phase: dict[str, Any]) -> Phase:
@@ -109,11 +115,11 @@ def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
     shown = np.sort(np.random.default_rng(0).permutation(total)[:SIZES])
     examples, before = inputs["examples"], inputs.get("baseline_statistics")
     return Data(
-        counts=json.loads(examples.get_string_custom_property(example_gen.COUNTS)),
+        counts=json.loads(examples.get_string_custom_property(COUNTS)),
         widths=np.array(seen.widths)[shown],
         heights=np.array(seen.heights)[shown],
         size_classes=[seen.labels[number] for number in shown],
-        left_out=json.loads(examples.get_string_custom_property(example_gen.LEFT_OUT)),
+        left_out=json.loads(examples.get_string_custom_property(LEFT_OUT)),
         copies=copies.copies,
         contradictions=len(copies.contradictions),
         leaked=copies.leaked,
@@ -125,7 +131,7 @@ def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
 
 def _drift(current: Artifact, before: Artifact, schema: Artifact) -> list[str]:
     reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
-    return data_gate.drift(data_gate.train_statistics(current), data_gate.train_statistics(before), reviewed)
+    return drift(train_statistics(current), train_statistics(before), reviewed)
 
 
 def _facts(inputs: Inputs, history: dict[str, Any], settings: dict[str, Any], properties: dict[str, Any]) -> Facts:
@@ -140,7 +146,7 @@ def _facts(inputs: Inputs, history: dict[str, Any], settings: dict[str, Any], pr
         versions=versions,
         weights_source=history["weights"]["source"],
         weights_sha256=history["weights"]["sha256"],
-        data_fingerprint=inputs["examples"].get_string_custom_property(example_gen.FINGERPRINT),
+        data_fingerprint=inputs["examples"].get_string_custom_property(FINGERPRINT),
         steps=[Step(**step) for step in json.loads(properties["steps"])],
         serving=_served(inputs["infra_blessing"]),
         parameters=history["parameters"],

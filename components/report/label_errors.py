@@ -16,8 +16,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components import feature_cache
-from components.feature_cache import LABEL, POOLED
+from graftline.features import cache
+from graftline.features.cache import LABEL, POOLED
 
 MOST = 50_000  # pictures that are looked at, drawn at random where there are more
 FOLDS = 3
@@ -57,7 +57,7 @@ def missing(folders: dict[str, str]) -> list[str]:
     Args:
       folders: of each split's features.
     """
-    return [folder for folder in folders.values() if not feature_cache.shards(Path(folder))]
+    return [folder for folder in folders.values() if not cache.shards(Path(folder))]
 
 
 def find(folders: dict[str, str]) -> Judged:
@@ -112,6 +112,6 @@ def _shards(folders: dict[str, str]) -> Iterator[tuple[str, int, Path]]:
     """Yields each shard with its split and the number of its first example in the split."""
     for split, folder in folders.items():
         first = 0
-        for shard in feature_cache.shards(Path(folder)):
+        for shard in cache.shards(Path(folder)):
             yield split, first, shard
             first += len(np.load(shard / f"{LABEL}.npy", mmap_mode="r"))

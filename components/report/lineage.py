@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import Context, Event, Execution
 
-import store as kept
 from components.report.content import Step
+from graftline.runs import store as kept
 
 ASIDE = "baseline"  # how inputs are named that an artifact is compared with, not made of
 

@@ -8,10 +8,11 @@ import numpy as np
 from scipy import optimize, special
 from sklearn import metrics
 
-from components import evaluation
-from components.evaluation import ACCURACY_KEY, Key, Predictions
 from components.report.content import Calibration, ClassScore, Curve, Numbers, Slice, Threshold, Verdict
-from settings import Gate, Serving
+from graftline.artifacts import evaluation
+from graftline.artifacts.evaluation import ACCURACY_KEY, Key, Predictions
+from graftline.settings.gate import Gate
+from graftline.settings.serving import Serving
 
 NORMAL_95 = 1.959964  # of a normal distribution, 95 % are within so many standard deviations
 BINS = 15  # of the reliability diagram

@@ -9,7 +9,7 @@ import tensorflow as tf
 from matplotlib import colormaps
 from PIL import Image
 
-from components.features import IMAGE_BYTES
+from graftline.artifacts.examples import IMAGE_BYTES
 
 LONGEST = 200  # pixels of the longer side of a thumbnail
 TINY = 48  # longer side of a picture below which its pixels are shown as squares, every one unchanged
@@ -53,7 +53,7 @@ def heat_maps(model_path: str, images: list[bytes]) -> np.ndarray | None:
     """Returns where in each picture the network saw what spoke for its answer.
 
     Args:
-      model_path: a SavedModel as `serving.export` writes it.
+      model_path: a SavedModel as `export` writes it.
       images: encoded pictures.
 
     Returns:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from settings import PROJECT
+from graftline.base.paths import PROJECT
 
 FLINK = "2.2.1"
 BEAM = importlib.metadata.version("apache-beam")

@@ -21,10 +21,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from google.protobuf import json_format
 from tfx.utils import path_utils
 
-from components import records
-from components.features import IMAGE, SPLITS
-from pipeline import BEAM_ARGS
-from settings import PROJECT
+from graftline.artifacts import records
+from graftline.artifacts.examples import IMAGE, SPLITS
+from graftline.base.paths import PROJECT
+from graftline.runs.dag import BEAM_ARGS
 from tests.flink import cluster
 from tests.test_pipeline import WORSE, artifacts, environment
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from kfp import compiler, dsl
 
+from graftline.base.errors import UserError
+from graftline.settings.settings import Settings
 from kubeflow.client import connected
-from settings import Settings, UserError
 
 NIGHTLY, WEEKLY = "0 0 3 * * *", "0 30 4 * * MON"
 

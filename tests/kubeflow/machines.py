@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from settings import PROJECT
+from graftline.base.paths import PROJECT
 from tests.kubeflow.backend import ERROR, FAILED, SUCCEEDED, Pod
 
 USER = 1000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from settings import PROJECT
+from graftline.base.paths import PROJECT
 from tests.kubeflow.backend import ERROR, FAILED, SUCCEEDED, Pipeline, RefusedError, Run, resolved_inputs, resolved_pod
 
 RECORDING = PROJECT.parent / "shared/data/kubeflow/digits-workflow.yaml"

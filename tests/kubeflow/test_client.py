@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
+from graftline.base.errors import UserError
 from kubeflow import client as kubeflow_client
 from kubeflow import status as kubeflow_status
 from kubeflow.schedules import schedule, unschedule
-from settings import UserError
 from tests.kubeflow.asking import NIGHTLY, compiled, refused, settings_of
 
 

@@ -11,20 +11,22 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.dsl.compiler.compiler import Compiler
 
-import configuration
-from cluster_settings import Cluster
+from graftline.base.errors import UserError
+from graftline.settings import load as configuration
+from graftline.settings.cluster import Cluster
+from graftline.settings.load import CONFIG_VARIABLE, names
+from graftline.settings.settings import Settings
 from kubeflow import compile as compiled
 from pipeline import create_pipeline
-from settings import Settings, UserError
 from tests.kubeflow.backend import Pipeline, RefusedError, Run
 
-CONFIGS = configuration.names()
+CONFIGS = names()
 IMAGE = "registry.example/graftline:0123456789ab"
 ARGO_NAME = re.compile("[a-zA-Z0-9][-a-zA-Z0-9]*")
 
 
 def load(monkeypatch, config: str = "digits", **cluster) -> Settings:
-    monkeypatch.setenv(configuration.CONFIG_VARIABLE, config)
+    monkeypatch.setenv(CONFIG_VARIABLE, config)
     loaded = configuration.load(data_is_here=False)
     changed = {**loaded.cluster.model_dump(), "image": IMAGE, **cluster}
     return loaded.model_copy(update={"cluster": Cluster(**changed)})
@@ -293,7 +295,7 @@ def test_run_parameters_change_settings_in_the_pod(monkeypatch, tmp_path):
 
 def test_photos_are_looked_for_on_the_volume_not_here(monkeypatch, tmp_path):
     values = {"name": "flowers", "data": {"dataset": "folder:photos/flowers"}, "gate": {"min_accuracy": 0.9}}
-    monkeypatch.setenv(configuration.CONFIG_VARIABLE, json.dumps(values))
+    monkeypatch.setenv(CONFIG_VARIABLE, json.dumps(values))
     settings = configuration.load(data_is_here=False)
     assert compiled.on_cluster(settings).data.folder == Path("/mnt/graftline/photos/flowers")
 

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
+from graftline.settings.settings import Settings
 from kubeflow import end_run
-from settings import Settings
 
 
 class Webhook(ThreadingHTTPServer):

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import pytest
 from packaging.requirements import Requirement
 
-from settings import PROJECT
+from graftline.base.paths import PROJECT
 
 CONTAINERFILE = PROJECT / "kubeflow/image/Containerfile"
 GPU_LOCK = PROJECT / "kubeflow/image/gpu.lock"
@@ -105,7 +105,9 @@ def test_nvidias_libraries_are_those_that_tensorflow_asks_for():
 
 
 def test_all_that_the_code_needs_goes_into_it():
-    needed = [path for path in tracked() if re.match(r"[^/]+\.py$|(components|configs|kubeflow|schemas)/", path)]
+    needed = [
+        path for path in tracked() if re.match(r"[^/]+\.py$|(components|configs|graftline|kubeflow|schemas)/", path)
+    ]
     needed = [path for path in needed if not path.startswith("kubeflow/manifests/")]
     assert {"pipeline.py", "schemas/backbones.json", "kubeflow/image/gpu.lock"} <= set(needed)
     assert not [path for path in [*needed, "requirements.lock"] if not is_sent(path)]
@@ -118,7 +120,7 @@ def test_all_that_the_code_needs_goes_into_it():
         ".setup/tools/bin/uv",
         ".venv/bin/python",
         ".venv/six.py",
-        "components/__pycache__/digits.pyc",
+        "graftline/data/__pycache__/digits.pyc",
         "docs/kubeflow.md",
         "kubeflow/manifests/base/mysql.yaml",
         "output/data/digits/1.tfrecord",

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from configuration import CONFIG_VARIABLE
+from graftline.base.errors import UserError
+from graftline.base.paths import PROJECT
+from graftline.settings.load import CONFIG_VARIABLE
 from kubeflow import __main__ as commands
 from kubeflow import client as kubeflow_client
 from kubeflow.schedules import next_times
-from settings import PROJECT, UserError
 from tests.kubeflow.asking import NIGHTLY, settings_of
 
 DEFAULTS = {"span": "latest", "phase_1_epochs": 10, "min_accuracy": 0.9, "force_retrain": False}

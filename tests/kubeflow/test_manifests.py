@@ -13,10 +13,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-import configuration
-from cluster_settings import Cluster
+from graftline.base.paths import PROJECT
+from graftline.settings.cluster import Cluster
+from graftline.settings.load import CONFIG_VARIABLE, load
+from graftline.settings.settings import Settings
 from kubeflow.compile import on_cluster
-from settings import PROJECT, Settings
 from tests.flink import cluster as flink
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which is not installed")
@@ -58,8 +59,8 @@ def environment(container: dict) -> dict[str, dict]:
 @pytest.fixture
 def digits(monkeypatch) -> Settings:
     """The settings of the pods of a run, all of the cluster's as they are by default."""
-    monkeypatch.setenv(configuration.CONFIG_VARIABLE, "digits")
-    return on_cluster(configuration.load())
+    monkeypatch.setenv(CONFIG_VARIABLE, "digits")
+    return on_cluster(load())
 
 
 @pytest.mark.parametrize("folder", BUILDS)

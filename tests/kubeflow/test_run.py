@@ -21,11 +21,13 @@ import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
 from pydantic import SecretStr
 
-import configuration
-import store
-from components import publishing, weights
+from graftline.base.paths import PROJECT
+from graftline.network import weights
+from graftline.runs import store
+from graftline.serving import versions as publishing
+from graftline.settings.load import load
+from graftline.settings.settings import Settings
 from kubeflow import compile as compiled
-from settings import PROJECT, Settings
 from tests.kubeflow.backend import Pipeline, Run
 from tests.kubeflow.machines import PASSWORD, USER, Pods, mariadb, podman, quiet
 from tests.test_pipeline import SLICE
@@ -72,7 +74,7 @@ def settings(volume) -> Iterator[Settings]:
         patch.setenv("GRAFTLINE_CLUSTER__RETRY_SECONDS", "1")
         patch.setenv("GRAFTLINE_CLUSTER__MYSQL", json.dumps({"host": "", "socket": str(socket), "password": PASSWORD}))
         patch.setenv("GRAFTLINE_RUN__BEAM_ARGS", HIDDEN["beam_args"])
-        loaded = configuration.load()
+        loaded = load()
         model = loaded.model
         weights.resolve(model.backbone, model.image_size, model.weights)  # as the image has them: pods have no network
         yield loaded

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
-import configuration
-import store
-from settings import PROJECT
+from graftline.base.paths import PROJECT
+from graftline.runs import store
+from graftline.settings.load import CONFIG_VARIABLE, load
 
 COMPLETE, FAILED = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.FAILED
 RUNNING = metadata_store_pb2.Execution.RUNNING
@@ -26,7 +26,7 @@ def environment(root: Path) -> dict[str, str]:
         "run": {"root": str(root), "serving_dir": str(root / "serving")},
     }
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
-    return clean | {configuration.CONFIG_VARIABLE: json.dumps(values)}
+    return clean | {CONFIG_VARIABLE: json.dumps(values)}
 
 
 def run(root: Path, *arguments: str, killed_at: str = "") -> subprocess.CompletedProcess[str]:
@@ -44,12 +44,12 @@ def events(done: subprocess.CompletedProcess[str]) -> list[dict]:
 def states(root: Path, monkeypatch) -> list[int]:
     for key, value in environment(root).items():
         monkeypatch.setenv(key, value)
-    with store.opened(configuration.load()) as opened:
+    with store.opened(load()) as opened:
         return [execution.last_known_state for execution in opened.get_executions()]
 
 
 def test_a_killed_pod_is_run_again_within_its_execution(tmp_path, monkeypatch):
-    killed = run(tmp_path, "TfdsExampleGen", "--run", "a", killed_at="components.example_gen:_finish")
+    killed = run(tmp_path, "TfdsExampleGen", "--run", "a", killed_at="components.example_gen.executor:_finish")
     assert killed.returncode == -signal.SIGKILL
     assert states(tmp_path, monkeypatch) == [RUNNING]
     again = run(tmp_path, "TfdsExampleGen", "--run", "a")

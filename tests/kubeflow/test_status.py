@@ -4,11 +4,11 @@ import re
 
 import pytest
 
+from graftline.base.errors import UserError
 from kubeflow import client as kubeflow_client
 from kubeflow import status as kubeflow_status
 from kubeflow.schedules import next_times, schedule, unschedule
 from kubeflow.status import status
-from settings import UserError
 from tests.kubeflow.asking import NIGHTLY, compiled, settings_of
 
 

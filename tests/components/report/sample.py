@@ -12,7 +12,6 @@ from components.report.content import (
     ClassScore,
     Curve,
     Data,
-    Export,
     Facts,
     Gallery,
     Numbers,
@@ -24,6 +23,7 @@ from components.report.content import (
     Threshold,
     Verdict,
 )
+from graftline.artifacts.exports import Export
 
 SCRIPT = "<script>alert(1)</script>"
 TURNED = "photo\u202egpj.exe"  # the mark turns what follows it around

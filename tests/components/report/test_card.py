@@ -12,7 +12,6 @@ from components.report.content import (
     ClassScore,
     Curve,
     Data,
-    Export,
     Facts,
     Gallery,
     Numbers,
@@ -24,6 +23,7 @@ from components.report.content import (
     Threshold,
     Verdict,
 )
+from graftline.artifacts.exports import Export
 
 PICTURE = Picture(b"bytes", "cat/1.jpg", "test", "cat", "dog", 0.99)
 

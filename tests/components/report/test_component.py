@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from components import duplicates, example_gen, features, publishing, serving_check
-from components.features import TEST, TRAIN, VALIDATION
 from components.report import component, gather
-from components.report.artifacts import CARDS, PAGE, RunReport
-from components.trainer import HISTORY_FILE
-from settings import Gate
-from tests.components import oracle
-from tests.components.oracle import CANDIDATE_ANSWERS, LABELS, NAMES
+from graftline.artifacts import duplicates
+from graftline.artifacts.examples import FINGERPRINT, SPLITS, TEST, TRAIN, VALIDATION
+from graftline.artifacts.history import HISTORY_FILE
+from graftline.artifacts.infra_blessing import REASONS
+from graftline.artifacts.report import CARDS, PAGE, RunReport
+from graftline.serving import versions
+from graftline.settings.gate import Gate
+from tests import oracle
 from tests.components.report.test_label_errors import clusters, write
+from tests.oracle import CANDIDATE_ANSWERS, LABELS, NAMES
 
 TRAINED = [0, 1] * 12
 WRONG = 7  # number of the training picture whose label is wrong
@@ -48,7 +50,7 @@ def features_of(tmp_path) -> dict[str, list[str]]:
     true = labels[TRAIN].copy()
     true[WRONG] = 1 - true[WRONG]
     folders = {}
-    for seed, split in enumerate(features.SPLITS):
+    for seed, split in enumerate(SPLITS):
         pooled = clusters(seed, true if split == TRAIN else labels[split])
         folders[split] = [write(tmp_path / "features" / f"{split}_plain", pooled, labels[split]), "a mirrored view"]
     return folders
@@ -67,7 +69,7 @@ def judged(tmp_path_factory) -> Path:
 @pytest.fixture
 def inputs(tmp_path, judged, features_of) -> dict:
     """ReportGen's inputs by key, but for those of a run with a baseline."""
-    counts = {split: dict.fromkeys(NAMES[:2], 5) for split in features.SPLITS}
+    counts = {split: dict.fromkeys(NAMES[:2], 5) for split in SPLITS}
     history = {
         "phases": [{"phase": 1, "epochs": [EPOCH], "validation_accuracy": 0.8, "test_accuracy": 0.8}],
         "weights": {"source": "none", "sha256": ""},
@@ -90,7 +92,7 @@ def inputs(tmp_path, judged, features_of) -> dict:
         judged / "examples",
         counts=json.dumps(counts),
         left_out=json.dumps({"empty file": 1}),
-        **{example_gen.FINGERPRINT: "f00"},
+        **{FINGERPRINT: "f00"},
     )
     infra = artifact(standard_artifacts.InfraBlessing, tmp_path / "infra", blessed=1, measured=json.dumps(MEASURED))
     return {
@@ -196,13 +198,13 @@ def test_facts_are_enough_to_do_it_again(inputs, properties):
 
 def test_what_is_served_before_the_push_is_told(inputs, properties, judged, tmp_path):
     assert gather.report(inputs, properties).verdict.in_production is None
-    push = publishing.publish(judged / "candidate" / "Format-Serving", tmp_path / "serving", 1)
+    push = versions.publish(judged / "candidate" / "Format-Serving", tmp_path / "serving", 1)
     assert gather.report(inputs, properties).verdict.in_production == str(tmp_path / "serving" / str(push.version))
 
 
 def test_what_cannot_be_served_says_why_without_figures(inputs, properties):
     infra = artifact(standard_artifacts.InfraBlessing, Path(inputs["infra_blessing"].uri), blessed=0)
-    infra.set_string_custom_property(serving_check.REASONS, "a fresh process cannot serve it: ImportError")
+    infra.set_string_custom_property(REASONS, "a fresh process cannot serve it: ImportError")
     verdict = gather.report(inputs | {"infra_blessing": infra}, properties).verdict
     assert not verdict.servable
     assert verdict.reasons[-1] == "a fresh process cannot serve it: ImportError"

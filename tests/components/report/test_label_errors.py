@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components import feature_cache, features
-from components.feature_cache import ACTIVATION, LABEL, POOLED
 from components.report import label_errors
+from graftline.artifacts.examples import TEST, TRAIN, VALIDATION
+from graftline.features import cache
+from graftline.features.cache import ACTIVATION, LABEL, POOLED
 
 CHANNELS = 8
 SHARD = 16
@@ -19,7 +20,7 @@ def write(folder: Path, pooled: np.ndarray, labels: np.ndarray) -> str:
     for number, start in enumerate(range(0, len(labels), SHARD)):
         part = slice(start, start + SHARD)
         held = {ACTIVATION: [pooled[part, None]], POOLED: [pooled[part].astype(np.float16)], LABEL: [labels[part]]}
-        feature_cache._write_shard(folder / f"{number:05}", held)
+        cache._write_shard(folder / f"{number:05}", held)
     return str(folder)
 
 
@@ -33,9 +34,9 @@ def clusters(seed: int, labels: np.ndarray) -> np.ndarray:
 def folders(tmp_path) -> dict[str, str]:
     """Three splits of three classes; the labels of the numbers 5 and 20 of train and 3 of test are wrong."""
     found = {}
-    wrong = {features.TRAIN: [5, 20], features.VALIDATION: [], features.TEST: [3]}
+    wrong = {TRAIN: [5, 20], VALIDATION: [], TEST: [3]}
     for seed, (split, changed) in enumerate(wrong.items()):
-        true = np.arange(60 if split == features.TRAIN else 30) % 3
+        true = np.arange(60 if split == TRAIN else 30) % 3
         told = true.copy()
         told[changed] = (true[changed] + 1) % 3
         found[split] = write(tmp_path / split, clusters(seed, true), told)
@@ -45,11 +46,11 @@ def folders(tmp_path) -> dict[str, str]:
 def test_changed_labels_are_found_in_their_places_with_their_true_class(folders):
     found = label_errors.find(folders)
     assert {found.rows[number] for number in found.suspects} == {
-        (features.TRAIN, 5),
-        (features.TRAIN, 20),
-        (features.TEST, 3),
+        (TRAIN, 5),
+        (TRAIN, 20),
+        (TEST, 3),
     }
-    true = {(features.TRAIN, 5): 2, (features.TRAIN, 20): 2, (features.TEST, 3): 0}
+    true = {(TRAIN, 5): 2, (TRAIN, 20): 2, (TEST, 3): 0}
     for number in found.suspects:
         assert found.predicted[number] == true[found.rows[number]]
         assert found.own[number] < 0.5 < found.confidence[number]
@@ -59,12 +60,12 @@ def test_changed_labels_are_found_in_their_places_with_their_true_class(folders)
 def test_every_picture_is_judged_once(folders):
     found = label_errors.find(folders)
     assert len(found.rows) == len(set(found.rows)) == 120
-    assert sorted(number for split, number in found.rows if split == features.TEST) == list(range(30))
+    assert sorted(number for split, number in found.rows if split == TEST) == list(range(30))
 
 
 def test_classes_of_too_few_pictures_are_left_out(tmp_path):
     labels = np.array([0, 1] * 20 + [4, 4, 6])
-    found = label_errors.find({features.TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
+    found = label_errors.find({TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
     assert len(found.rows) == 40
     assert set(found.predicted) == {0, 1}
     assert found.suspects == []
@@ -72,7 +73,7 @@ def test_classes_of_too_few_pictures_are_left_out(tmp_path):
 
 def test_one_class_alone_is_not_judged(tmp_path):
     labels = np.array([0] * 20 + [1])
-    found = label_errors.find({features.TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
+    found = label_errors.find({TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
     assert (found.rows, found.suspects) == ([], [])
 
 
@@ -80,7 +81,7 @@ def test_of_many_pictures_some_are_drawn(folders, monkeypatch):
     monkeypatch.setattr(label_errors, "MOST", 50)
     rows, pooled, labels = label_errors._read(folders)
     assert len(rows) == len(set(rows)) == len(pooled) == len(labels) == 50
-    stored = {split: feature_cache.Rows([Path(folder)], POOLED) for split, folder in folders.items()}
+    stored = {split: cache.Rows([Path(folder)], POOLED) for split, folder in folders.items()}
     for row, own, label in zip(rows, pooled, labels, strict=True):
         kept, kept_label = stored[row[0]].read(np.array([row[1]]))
         assert np.array_equal(kept[0].astype(np.float32), own)
@@ -89,4 +90,4 @@ def test_of_many_pictures_some_are_drawn(folders, monkeypatch):
 
 def test_features_that_are_gone_are_named(folders):
     assert label_errors.missing(folders) == []
-    assert label_errors.missing(folders | {features.TEST: "/nowhere/test_plain"}) == ["/nowhere/test_plain"]
+    assert label_errors.missing(folders | {TEST: "/nowhere/test_plain"}) == ["/nowhere/test_plain"]

@@ -4,9 +4,9 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-import store as kept
 from components.report import lineage
 from components.report.content import Step
+from graftline.runs import store as kept
 
 
 class History:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components import evaluation
 from components.report import numbers
-from settings import Gate, Serving
-from tests.components import oracle
-from tests.components.oracle import CANDIDATE_ANSWERS, LABELS
+from graftline.artifacts import evaluation
+from graftline.settings.gate import Gate
+from graftline.settings.serving import Serving
+from tests import oracle
+from tests.oracle import CANDIDATE_ANSWERS, LABELS
 
 NAMES = ["cat", "dog"]
 MEASURED = {"load_s": 2.0, "memory_gb": 5.0, "latency_ms": {"1": {"median": 8.0, "p99": 20.0}}}

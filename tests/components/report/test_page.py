@@ -11,7 +11,7 @@ import pytest
 
 from components.report import page
 from components.report.content import Gallery, Picture, Report, Threshold
-from tests.components import tiny
+from tests import tiny
 from tests.components.report import sample
 
 

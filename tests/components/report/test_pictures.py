@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.report import pictures
-from tests.components import tiny
+from tests import tiny
 
 
 def opened(uri: str) -> Image.Image:

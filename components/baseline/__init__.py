@@ -1,0 +1,1 @@
+"""The baseline of a candidate: the model in production."""

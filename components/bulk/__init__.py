@@ -1,0 +1,1 @@
+"""Photos without labels, classified by a blessed model."""

@@ -1,0 +1,63 @@
+"""The nodes that classify photos without labels: TFX's BulkInferrer, and one that makes a table of its answers.
+
+They are there where `bulk.folder` is set.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+from tfx.components import BulkInferrer
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.proto.bulk_inferrer_pb2 import ModelSpec
+from tfx.types import standard_artifacts
+from tfx.types.channel import BaseChannel
+from tfx.utils import path_utils
+
+from graftline.artifacts.examples import EXAMPLES, EXTRA, IMAGE_ID, read_label_names
+from graftline.artifacts.predictions import TABLE_FILE, PredictionsTable
+from graftline.serving import predictions
+
+
+def bulk_inferrer(examples: BaseChannel, model: BaseChannel, blessing: BaseChannel) -> BulkInferrer:
+    """Returns TFX's node that classifies examples, where the model is blessed."""
+    spec = ModelSpec(model_signature_name=["serving_scores"])
+    return BulkInferrer(examples=examples, model=model, model_blessing=blessing, model_spec=spec)
+
+
+@component
+def PredictionsToTable(  # noqa: N802
+    predictions: InputArtifact[standard_artifacts.InferenceResult],
+    model: InputArtifact[standard_artifacts.Model],
+    table: OutputArtifact[PredictionsTable],
+) -> None:
+    """Turns the logs of BulkInferrer into a CSV file; without any line where the model was not blessed.
+
+    Args:
+      predictions: the logs, none where the model was not blessed.
+      model: the model, for its class names.
+      table: the file.
+    """
+    write_table(Path(predictions.uri), Path(path_utils.serving_model_path(model.uri)), Path(table.uri, TABLE_FILE))
+
+
+def write_table(logs: Path, model: Path, table: Path) -> None:
+    """Writes a line for each prediction.
+
+    Args:
+      logs: folder of compressed TFRecords of PredictionLog.
+      model: folder of the SavedModel that made them.
+      table: the CSV file.
+    """
+    label_names = read_label_names(str(model / EXTRA))
+    files = sorted(str(path) for path in logs.glob("prediction_logs*"))
+    with table.open("w", errors="backslashreplace") as file:
+        write = predictions.writer(file, "csv", label_names)
+        for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator() if files else ():
+            log = prediction_log_pb2.PredictionLog.FromString(record).predict_log
+            example = tf.train.Example.FromString(log.request.inputs[EXAMPLES].string_val[0])
+            path = os.fsdecode(example.features.feature[IMAGE_ID].bytes_list.value[0])
+            write(path, np.array(tf.make_ndarray(log.response.outputs["probabilities"])[0]))

@@ -1,0 +1,100 @@
+"""DataGate: stops the run before Transform when the data is not what it should be.
+
+TFX's ExampleValidator only records anomalies; this component reads them, compares with what the model in production was
+trained on, looks at the duplicates, and fails.
+"""
+
+from pathlib import Path
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
+from tfx.dsl.component.experimental.annotations import InputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import io_utils
+
+from graftline.artifacts import duplicates
+from graftline.artifacts.examples import LABEL_NAME, TRAIN
+from graftline.base.errors import UserError
+from graftline.data.drift import describe, drift, train_statistics
+from graftline.settings import data
+
+SHOWN = 3  # examples in a message
+
+
+@component
+def DataGate(  # noqa: N802 (a component is named as a class)
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    statistics: InputArtifact[standard_artifacts.ExampleStatistics],
+    schema: InputArtifact[standard_artifacts.Schema],
+    report: InputArtifact[duplicates.DuplicatesReport],
+    limits: Parameter[str],
+    baseline: InputArtifact[standard_artifacts.ExampleStatistics] = None,
+) -> None:
+    """Fails when the data is not what the schema says, has drifted, or holds too many copies.
+
+    Args:
+      anomalies: what ExampleValidator found, a file a split.
+      statistics: of these examples.
+      schema: the reviewed one, whose drift comparators tell how much may change.
+      report: what Duplicates found.
+      limits: settings of the section `data_gate` as JSON.
+      baseline: statistics of what the model in production was trained on; None where there is none.
+
+    Raises:
+      UserError: with everything that is wrong, a line each, and the cure.
+    """
+    reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
+    train = train_statistics(statistics)
+    found = missing_classes(train, reviewed)
+    for split in artifact_utils.decode_split_names(anomalies.split_names):
+        path = Path(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
+        found += describe(f"split {split}", Anomalies.FromString(path.read_bytes()))
+    if baseline is not None:
+        found += drift(train, train_statistics(baseline), reviewed)
+    found += copies(duplicates.read(report.uri), data.DataGate.model_validate_json(limits))
+    if found:
+        raise UserError(
+            "\n  ".join(["The data is not what it should be:", *found])
+            + "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`make schema` infers "
+            "one where there is none) or data_gate in the configuration."
+        )
+
+
+def missing_classes(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[str]:
+    """Returns a line where a class of the schema has no picture to train on."""
+    expected = list(tfdv.get_feature(schema, LABEL_NAME).string_domain.value)
+    columns = [feature for feature in statistics.datasets[0].features if list(feature.path.step) == [LABEL_NAME]]
+    present = {bucket.label for column in columns for bucket in column.string_stats.rank_histogram.buckets}
+    missing = [name for name in expected if name not in present]
+    return (
+        [f"split {TRAIN}: there is no picture of class {', '.join(missing)}, which the schema has"] if missing else []
+    )
+
+
+def copies(report: duplicates.Report, limits: data.DataGate) -> list[str]:
+    """Returns a line for each kind of copies that is beyond its limit."""
+    labels = [", ".join(f"{name!r} is {label}" for name, label in one.items()) for one in report.contradictions]
+    copied = [", ".join(map(repr, names)) for names in report.copied]
+    alike = [" and ".join(f"{name!r} in {split}" for split, name in pair.items()) for pair in report.alike]
+    kinds = [
+        (len(labels), report.pictures, "are there under several labels", "max_contradictions", labels),
+        (report.copies, report.pictures, "are copies", "max_duplicates", copied),
+        (
+            report.leaked,
+            report.held_out,
+            "of validation and test look like one of another split",
+            "max_near_duplicates",
+            alike,
+        ),
+    ]
+    return [
+        f"{count:,} of {total:,} pictures {what}, more than data_gate.{name} = {limit:g} allows: {_some(examples)}"
+        for count, total, what, name, examples in kinds
+        if count > (limit := getattr(limits, name)) * total
+    ]
+
+
+def _some(items: list[str]) -> str:
+    return "; ".join([*items[:SHOWN], *["…"] * (len(items) > SHOWN)])

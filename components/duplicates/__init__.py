@@ -1,0 +1,1 @@
+"""Duplicates: finds pictures that are there more than once."""

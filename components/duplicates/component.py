@@ -1,0 +1,46 @@
+"""Duplicates: finds pictures that are there more than once, byte by byte or to the eye.
+
+A split follows from a picture's bytes, so exact copies share theirs; a resized or recompressed copy need not, and makes
+validation and test look better than they are. Such copies are found by perceptual hash: 64 bits, of which those of copies
+differ in a few (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010).
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.artifact import Artifact
+
+from components.duplicates.search import Seen, find, see
+from graftline.artifacts import records
+from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
+
+BATCH = 256  # pictures held at once
+
+
+@component
+def Duplicates(  # noqa: N802 (a component is named as a class)
+    examples: InputArtifact[standard_artifacts.Examples],
+    report: OutputArtifact[DuplicatesReport],
+) -> None:
+    """Looks at every picture of all splits.
+
+    Args:
+      examples: the pictures.
+      report: what was found.
+    """
+    found = find(list(_seen(examples)))
+    Path(report.uri, REPORT_FILE).write_text(json.dumps(asdict(found), indent=1))
+
+
+def _seen(examples: Artifact) -> Iterator[Seen]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for split in artifact_utils.decode_split_names(examples.split_names):
+            for batch in records.read(examples.uri, split).batch(BATCH).as_numpy_iterator():
+                yield from pool.map(see, batch, [split] * len(batch))

@@ -1,0 +1,1 @@
+"""The Evaluator: measures a candidate, and blesses it or not."""

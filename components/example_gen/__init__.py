@@ -1,0 +1,1 @@
+"""TfdsExampleGen: reads a dataset into examples."""

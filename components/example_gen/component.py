@@ -1,0 +1,60 @@
+"""TfdsExampleGen: reads a TFDS set or a folder of photos into train, validation and test examples.
+
+An example holds the picture's bytes exactly as they were encoded, its size, its label, the label's name and its id
+(`graftline/artifacts/examples.py`). Whatever TensorFlow's decoder reads is accepted: greyscale, palette, RGBA, CMYK and
+16-bit pictures become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is
+not read. An EXIF orientation is ignored in training and serving alike, because that decoder ignores it. What does not
+decode is left out, listed with its reason in `left_out.jsonl`, and stops the run when there is too much of it.
+
+The split of a picture follows from its bytes alone, so copies of one photo never fall into two splits, and a picture
+keeps its split when others are added.
+
+Pictures never pass a shuffle, for Beam's local runner keeps shuffled data in memory: each worker writes what it reads.
+"""
+
+from typing import ClassVar
+
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.channel import OutputChannel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.example_gen.driver import Driver
+from components.example_gen.executor import Executor
+from graftline.artifacts.examples import EXAMPLES
+from graftline.settings.data import Data
+
+
+class TfdsExampleGenSpec(ComponentSpec):
+    """What goes in and out of TfdsExampleGen."""
+
+    PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
+        "dataset": ExecutionParameter(type=str),
+        "span": ExecutionParameter(type=str),
+        "data_dir": ExecutionParameter(type=str),
+        "splits": ExecutionParameter(type=str),
+        "max_bad_images": ExecutionParameter(type=float),
+        "max_pixels": ExecutionParameter(type=int),
+        "max_examples": ExecutionParameter(type=int, optional=True),
+    }
+    INPUTS: ClassVar[dict[str, ChannelParameter]] = {}
+    OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {EXAMPLES: ChannelParameter(type=standard_artifacts.Examples)}
+
+
+class TfdsExampleGen(base_beam_component.BaseBeamComponent):
+    """Reads a dataset of labelled pictures into examples, in three splits."""
+
+    SPEC_CLASS = TfdsExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(self, data: Data) -> None:
+        """Sets up the component.
+
+        Args:
+          data: what is read, and how it is split.
+        """
+        values = data.model_dump(mode="json", exclude={"splits"}, exclude_none=True)
+        examples = OutputChannel(standard_artifacts.Examples, self, EXAMPLES)
+        spec = TfdsExampleGenSpec(**values, splits=data.splits.model_dump_json(), examples=examples)
+        super().__init__(spec=spec)

@@ -1,0 +1,160 @@
+"""The executor of TfdsExampleGen: reads, checks, splits and writes a dataset."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.pvalue import TaggedOutput
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import Artifact, artifact_utils
+
+from components.example_gen.sources import source, split_of
+from graftline.artifacts.examples import (
+    COUNTS,
+    COUNTS_FILE,
+    EXAMPLES,
+    HEIGHT,
+    IMAGE,
+    IMAGE_ID,
+    LABEL,
+    LABEL_NAME,
+    LEFT_OUT,
+    LEFT_OUT_FILE,
+    SPLITS,
+    WIDTH,
+    write_label_names,
+)
+from graftline.base.errors import UserError
+from graftline.data.decoding import Size
+from graftline.data.pictures import Picture, examine
+from graftline.settings.data import Data
+
+
+def _sort_out(picture: Picture, data: Data, label_names: list[str]) -> Iterator[Any]:
+    """Sends a picture to its split, or to those left out."""
+    found = examine(picture, data.max_pixels)
+    if isinstance(found, str) or picture.image is None:
+        yield TaggedOutput(LEFT_OUT, {"id": picture.image_id.decode(errors="backslashreplace"), "reason": found})
+        return
+    split, name = split_of(picture.image, data.splits), label_names[picture.label]
+    yield TaggedOutput(COUNTS, (split, name))
+    yield TaggedOutput(split, _example(picture, found, name))
+
+
+def _example(picture: Picture, size: Size, label_name: str) -> bytes:
+    texts = {
+        IMAGE: picture.image,
+        LABEL_NAME: label_name.encode(),
+        IMAGE_ID: picture.image_id,
+    }
+    numbers = {LABEL: picture.label, WIDTH: size.width, HEIGHT: size.height}
+    feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
+    for key, value in numbers.items():
+        feature[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    # The order of a map's keys is each process's own: features that a run has cached would not be found by the next
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes the examples of all splits, what was left out, and the label names."""
+
+    def Do(  # noqa: N802  TFX's name
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Reads, checks, splits and writes a dataset.
+
+        Args:
+          input_dict: empty.
+          output_dict: `examples`, one artifact.
+          exec_properties: those of `TfdsExampleGenSpec`.
+
+        Raises:
+          UserError: where the dataset cannot be had, has too many bad pictures, or leaves a split or a class empty.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        data = data_of(exec_properties)
+        examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
+        read, label_names = source(data)
+        _check_names(label_names)
+        self._write(read, data, label_names, examples.uri)
+        left_out = sorted(_lines(examples.uri, LEFT_OUT_FILE), key=lambda line: (line["id"], line["reason"]))
+        counts = {(line["split"], line["label"]): line["count"] for line in _lines(examples.uri, COUNTS_FILE)}
+        _check_left_out(left_out, sum(counts.values()), data.max_bad_images)
+        _check_counts(counts, label_names)
+        _finish(examples, left_out, counts, label_names)
+
+    def _write(self, read: beam.PTransform, data: Data, label_names: list[str], uri: str) -> None:
+        with self._make_beam_pipeline() as pipeline:
+            sort_out = beam.FlatMap(_sort_out, data, label_names).with_outputs(LEFT_OUT, COUNTS, *SPLITS)
+            sorted_out = pipeline | "Read" >> read | "SortOut" >> sort_out
+            for split in SPLITS:
+                prefix = str(Path(uri, f"Split-{split}", "data_tfrecord"))
+                sorted_out[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix)
+            counts = sorted_out[COUNTS] | "Count" >> beam.combiners.Count.PerElement()
+            counts = counts | beam.MapTuple(lambda key, count: {"split": key[0], "label": key[1], "count": count})
+            for file, lines in {LEFT_OUT_FILE: sorted_out[LEFT_OUT], COUNTS_FILE: counts}.items():
+                text = beam.io.WriteToText(str(Path(uri, file)), num_shards=1, shard_name_template="")
+                lines | f"ToJson[{file}]" >> beam.Map(json.dumps) | f"Write[{file}]" >> text
+
+
+def data_of(exec_properties: dict[str, Any]) -> Data:
+    """Returns the settings that are among the properties of an execution."""
+    values = {key: value for key, value in exec_properties.items() if key in Data.model_fields}
+    return Data(**values | {"splits": json.loads(exec_properties["splits"])})
+
+
+def _check_names(label_names: list[str]) -> None:
+    # They are kept in a text file, a line each.
+    bad = [name for name in label_names if name.encode(errors="ignore").decode().splitlines() != [name]]
+    if bad:
+        raise UserError(f"The class name {bad[0]!r} is not one line of UTF-8 text: rename the class.")
+    if len(label_names) < 2:
+        raise UserError(f"The dataset has one class only, {label_names[0]!r}: choose one with at least two.")
+
+
+def _lines(uri: str, file: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(uri, file).read_text().splitlines()]
+
+
+def _check_left_out(left_out: list[dict[str, str]], used: int, limit: float) -> None:
+    total = len(left_out) + used
+    if not left_out or len(left_out) / total <= limit:
+        return
+    [(reason, count)] = Counter(line["reason"] for line in left_out).most_common(1)
+    names = ", ".join(repr(line["id"]) for line in [line for line in left_out if line["reason"] == reason][:3])
+    raise UserError(
+        f"{len(left_out):,} of {total:,} pictures cannot be used, more than data.max_bad_images = {limit:g} allows; most "
+        f"often ({count:,} times): {reason}, such as {names}; repair or remove them, or raise data.max_bad_images."
+    )
+
+
+def _check_counts(counts: dict[tuple[str, str], int], label_names: list[str]) -> None:
+    total, cure = sum(counts.values()), "add pictures, or raise data.max_examples where it is set"
+    empty_classes = [name for name in label_names if not any(label == name for _, label in counts)]
+    if empty_classes:
+        raise UserError(f"Of {total:,} pictures, none is of class {', '.join(empty_classes)}: {cure}.")
+    empty_splits = [name for name in SPLITS if not any(split == name for split, _ in counts)]
+    if empty_splits:
+        raise UserError(f"Of only {total:,} pictures, none is left for {', '.join(empty_splits)}: {cure}.")
+
+
+def _finish(
+    examples: Artifact, left_out: list[dict[str, str]], counts: dict[tuple[str, str], int], label_names: list[str]
+) -> None:
+    Path(examples.uri, LEFT_OUT_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in left_out))
+    Path(examples.uri, COUNTS_FILE).unlink()
+    write_label_names(examples.uri, label_names)
+    examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    by_split = {split: {name: counts.get((split, name), 0) for name in label_names} for split in SPLITS}
+    examples.set_string_custom_property(COUNTS, json.dumps(by_split))
+    examples.set_string_custom_property(LEFT_OUT, json.dumps(Counter(line["reason"] for line in left_out)))

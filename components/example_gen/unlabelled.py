@@ -1,0 +1,87 @@
+"""UnlabelledExampleGen: reads a folder of photos without labels into examples.
+
+The pictures are read by TensorFlow's decoder, as those of a dataset; what cannot be is left out and listed in
+`left_out.jsonl`. The node is there where `bulk.folder` is set.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tfx.components.util import examples_utils
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.example_gen import driver
+from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, LEFT_OUT_FILE
+from graftline.base.errors import UserError
+from graftline.base.photos import image_files
+from graftline.data import datasets, pictures
+
+SPLIT = "unlabelled"
+
+
+@component
+def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
+    examples: OutputArtifact[standard_artifacts.Examples],
+    folder: Parameter[str],
+    max_pixels: Parameter[int],
+) -> None:
+    """Reads a folder of photos into examples, each with the picture as it is encoded, and its path in the folder.
+
+    Args:
+      examples: one split.
+      folder: where the photos are, at any depth.
+      max_pixels: a picture that claims more is left out.
+
+    Raises:
+      UserError: where none of them can be read.
+    """
+    left_out: list[dict[str, str]] = []
+    split = Path(examples.uri, f"Split-{SPLIT}")
+    split.mkdir(parents=True)
+    count = 0
+    with tf.io.TFRecordWriter(str(split / "data_tfrecord.gz"), "GZIP") as writer:
+        for picture in _pictures(Path(folder)):
+            found = pictures.examine(picture, max_pixels)
+            if isinstance(found, str):
+                left_out.append({"id": picture.image_id.decode(errors="backslashreplace"), "reason": found})
+            else:
+                writer.write(_example(picture))
+                count += 1
+    if not count:
+        raise UserError(f"bulk.folder = {folder!r}: none of its {len(left_out):,} pictures can be read; give others.")
+    Path(examples.uri, LEFT_OUT_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in left_out))
+    examples.split_names = artifact_utils.encode_split_names([SPLIT])
+    examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    reasons = Counter(line["reason"] for line in left_out)
+    examples.set_string_custom_property(LEFT_OUT, json.dumps(reasons))
+
+
+def _pictures(folder: Path) -> Iterator[pictures.Picture]:
+    for path in image_files(folder):
+        yield pictures.read_file((os.fsencode(path.relative_to(folder)), 0), str(folder))
+
+
+def _example(picture: pictures.Picture) -> bytes:
+    values = {IMAGE: picture.image, IMAGE_ID: picture.image_id}
+    feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in values.items()}
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+class Driver(driver.Driver):
+    """Puts the folder's fingerprint into the cache key."""
+
+    def fingerprint(self, exec_properties: dict[str, Any]) -> str:
+        """Returns what changes when a picture does."""
+        folder = Path(exec_properties["folder"])
+        return datasets.files_fingerprint(folder, image_files(folder))
+
+
+UnlabelledExampleGen.DRIVER_CLASS = Driver

@@ -1,0 +1,1 @@
+"""Exporter: smaller forms of the model, for phones."""

@@ -1,0 +1,79 @@
+"""Exporter: smaller forms of the model, for phones: TFLite with float16 weights, and with int8 arithmetic.
+
+Each takes one picture as the Transform gives it, float32 [1, size, size, 3], and gives its probabilities, float32
+[1, classes]: the same for both, so that an app can change one for the other; only the inside differs. Each is run on the
+test split, and not kept where it is that much worse than the model on the same pictures.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.exporter.tflite import convert, measure
+from graftline.artifacts import records
+from graftline.artifacts.examples import EXTRA, IMAGE, LABEL, TEST, TRAIN, read_label_names, write_label_names
+from graftline.artifacts.exports import EXPORTS_FILE, Exports
+
+REPRESENTATIVE = 200  # training pictures that the ranges of int8 are taken from
+BATCH = 32  # pictures held at once
+
+
+@component
+def Exporter(  # noqa: N802 (a component is named as a class)
+    model: InputArtifact[standard_artifacts.Model],
+    examples: InputArtifact[standard_artifacts.Examples],
+    exports: OutputArtifact[Exports],
+    names: Parameter[str],
+    max_drop: Parameter[float],
+) -> None:
+    """Converts the model, measures each form of it, and keeps those that are good enough as `<name>.tflite`.
+
+    Args:
+      model: the exported model.
+      examples: int8 takes ranges from the training split; all are measured on the test split.
+      exports: the kept ones with their class names, and what was measured of all.
+      names: those of the forms, as a JSON list.
+      max_drop: how far the accuracy may be below the model's, in [0, 1].
+    """
+    path = path_utils.serving_model_path(model.uri)
+    loaded = tf.saved_model.load(path)
+    pictures = _Pictures(loaded.signatures["transform_features"], examples.uri)
+    contents = {name: convert(loaded, name, pictures.representative()) for name in json.loads(names)}
+    measured = measure(loaded, contents, pictures.test(), max_drop)
+    Path(exports.uri).mkdir(parents=True, exist_ok=True)
+    for export in measured:
+        if export.kept:
+            Path(exports.uri, f"{export.name}.tflite").write_bytes(contents[export.name])
+    write_label_names(exports.uri, read_label_names(f"{path}/{EXTRA}"))
+    Path(exports.uri, EXPORTS_FILE).write_text(json.dumps([asdict(export) for export in measured], indent=1))
+
+
+class _Pictures:
+    """Pictures of the splits, as the model's own Transform graph gives them."""
+
+    def __init__(self, transform: Any, examples_uri: str) -> None:
+        self._transform = transform
+        self._uri = examples_uri
+
+    def representative(self) -> Iterator[np.ndarray]:
+        """Yields training pictures, float32 [1, size, size, 3], from all over the split."""
+        train = records.read(self._uri, TRAIN)
+        count = int(train.reduce(0, lambda count, _: count + 1))
+        sample = train.shard(max(count // REPRESENTATIVE, 1), 0).take(REPRESENTATIVE)
+        for record in sample.batch(1):
+            yield self._transform(examples=record)[IMAGE].numpy()
+
+    def test(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields pictures [batch, size, size, 3] and labels [batch] of the test split."""
+        for batch in records.read(self._uri, TEST).batch(BATCH).prefetch(1):
+            found = self._transform(examples=batch)
+            yield found[IMAGE].numpy(), found[LABEL].numpy()

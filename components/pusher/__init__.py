@@ -1,0 +1,1 @@
+"""The Pusher: makes a blessed model the version in production."""

@@ -1,0 +1,59 @@
+"""The executor of the Pusher: what TFX's does, through `versions`, so that a version appears whole, and once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfx.components.pusher import executor
+from tfx.proto.pusher_pb2 import PushDestination
+from tfx.types import Artifact, artifact_utils
+from tfx.utils import io_utils, proto_utils
+
+from graftline.artifacts.report import cards
+from graftline.serving import versions
+from graftline.serving.versions import properties
+
+KEEP_VERSIONS = "keep_versions"
+EXPORTED = "*.tflite"
+
+
+class PusherExecutor(executor.Executor):
+    """Pushes a blessed model to a directory, and notes on the PushedModel which one it was."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes; arguments as TFX gives them, and `keep_versions` in the custom configuration."""
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        destination = PushDestination()
+        proto_utils.json_to_proto(exec_properties["push_destination"], destination)
+        directory = Path(destination.filesystem.base_directory)
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        # The copy with warm-up requests, which the check of serving has made; TFX's own Pusher takes it only without a model
+        stamped = {key: artifacts for key, artifacts in input_dict.items() if key != "model"}
+        path = self.GetModelPath(stamped if "infra_blessing" in stamped else input_dict)
+        if versions.model_digest(Path(path)) in versions.withdrawn(directory):
+            self._MarkNotPushed(pushed)  # a person took it back, and it is only here because its report was made again
+            return
+        push = versions.publish(Path(path), directory, model.id, _extras(input_dict))
+        versions.prune(directory, json.loads(exec_properties["custom_config"])[KEEP_VERSIONS])
+        io_utils.copy_dir(path, pushed.uri)
+        for name, value in properties(directory, push).items():
+            set_property = (
+                pushed.set_int_custom_property if isinstance(value, int) else pushed.set_string_custom_property
+            )
+            set_property(name, value)
+
+
+def _extras(input_dict: dict[str, list[Artifact]]) -> list[Path]:
+    """Returns the files that go with the model: its card, and its smaller forms."""
+    found = [path for report in input_dict.get("report", []) for path in cards(report.uri)]
+    return found + [
+        path for exports in input_dict.get("exports", []) for path in sorted(Path(exports.uri).glob(EXPORTED))
+    ]

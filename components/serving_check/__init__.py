@@ -1,0 +1,1 @@
+"""ServingCheck: whether the exported model can be served."""

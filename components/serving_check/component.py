@@ -1,0 +1,154 @@
+"""ServingCheck: can the exported model be served? In the place of TFX's InfraValidator, which needs TF Serving's image.
+
+A fresh process that has nothing of this project loads the model, answers real examples through both signatures, and is
+timed. Its answers must be those that the model gives here, where the Evaluator judged it. A copy of the model with warm-up
+requests for TF Serving becomes part of the blessing; that copy is what the Pusher publishes.
+"""
+
+import json
+import math
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.types import standard_artifacts
+from tfx.types.channel import BaseChannel
+from tfx.utils import io_utils, path_utils
+
+from components.serving_check import probe as serving_probe
+from graftline.artifacts import records as stored
+from graftline.artifacts.examples import IMAGE, IMAGE_BYTES, TEST
+from graftline.artifacts.infra_blessing import BLESSED, HAS_MODEL, MEASURED, REASONS, WARM_UPS
+from graftline.settings.serving import Serving
+
+SAMPLE = 32  # examples that are asked
+TOLERANCE = 1e-5
+
+
+@component
+def ServingCheck(  # noqa: N802 (a component is named as a class)
+    model: InputArtifact[standard_artifacts.Model],
+    examples: InputArtifact[standard_artifacts.Examples],
+    blessing: OutputArtifact[standard_artifacts.InfraBlessing],
+    limits: Parameter[str],
+) -> None:
+    """Blesses a model that can be served, and keeps it with its warm-up requests.
+
+    Args:
+      model: the exported model.
+      examples: of which the test split is asked.
+      blessing: `blessed`, `reasons` against it, and `measured`, JSON; the model lies in it.
+      limits: `Serving` as JSON.
+    """
+    model_path = path_utils.serving_model_path(model.uri)
+    records = sample(examples.uri)
+    here = tf.saved_model.load(model_path).signatures["serving_default"](examples=tf.constant(records))["probabilities"]
+    answers = probe(model_path, records)
+    measured = json.loads(str(answers["measured"])) if "measured" in answers else {}
+    reasons = faults(answers, here.numpy(), measured, Serving.model_validate_json(limits))
+    blessing.set_int_custom_property(BLESSED, int(not reasons))
+    blessing.set_string_custom_property(REASONS, "; ".join(reasons))
+    blessing.set_string_custom_property(MEASURED, json.dumps(measured))
+    if not reasons:
+        stamped = path_utils.stamped_model_path(blessing.uri)
+        io_utils.copy_dir(model_path, stamped)
+        write_warm_up(records[:WARM_UPS], Path(path_utils.warmup_file_path(stamped)))
+        blessing.set_int_custom_property(HAS_MODEL, 1)
+
+
+def sample(examples_uri: str) -> list[bytes]:
+    """Returns the first examples of the test split, serialized."""
+    return list(stored.read(examples_uri, TEST).take(SAMPLE).as_numpy_iterator())
+
+
+def probe(model_path: str, records: list[bytes]) -> dict[str, Any]:
+    """Asks the model in a fresh process.
+
+    Returns:
+      Its answers, see `serving_probe`; or `error`, what it failed with.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        examples, answers = f"{folder}/examples", f"{folder}/answers.npz"
+        io_utils.write_tfrecord_file(examples, *[tf.train.Example.FromString(record) for record in records])
+        command = [sys.executable, "-I", serving_probe.__file__, model_path, examples, answers]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            errors = re.findall(r"^\w[\w.]*Error: .*", done.stderr, re.MULTILINE)
+            return {"error": errors[-1] if errors else f"it ended with status {done.returncode}"}
+        with np.load(answers, allow_pickle=False) as members:
+            return dict(members)
+
+
+def faults(answers: dict[str, Any], expected: np.ndarray, measured: dict[str, Any], limits: Serving) -> list[str]:
+    """Returns what speaks against serving a model.
+
+    Args:
+      answers: what `probe` returned.
+      expected: probabilities [examples, classes] as the model gives them in this process.
+      measured: what was measured.
+      limits: what may be.
+    """
+    if "error" in answers:
+        return [f"a fresh process cannot serve it: {answers['error']}"]
+    found = [
+        f"{signature} answers differently in a fresh process, by {difference:.2g}"
+        for signature in ("by_example", "by_bytes")
+        if not (difference := float(np.abs(answers[signature] - expected).max())) <= TOLERANCE  # NaN too
+    ]
+    checks = [
+        ("loading took", measured["load_s"], limits.max_load_seconds, "s"),
+        ("it takes", measured["memory_gb"], limits.max_memory_gb, "GB"),
+        ("one picture takes (99th percentile)", measured["latency_ms"]["1"]["p99"], limits.max_latency_ms, "ms"),
+    ]
+    return found + [
+        f"{what} {value:g} {unit}, {limit:g} are allowed" for what, value, limit, unit in checks if value > limit
+    ]
+
+
+def write_warm_up(records: list[bytes], path: Path) -> None:
+    """Writes requests that TF Serving sends to itself before it takes others, so that the first user does not wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures = [tf.train.Example.FromString(record).features.feature[IMAGE].bytes_list.value[0] for record in records]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, name, values in (
+            ("serving_default", "examples", records),
+            ("serving_bytes", IMAGE_BYTES, pictures),
+        ):
+            for value in values:
+                log = prediction_log_pb2.PredictionLog()
+                log.predict_log.request.model_spec.signature_name = signature
+                log.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto([value]))
+                writer.write(log.SerializeToString())
+
+
+def serving_check(model: BaseChannel, examples: BaseChannel, limits: Serving) -> BaseNode:
+    """Returns the node that asks the exported model before it is pushed: in a fresh process, or in TensorFlow Serving."""
+    tag = limits.tensorflow_serving
+    if tag is None:
+        return ServingCheck(model=model, examples=examples, limits=limits.model_dump_json())
+    from tfx.components import InfraValidator
+    from tfx.proto import infra_validator_pb2 as spec
+
+    return InfraValidator(
+        model=model,
+        examples=examples,
+        serving_spec=spec.ServingSpec(
+            tensorflow_serving=spec.TensorFlowServing(tags=[tag]), kubernetes=spec.KubernetesConfig()
+        ),
+        request_spec=spec.RequestSpec(
+            tensorflow_serving=spec.TensorFlowServingRequestSpec(signature_names=["serving_default"]),
+            split_name=TEST,
+            num_examples=WARM_UPS,
+            make_warmup=True,
+        ),
+        validation_spec=spec.ValidationSpec(max_loading_time_seconds=math.ceil(limits.max_load_seconds)),
+    )

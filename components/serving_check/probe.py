@@ -1,0 +1,56 @@
+"""Loads an exported model as a model server would and times it; it has TensorFlow and nothing of this project.
+
+`python -I probe.py MODEL EXAMPLES ANSWERS`: EXAMPLES is a TFRecord file of tf.Examples with encoded pictures under
+`image`; into ANSWERS, an .npz file, go the `probabilities` of both signatures, and `measured`, JSON.
+"""
+
+import functools
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+BATCHES = {1: 30, 32: 5}  # how often each size is timed
+WARM_UP = 2
+
+
+def main() -> None:
+    """Loads, answers and times."""
+    model_path, examples_path, answers_path = sys.argv[1:]
+    start = time.monotonic()
+    signatures = tf.saved_model.load(model_path).signatures
+    load_s = time.monotonic() - start
+    records = list(tf.data.TFRecordDataset(examples_path).as_numpy_iterator())
+    pictures = [tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0] for record in records]
+    by_example = signatures["serving_default"](examples=tf.constant(records))["probabilities"]
+    by_bytes = signatures["serving_bytes"](image_bytes=tf.constant(pictures))["probabilities"]
+    measured: dict[str, Any] = {"load_s": round(load_s, 2), "latency_ms": {}}
+    for size, times in BATCHES.items():
+        batch = tf.constant([pictures[index % len(pictures)] for index in range(size)])
+        measured["latency_ms"][size] = _latency(
+            functools.partial(signatures["serving_bytes"], image_bytes=batch), times
+        )
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    measured["memory_gb"] = round(kilobytes * 1024 / 1e9, 2)
+    np.savez(answers_path, by_example=by_example, by_bytes=by_bytes, measured=np.array(json.dumps(measured)))
+
+
+def _latency(answer: Callable[[], Any], times: int) -> dict[str, float]:
+    """Returns median and 99th percentile of so many calls, in milliseconds."""
+    for _ in range(WARM_UP):
+        answer()
+    found = []
+    for _ in range(times):
+        start = time.monotonic()
+        answer()
+        found.append(1000 * (time.monotonic() - start))
+    return {"median": round(float(np.median(found)), 1), "p99": round(float(np.percentile(found, 99)), 1)}
+
+
+if __name__ == "__main__":
+    main()

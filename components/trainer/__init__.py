@@ -1,0 +1,1 @@
+"""The Trainer: a new head on a frozen backbone, then the upper layers."""

@@ -1,0 +1,118 @@
+"""The Trainer: phase 1 fits a new head on the frozen backbone, phase 2 fine-tunes the backbone's top layers too.
+
+The two phases are those of TensorFlow's transfer-learning tutorial; the default differs from it in that BatchNorm keeps its
+moving statistics, for on small sets they never catch up and the accuracy collapses.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from graftline.artifacts.examples import TRAIN, read_label_names
+from graftline.artifacts.history import HISTORY_FILE
+from graftline.base.code import identity
+from graftline.features.build import cached_splits
+from graftline.features.cache import CachedSplit
+from graftline.network import backbone, weights
+from graftline.serving.export import export
+from graftline.settings.training import Model, Training
+from graftline.training import workers
+from graftline.training.checkpoints import Checkpoints
+from graftline.training.phases import Network, Run
+from graftline.training.precision import choose_arithmetic, precision, with_values
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains, and exports the serving model; what happened is kept in `history.json` beside the TensorBoard logs.
+
+    Args:
+      fn_args: TFX's arguments. `custom_config` holds `model`, `prefix` and `training`, sections of the settings as
+        dictionaries, and `work_dir`, where features are cached. `hyperparameters`, where the Tuner found any, come before
+        those.
+
+    Where TF_CONFIG is set, see graftline/training/workers.py, every worker calls this, and the first one writes.
+
+    Raises:
+      UserError: where the pretrained weights cannot be had, or do not fit; where workers cannot train together.
+    """
+    tuned = (fn_args.hyperparameters or {}).get("values", {})
+    config = with_values(fn_args.custom_config, tuned)
+    model, training = Model(**config["model"]), Training(**config["training"])
+    team = workers.join(training.batch_size)
+    examples_uri = fn_args.train_files[0].rsplit("/", 2)[0]
+    label_names = read_label_names(examples_uri)
+    transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+    pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
+
+    # 1. Seed, 2. precision, 3. strategy: each acts on what is built after it.
+    keras.utils.set_random_seed(training.seed)
+    arithmetic = choose_arithmetic(training.mixed_precision)
+    with precision(arithmetic):
+        with team.strategy.scope():
+            base = backbone.build(model, pretrained.path if pretrained else None)
+            on_top = backbone.head(base, model, len(label_names))
+            at = backbone.cut(base, model.fine_tune_at)
+            network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
+        with team.chief_first():  # not in the strategy's scope, where all workers must make the same variables
+            splits = cached_splits(base, at, config, examples_uri, transform, team.is_chief)
+        saved = _checkpoints(config, splits)
+        with team.strategy.scope():
+            run = Run(network, splits, model, training, len(label_names), saved, fn_args.model_run_dir, team)
+            phases = run.run()
+
+    with team.chief_first():
+        if team.is_chief:
+            history = {
+                "phases": phases,
+                "weights": _describe(pretrained),
+                "tuned": tuned,
+                "label_names": label_names,
+                "parameters": network.base.count_params() + network.head.count_params(),
+                "features": {split: [str(view) for view in cached.views] for split, cached in splits.items()},
+            }
+            _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
+            _export(network, model, transform, label_names, fn_args.serving_model_dir)
+            saved.remove()
+
+
+def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Checkpoints:
+    """Returns the checkpoints of this very training: of the same features, settings and code."""
+    views = [view.name for view in splits[TRAIN].views]
+    parts = {
+        "features": splits[TRAIN].views[0].parent.name,
+        "views": views,
+        "config": config,
+        "code": identity(__name__),
+    }
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return Checkpoints(Path(config["work_dir"], "checkpoints", key))
+
+
+def _describe(pretrained: weights.Weights | None) -> dict[str, str]:
+    return (
+        {"source": pretrained.source, "sha256": pretrained.sha256} if pretrained else {"source": "none", "sha256": ""}
+    )
+
+
+def _write_json(values: dict[str, Any], path: str) -> None:
+    tf.io.gfile.makedirs(path.rsplit("/", 1)[0])
+    with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
+        file.write(json.dumps(values, indent=1))
+    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
+
+
+def _export(
+    network: Network, model: Model, transform: tft.TFTransformOutput, label_names: list[str], directory: str
+) -> None:
+    # A fresh network is float32 whatever it was trained in, and holds neither optimizer nor strategy.
+    base = backbone.build(model, None)
+    on_top = backbone.head(base, model, len(label_names))
+    base.set_weights(network.base.get_weights())
+    on_top.set_weights(network.head.get_weights())
+    export(backbone.classifier(base, on_top, model), transform, label_names, directory)

@@ -1,0 +1,1 @@
+"""Transform: encoded pictures become what the network takes."""

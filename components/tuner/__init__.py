@@ -1,0 +1,1 @@
+"""The Tuner: searches learning rates and the layer to fine-tune from."""

@@ -1,0 +1,29 @@
+"""The Tuner: TFX's, with the function of `tuner_fn`."""
+
+from typing import Any
+
+from tfx.components import Tuner
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.types.channel import BaseChannel
+
+from graftline.artifacts.examples import TRAIN, VALIDATION
+from graftline.settings.training import Tuning
+
+
+def tuner(examples: BaseChannel, transform_graph: BaseChannel, config: dict[str, Any], tuning: Tuning) -> Tuner:
+    """Returns the node that searches what the Trainer is then given.
+
+    Args:
+      examples: the pictures as they are encoded.
+      transform_graph: what they go through.
+      config: the Trainer's.
+      tuning: what is searched.
+    """
+    return Tuner(
+        examples=examples,
+        transform_graph=transform_graph,
+        tuner_fn="components.tuner.tuner_fn.tuner_fn.tuner_fn",
+        train_args=TrainArgs(splits=[TRAIN]),
+        eval_args=EvalArgs(splits=[VALIDATION]),
+        custom_config=config | {"tuning": tuning.model_dump(mode="json")},
+    )

@@ -1,0 +1,59 @@
+"""The Tuner: searches the head's learning rate, then where to fine-tune from and with what rate, on cached features.
+
+First the head, in trials of phase 1 on pooled features; then, where a range or layers are given for it, fine-tuning, in
+trials of phase 2 that start from the best head. Random search, for it goes on where it was stopped as if nothing had
+happened. What counts is validation accuracy; the test split is not read.
+"""
+
+from pathlib import Path
+
+import keras_tuner
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.components.tuner.component import TunerFnResult
+
+from components.tuner.search import FINE_TUNE_AT, FINE_TUNING_RATE, HEAD_RATE, Search
+from components.tuner.trials import Trials
+from graftline.settings.training import Training, Tuning
+
+
+def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
+    """Searches the head, where fine-tuning is searched too; returns the search that is left to do.
+
+    Args:
+      fn_args: TFX's arguments. `custom_config` is the Trainer's, see `run_fn`, and `tuning`, that section of the
+        settings as a dictionary.
+
+    Raises:
+      UserError: where the pretrained weights or the features cannot be had.
+    """
+    config = fn_args.custom_config
+    tuning = Tuning(**config["tuning"])
+    trials = Trials(config, fn_args.train_files[0].rsplit("/", 2)[0], fn_args.transform_graph_path)
+    folder = Path(config["work_dir"], "tuning", trials.key)
+    seed = Training(**config["training"]).seed + 1  # KerasTuner takes 0 for none
+    head = Search(trials.head, head_space(tuning), tuning.trials, seed, folder / "head")
+    if not (tuning.boundaries or tuning.fine_tuning_rates):
+        return TunerFnResult(head, {})
+    head.search()
+    head.results_summary()
+    best = head.get_best_hyperparameters()[0].values
+    space = fine_tuning_space(tuning, best[HEAD_RATE])
+    return TunerFnResult(Search(trials.fine_tuning, space, tuning.trials, seed, folder / "fine_tuning"), {})
+
+
+def head_space(tuning: Tuning) -> keras_tuner.HyperParameters:
+    """Returns what is tried for the head."""
+    space = keras_tuner.HyperParameters()
+    space.Float(HEAD_RATE, *tuning.head_rates, sampling="log")
+    return space
+
+
+def fine_tuning_space(tuning: Tuning, head_rate: float) -> keras_tuner.HyperParameters:
+    """Returns what is tried for fine-tuning, on a head that was trained with a known rate."""
+    space = keras_tuner.HyperParameters()
+    space.Fixed(HEAD_RATE, head_rate)
+    if tuning.boundaries:
+        space.Choice(FINE_TUNE_AT, tuning.boundaries)
+    if tuning.fine_tuning_rates:
+        space.Float(FINE_TUNING_RATE, *tuning.fine_tuning_rates, sampling="log")
+    return space

@@ -1,0 +1,43 @@
+"""What Duplicates found: the artifact, its file, and how it is read."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfx.types.artifact import Artifact
+
+REPORT_FILE = "duplicates.json"
+
+
+class DuplicatesReport(Artifact):
+    """What Duplicates found, a `Report` as JSON."""
+
+    TYPE_NAME = "DuplicatesReport"
+
+
+@dataclass
+class Report:
+    """Copies among the pictures.
+
+    Attributes:
+      pictures: how many there are.
+      copies: how many are an exact copy of another.
+      copied: ids of exact copies, a list each, at most LISTED.
+      contradictions: label names by id, for pictures whose very bytes have several labels.
+      held_out: pictures of validation and test.
+      leaked: how many of them look like one of another split.
+      alike: ids of two pictures that look alike and are in two splits, with those, at most LISTED.
+    """
+
+    pictures: int = 0
+    copies: int = 0
+    copied: list[list[str]] = field(default_factory=list)
+    contradictions: list[dict[str, str]] = field(default_factory=list)
+    held_out: int = 0
+    leaked: int = 0
+    alike: list[dict[str, str]] = field(default_factory=list)
+
+
+def read(uri: str) -> Report:
+    """Returns the report that an artifact holds."""
+    return Report(**json.loads(Path(uri, REPORT_FILE).read_text()))

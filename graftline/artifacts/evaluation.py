@@ -1,0 +1,139 @@
+"""What the Evaluator left, read: the verdict in words, what was measured, and what the models answered."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import validation_result_pb2
+
+from graftline.artifacts import records
+from graftline.artifacts.examples import IMAGE_ID, LABEL
+
+ACCURACY_KEY = "sparse_categorical_accuracy"  # as TFMA names it in its results
+PROBABILITIES = "probabilities"
+PREDICTIONS = "predictions"  # how the names of the files begin that hold them
+
+ROUNDING = 1e-9  # keeps an equal model from failing a change threshold of zero
+
+
+def verdict(evaluation_uri: str) -> list[str]:
+    """Says what of the thresholds a candidate did not meet.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+
+    Returns:
+      A sentence for each failure; none where the candidate was blessed.
+    """
+    result = tfma.load_validation_result(evaluation_uri)
+    reasons = [
+        _failure(failure) for validations in result.metric_validations_per_slice for failure in validations.failures
+    ]
+    if result.missing_thresholds:
+        reasons.append("no threshold is set")
+    return reasons
+
+
+def _failure(failure: validation_result_pb2.ValidationFailure) -> str:
+    value = failure.metric_value.double_value.value
+    if failure.metric_key.is_diff:
+        allowed = -failure.metric_threshold.change_threshold.absolute.value
+        return f"accuracy is {-value:.4f} below the baseline's, {max(allowed - ROUNDING, 0):.4f} is allowed"
+    bound = failure.metric_threshold.value_threshold.lower_bound.value
+    return f"accuracy {value:.4f} is below the threshold of {bound:.4f}"
+
+
+def accuracies(evaluation_uri: str) -> dict[str, float]:
+    """Returns the overall accuracy of the candidate and, under `baseline`, of the baseline where there was one."""
+    found = {}
+    for metrics in tfma.load_metrics(evaluation_uri):
+        if metrics.slice_key.single_slice_keys:
+            continue
+        for item in metrics.metric_keys_and_values:
+            if item.key.name == ACCURACY_KEY and not item.key.is_diff:
+                name = "baseline" if item.key.model_name == tfma.BASELINE_KEY else "candidate"
+                found[name] = item.value.double_value.value
+    return found
+
+
+class Key(NamedTuple):
+    """Names one of TFMA's metrics."""
+
+    name: str
+    class_id: int | None = None  # of a metric that looks at one class against all others
+    label_name: str | None = None  # of the slice; None of all examples
+
+
+def metrics(evaluation_uri: str) -> dict[Key, float]:
+    """Returns all that TFMA measured of the candidate.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+    """
+    found = {}
+    for measured in tfma.load_metrics(evaluation_uri):
+        values = [key.bytes_value.decode() for key in measured.slice_key.single_slice_keys]
+        for item in measured.metric_keys_and_values:
+            if item.key.model_name != tfma.BASELINE_KEY and not item.key.is_diff:
+                class_id = item.key.sub_key.class_id.value if item.key.sub_key.HasField("class_id") else None
+                found[Key(item.key.name, class_id, *values)] = item.value.double_value.value
+    return found
+
+
+def confusion(evaluation_uri: str, num_classes: int) -> list[list[int]]:
+    """Returns TFMA's confusion matrix of the candidate: rows are true classes, columns predicted ones.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+      num_classes: number of classes.
+    """
+    matrix = [[0] * num_classes for _ in range(num_classes)]
+    for plots in tfma.load_plots(evaluation_uri):
+        for item in plots.plot_keys_and_values:
+            if not plots.slice_key.single_slice_keys and item.key.model_name != tfma.BASELINE_KEY:
+                for found in item.value.multi_class_confusion_matrix_at_thresholds.matrices:
+                    for entry in found.entries:
+                        matrix[entry.actual_class_id][entry.predicted_class_id] += round(entry.num_weighted_examples)
+    return matrix
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the models answered to each test example, in the order of their ids.
+
+    Attributes:
+      image_ids: an id an example.
+      labels: true classes, int64 [examples].
+      candidate: probabilities, float32 [examples, classes].
+      baseline: the same of the baseline; None where there was none.
+    """
+
+    image_ids: list[str]
+    labels: np.ndarray
+    candidate: np.ndarray
+    baseline: np.ndarray | None
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Classes that the candidate takes for the likeliest, int64 [examples]."""
+        return self.candidate.argmax(axis=1)
+
+
+def predictions(evaluation_uri: str) -> Predictions:
+    """Returns the predictions that the Evaluator kept.
+
+    Args:
+      evaluation_uri: its output folder.
+    """
+    files = [str(path) for path in sorted(Path(evaluation_uri).glob(f"{PREDICTIONS}-*"))]
+    packed = tf.data.TFRecordDataset(files).with_options(records.options()).as_numpy_iterator()
+    batches = [np.load(io.BytesIO(record)) for record in packed]
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    order = np.argsort(columns[IMAGE_ID], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    ids, labels, candidate = columns[IMAGE_ID].tolist(), columns[LABEL], columns[tfma.CANDIDATE_KEY]
+    return Predictions(ids, labels, candidate, columns.get(tfma.BASELINE_KEY))

@@ -1,0 +1,3 @@
+"""What the Trainer keeps of a training, beside the curves."""
+
+HISTORY_FILE = "history.json"

@@ -1,0 +1,5 @@
+"""What a check of serving notes on its blessing."""
+
+WARM_UPS = 4  # requests that TF Serving sends itself before it serves
+
+BLESSED, HAS_MODEL, REASONS, MEASURED = "blessed", "has_model", "reasons", "measured"

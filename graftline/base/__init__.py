@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, paths, the console, threads, being asked to stop, the identity of code."""

@@ -1,0 +1,17 @@
+"""Mistakes that are the user's to mend, and how they are told."""
+
+import difflib
+
+
+class UserError(Exception):
+    """A mistake of the user's, or of the data's: told in its own words, without a traceback."""
+
+
+class SettingsError(UserError):
+    """All mistakes of a configuration, a line each."""
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Says which of the known names are close to one that is not known."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"the known ones are {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""Datasets: found, read, decoded, described by a schema, held against each other."""

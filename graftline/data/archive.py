@@ -1,0 +1,74 @@
+"""Prepares a TFDS set from a local copy of the archive that TFDS would download: `make data ARCHIVE=<zip>`.
+
+TFDS takes a file in its download folder for downloaded when the name is the one it would give it and an `.INFO` file stands
+beside it. The folder is a temporary one, so that a wrong archive never passes for the real download later.
+"""
+
+import json
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import resource
+
+from graftline.base.errors import UserError
+from graftline.data.datasets import find_builder, short
+from graftline.settings.data import Data
+
+
+def prepare(data: Data, archive: Path) -> None:
+    """Prepares the TFDS set of `data` from a local archive, without a network; does nothing where it is prepared already.
+
+    Args:
+      data: settings whose dataset is a TFDS name.
+      archive: the set's original archive, a zip file.
+
+    Raises:
+      UserError: where the archive is no zip file or not this set's, or where the set is not made from a single archive.
+    """
+    if data.folder:
+        raise UserError(f"{data.dataset} is a folder, which needs no archive: run the pipeline on it as it is.")
+    builder = find_builder(data)
+    if builder.is_prepared():
+        print(f"{builder.info.full_name} is prepared already, in {builder.data_dir}.")
+        return
+    url = _only_url(builder)
+    if not zipfile.is_zipfile(archive):
+        raise UserError(f"{archive} is no zip file: give the archive that {builder.name} is made from.")
+    print(f"Preparing {builder.info.full_name} from {archive} in {builder.data_dir} …", flush=True)
+    start = time.monotonic()
+    _build(builder, url, archive)
+    print(f"Prepared {builder.info.splits.total_num_examples:,} examples in {time.monotonic() - start:.0f} s.")
+
+
+def _only_url(builder: tfds.core.DatasetBuilder) -> str:
+    urls = list(builder.url_infos or ())
+    if len(urls) != 1:
+        raise UserError(
+            f"{builder.name} is made from {len(urls)} downloads, not from one archive: let the pipeline prepare it, with a "
+            "network where it downloads anything."
+        )
+    return urls[0]
+
+
+def _build(builder: tfds.core.DatasetBuilder, url: str, archive: Path) -> None:
+    data_dir = Path(builder.data_dir_root)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".archive-") as downloads:
+        _place(Path(downloads, builder.name), url, builder.url_infos[url].checksum, archive)
+        config = tfds.download.DownloadConfig(try_download_gcs=False)
+        try:
+            builder.download_and_prepare(download_dir=downloads, download_config=config)
+        # The set's own code reads the archive, and may raise anything on one that is not its own.
+        except Exception as error:
+            cure = "give the set's original archive"
+            raise UserError(f"{builder.name} cannot be made from {archive} ({short(error)}): {cure}.") from error
+
+
+def _place(folder: Path, url: str, checksum: str, archive: Path) -> None:
+    folder.mkdir()
+    name = resource.get_dl_fname(url, checksum)
+    (folder / name).symlink_to(archive.resolve())
+    (folder / f"{name}.INFO").write_text(json.dumps({"urls": [url], "original_fname": archive.name}))

@@ -1,0 +1,135 @@
+"""What is asked of TensorFlow, in a process of its own: an import can crash or hang, and others can be checked meanwhile.
+
+`python -m graftline.doctor.probe` answers each question with a line of JSON, `{"question": {"is": …}}`; where the answer
+could not be had, it is `{"question": {"error": "…"}}`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import subprocess
+import sys
+from typing import Any
+
+import bootstrap
+
+SECONDS = 60  # to wait for all answers
+VIEWS = {"none": 1, "flip": 2}  # how often the features of a picture are kept
+
+
+class Probe:
+    """That process."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}  # why TensorFlow sees no GPU is only logged
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "graftline.doctor.probe"],
+            cwd=bootstrap.ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def answer(self, question: str) -> Any:
+        """Returns what was found out about one of `QUESTIONS`.
+
+        Raises:
+          RuntimeError: where it could not be found out, with the reason.
+        """
+        found = self._answers.get(question)
+        if found is None:
+            raise RuntimeError(self._end())
+        if "error" in found:
+            raise RuntimeError(found["error"])
+        return found["is"]
+
+    @property
+    def log(self) -> str:
+        """What the process wrote on standard error."""
+        return self._outputs[1]
+
+    def _end(self) -> str:
+        last = self.log.strip().splitlines()[-1:]
+        return ": ".join([f"a process that imports TensorFlow ended with status {self._process.returncode}", *last])
+
+    @functools.cached_property
+    def _answers(self) -> dict[str, dict[str, Any]]:
+        lines = [json.loads(line) for line in self._outputs[0].splitlines() if line.startswith("{")]
+        return {question: found for line in lines for question, found in line.items()}
+
+    @functools.cached_property
+    def _outputs(self) -> tuple[str, str]:
+        try:
+            return self._process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.communicate()
+
+
+def tensorflow() -> dict[str, Any]:
+    """Returns its version, and the GPUs that it sees."""
+    import tensorflow as tf
+
+    return {"version": tf.__version__, "gpus": [device.name for device in tf.config.list_physical_devices("GPU")]}
+
+
+def bfloat16() -> bool:
+    """Returns whether the processor has it."""
+    from graftline.network import inference
+
+    return inference.has_bfloat16()
+
+
+def dataset() -> dict[str, Any]:
+    """Returns how many pictures are there, how many bytes they take, and the addresses of what is not there yet."""
+    from graftline.base import photos
+    from graftline.settings.load import load
+
+    data = load().data
+    if data.folder:
+        files = [file for label in photos.class_folders(data.folder) for file in photos.image_files(label)]
+        return {"pictures": len(files), "bytes": sum(file.stat().st_size for file in files), "urls": []}
+    from graftline.data import datasets
+
+    builder = datasets.find_builder(data)
+    if not builder.is_prepared():
+        return {"pictures": 0, "bytes": 0, "urls": list(builder.url_infos or ())}
+    pictures = sum(split.num_examples for split in builder.info.splits.values())
+    return {"pictures": pictures, "bytes": builder.info.dataset_size, "urls": []}
+
+
+def writes() -> float:
+    """Returns how many bytes a run writes: a copy of the pictures, and their features."""
+    import numpy as np
+
+    from graftline.network import backbone
+    from graftline.settings.load import load
+
+    given, found = load(), dataset()
+    pictures = min(found["pictures"], given.data.max_examples or math.inf)
+    base = backbone.build(given.model, None)
+    prefix = backbone.prefix(base, given.model, backbone.cut(base, given.model.fine_tune_at))
+    row = sum(math.prod(output.shape[1:]) for output in prefix.outputs) * np.dtype(given.prefix.cache_dtype).itemsize
+    return found["bytes"] + pictures * row * VIEWS[given.training.augmentation]
+
+
+QUESTIONS = {"tensorflow": tensorflow, "bfloat16": bfloat16, "dataset": dataset, "writes": writes}
+
+
+def main() -> None:
+    """Answers all questions."""
+    for question, answer in QUESTIONS.items():
+        try:
+            found = {"is": answer()}  # type: ignore[operator]
+        except Exception as error:  # whatever a broken environment raises
+            told = type(error).__name__ == "UserError"
+            found = {"error": str(error) if told else f"{type(error).__name__}: {error}"}
+        print(json.dumps({question: found}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

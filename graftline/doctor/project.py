@@ -1,0 +1,207 @@
+"""What a configuration needs, and what its runs left."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+from graftline.doctor import BAD, GOOD, WARNING, Finding
+from graftline.doctor.probe import Probe
+from graftline.settings.settings import Settings
+
+SPARE = 1e9  # bytes of disk that a run may need beside pictures and features
+NETWORK_SECONDS = 3
+RECENT = 20  # runs that are looked at
+LEFT_OVER = re.compile(r"\.tmp$|\.aside$|^\.aside-|\.incomplete")  # names of what is being written
+
+
+def check_weights(settings: Settings) -> Iterator[Finding]:
+    """The pretrained weights are fetched once."""
+    from graftline.network import weights
+
+    model = settings.model
+    if model.weights == "none":
+        yield Finding(
+            WARNING, "weights", "none: all of the network starts from random", "set model.weights to imagenet"
+        )
+        return
+    path = (
+        weights.kept(model.backbone, model.image_size, weights.FOLDER)
+        if model.weights == "imagenet"
+        else Path(model.weights)
+    )
+    cure = "" if path.is_file() else "`make weights` fetches them; so does the next run"
+    yield Finding(WARNING if cure else GOOD, "weights", f"{path} {'is not there yet' if cure else ''}".strip(), cure)
+
+
+def check_lock(settings: Settings) -> Iterator[Finding]:
+    """One run at a time; the lock ends with its process, but a process can be stopped for ever."""
+    from graftline.runs import lock
+
+    holder = lock.holder(settings.run.root)
+    if holder is None:
+        yield Finding(GOOD, "lock", f"no run is using {settings.run.root}")
+        return
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(holder.create_time()))
+    value = f"process {holder.pid} ({' '.join(holder.cmdline())[-60:]}) holds {settings.run.root} since {since}"
+    if holder.status() == "stopped":
+        yield Finding(
+            BAD,
+            "lock",
+            f"{value}, and is stopped",
+            f"`kill -CONT {holder.pid}` lets it go on, `kill -9 {holder.pid}` ends it",
+        )
+    else:
+        yield Finding(WARNING, "lock", value, "wait for it to end, or set run.root to another folder")
+
+
+def check_store(settings: Settings) -> Iterator[Finding]:
+    """The metadata store opens, is sound, and no node in it was killed."""
+    server, path = settings.metadata, settings.metadata_path
+    if server:
+        try:
+            socket.create_connection((server.host, server.port), NETWORK_SECONDS).close()
+        except OSError as error:
+            cure = "start it, or correct the settings `metadata`"
+            yield Finding(BAD, "metadata store", f"{server.host}:{server.port} cannot be reached ({error})", cure)
+            return
+    elif not path.is_file():
+        yield Finding(GOOD, "metadata store", "none yet: the first run makes it")
+        return
+    elif reason := _damage(path):
+        cure = "put a copy of it back; or move it away, and the next run knows neither earlier runs nor a baseline"
+        yield Finding(BAD, "metadata store", f"{path} is damaged ({reason})", cure)
+        return
+    yield from _check_runs(settings)
+
+
+def _damage(path: Path) -> str | None:
+    """Returns what SQLite says is wrong with its file."""
+    import sqlite3
+
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=NETWORK_SECONDS)
+        try:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if found == "ok" else found
+
+
+def _check_runs(settings: Settings) -> Iterator[Finding]:
+    from graftline.runs import lock, store
+
+    with store.opened(settings) as opened:
+        runs = store.runs(opened, settings.name, RECENT)
+    going_on = bool(settings.metadata) or lock.holder(settings.run.root) is not None
+    stopped = [
+        f"{node.name} of run {run.number}"
+        for run in runs
+        for node in run.nodes
+        if node.state == "running" and not (going_on and run is runs[-1])
+    ]
+    value = f"{runs[-1].number if runs else 0} runs of {settings.name}"
+    if stopped:
+        cure = "nothing: they were killed, and the next run does what they left undone"
+        yield Finding(WARNING, "metadata store", f"{value}; still marked as running: {', '.join(stopped[-3:])}", cure)
+    else:
+        yield Finding(GOOD, "metadata store", value)
+
+
+def check_left_overs(settings: Settings) -> Iterator[Finding]:
+    """What killed processes left half-written; nothing reads it."""
+    from graftline.runs import lock
+
+    if lock.holder(settings.run.root):
+        return  # they may be the run's
+    folders = {settings.run.root, settings.run.serving_dir, settings.data.data_dir}
+    found = sorted({path for folder in folders for path in _left_overs(folder)})
+    if not found:
+        yield Finding(GOOD, "leftovers", "none")
+        return
+    size = sum(_size(path) for path in found)
+    shown = " ".join(str(path) for path in found[:3]) + (" …" if len(found) > 3 else "")
+    yield Finding(
+        WARNING, "leftovers", f"{len(found)}, {size / 1e6:,.1f} MB: {shown}", "`rm -r` them; nothing reads them"
+    )
+
+
+def _left_overs(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        half = [name for name in [*folders, *files] if LEFT_OVER.search(name)]
+        yield from (Path(place, name) for name in half)
+        folders[:] = [name for name in folders if name not in half]
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
+    """The dataset is there, or can be downloaded."""
+    try:
+        found = probe.answer("dataset")
+    except RuntimeError as error:  # it says what to do
+        yield Finding(BAD, "dataset", str(error))
+        return
+    if found["pictures"]:
+        yield Finding(GOOD, "dataset", f"{settings.data.dataset}, {found['pictures']:,} pictures")
+        return
+    if not found["urls"]:
+        yield Finding(GOOD, "dataset", f"{settings.data.dataset} is not there yet, and is made without a download")
+        return
+    name, url = settings.data.dataset, found["urls"][0]
+    host, reason = urllib.parse.urlsplit(url).netloc, _unreachable(url)
+    if reason:
+        cure = "`make data ARCHIVE=<zip>` prepares it from a local copy; or mend the network, or set HTTPS_PROXY"
+        yield Finding(BAD, "dataset", f"{name} is not there yet, and cannot be had from {host} ({reason})", cure)
+    else:
+        yield Finding(GOOD, "dataset", f"{name} is not there yet, but can be had from {host}")
+
+
+def _unreachable(url: str) -> str | None:
+    """Returns why a file cannot be downloaded, asked for without its contents."""
+    import requests
+
+    try:
+        status = requests.head(url, timeout=NETWORK_SECONDS, allow_redirects=True).status_code
+    except requests.RequestException as error:
+        return type(error).__name__
+    return f"status {status}" if status >= 400 else None
+
+
+def check_disk(settings: Settings, probe: Probe) -> Iterator[Finding]:
+    """There is room for what a run writes: a copy of the pictures, and their features."""
+    try:
+        needed = probe.answer("writes") + SPARE
+    except RuntimeError:  # told by another check
+        needed = SPARE
+    for key, folder, room in (
+        ("run.root", settings.run.root, needed),
+        ("run.serving_dir", settings.run.serving_dir, SPARE),
+        ("data.data_dir", settings.data.data_dir, 0),
+    ):
+        there = _there(folder)
+        free = shutil.disk_usage(there).free
+        value = f"{free / 1e9:,.1f} GB free in {folder}"
+        if not os.access(there, os.W_OK):
+            yield Finding(BAD, "disk", f"{folder} may not be written to", f"change its owner, or set {key}")
+        elif free < room:
+            cure = f"free some, or set {key} to another disk: a run writes up to {room / 1e9:,.1f} GB"
+            yield Finding(BAD, "disk", value, cure)
+        else:
+            yield Finding(GOOD, "disk", value)
+
+
+def _there(folder: Path) -> Path:
+    """Returns a folder, or the first above it that exists."""
+    return folder if folder.is_dir() else _there(folder.parent)

@@ -1,0 +1,1 @@
+"""What the frozen prefix makes of every picture, computed once and kept."""

@@ -1,0 +1,140 @@
+"""The one pass over the pictures: through the Transform graph and the frozen prefix, into the feature cache."""
+
+import functools
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from graftline.artifacts import records
+from graftline.artifacts.examples import IMAGE, LABEL, SPLITS, TRAIN
+from graftline.base.code import identity
+from graftline.base.errors import UserError
+from graftline.features import cache
+from graftline.features.cache import CachedSplit, Source
+from graftline.network import backbone, inference
+from graftline.settings.training import Model, Prefix, Training
+
+PASS_BATCH = 32  # pictures the prefix takes at once
+VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
+
+
+def cached_splits(
+    base: keras.Model,
+    at: str,
+    config: dict[str, Any],
+    examples_uri: str,
+    transform: tft.TFTransformOutput,
+    compute: bool = True,
+    names: Sequence[str] = SPLITS,
+) -> dict[str, CachedSplit]:
+    """Returns the features of splits, computing those that no earlier run has left in the cache.
+
+    Args:
+      base: the base network, with its pretrained weights.
+      at: the layer where it is cut.
+      config: the Trainer's `custom_config`.
+      examples_uri: folder of the splits' tf.Examples.
+      transform: output of the Transform.
+      compute: whether this process computes them; they are another worker's otherwise.
+      names: which splits.
+
+    Raises:
+      UserError: where the disk has no room for them, or the other worker has not left them here.
+    """
+    model, prefix, training = Model(**config["model"]), Prefix(**config["prefix"]), Training(**config["training"])
+    engine = inference.choose(prefix)
+    folder = Path(config["work_dir"], "features", _key(base, at, model, prefix, engine, examples_uri, transform))
+    views = dict.fromkeys(SPLITS, VIEWS["none"]) | {TRAIN: VIEWS[training.augmentation]}
+    print(
+        f"Features at {at}, kept as {prefix.cache_dtype} in {folder}: computed by {engine.name} in {engine.precision} where "
+        f"they are not there yet; augmentation {training.augmentation}.",
+        flush=True,
+    )
+    network = backbone.prefix(base, model, at)
+    compiled = functools.cache(lambda: inference.compile_prefix(network, engine))
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)  # used now: folders that were not for long are pruned
+    splits = {}
+    for split in names:
+        examples = records.read(examples_uri, split)
+        count = int(examples.reduce(0, lambda count, _: count + 1))
+        splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)
+        for view, path in zip(views[split], splits[split].views, strict=True):
+            if not cache.is_complete(path, count):
+                if not compute:
+                    raise UserError(
+                        f"The first worker's features are not in {path}: give all workers the same settings and kind of "
+                        "machine, and the same run.root on a volume that they share."
+                    )
+                _check_space(path, network, count, prefix.cache_dtype)
+                source = _source(examples, transform, mirrored=view == "mirrored")
+                cache.fill(path, count, source, compiled(), prefix.cache_dtype)
+    return splits
+
+
+def _check_space(folder: Path, network: keras.Model, examples: int, dtype: str) -> None:
+    """Raises UserError where the disk has no room for the features of a split; better now than after the pass."""
+    row = sum(math.prod(output.shape[1:]) for output in network.outputs) * np.dtype(dtype).itemsize
+    there = sum(file.stat().st_size for file in folder.rglob("*.npy"))
+    needed, free = examples * row - there, shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"The features of {examples:,} pictures need {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} are "
+            "free: free some space and run again, or set run.root to a folder on another disk."
+        )
+
+
+def _key(
+    base: keras.Model,
+    at: str,
+    model: Model,
+    prefix: Prefix,
+    engine: inference.Engine,
+    examples_uri: str,
+    transform: tft.TFTransformOutput,
+) -> str:
+    """Returns what changes when anything does that the features depend on."""
+    parts = {
+        "examples": _digest(sorted(Path(examples_uri).glob("Split-*/*"))),
+        "transform": _digest([Path(transform.transform_savedmodel_dir, "saved_model.pb")]),
+        "weights": hashlib.sha256(b"".join(weight.tobytes() for weight in base.get_weights())).hexdigest(),
+        "network": [model.backbone, model.image_size, at],
+        "engine": [engine.name, engine.precision, prefix.cache_dtype],
+        "code": identity(__name__),
+    }
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _source(examples: tf.data.Dataset, transform: tft.TFTransformOutput, mirrored: bool) -> Source:
+    """Reads tf.Examples as pictures and labels through the Transform graph."""
+    spec = {name: transform.raw_feature_spec()[name] for name in (IMAGE, LABEL)}
+    transform_layer = transform.transform_features_layer()
+
+    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        transformed = transform_layer(tf.io.parse_example(serialized, spec))
+        pictures = transformed[IMAGE]
+        return tf.reverse(pictures, [2]) if mirrored else pictures, transformed[LABEL]
+
+    def source(skipped: int) -> tf.data.Dataset:
+        batches = examples.skip(skipped).batch(PASS_BATCH)
+        return batches.map(decode, num_parallel_calls=os.cpu_count(), deterministic=True).prefetch(2)
+
+    return source

@@ -1,0 +1,230 @@
+"""What the frozen prefix makes of every picture, computed once and kept on disk.
+
+The prefix never changes, so its output is the same in every epoch, and in every later run on the same pictures with the
+same weights. It is kept in shards: a folder each, of one .npy file a field, written aside, checksummed and renamed, so that
+an interrupted pass goes on where it stopped and a damaged shard is made again.
+
+NumPy's own format, because it is plain, can be read at any row, and exists wherever NumPy does; array_record, which has
+checksums too, has no wheel for macOS on arm64 and gives each record as a Python object. Rows are read, not mapped: a map's
+pages count as memory of this process, which would grow with the data.
+"""
+
+import json
+import logging
+import os
+import shutil
+import weakref
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.progress import Progress
+
+from graftline.artifacts import records
+from graftline.base.threads import side_by_side
+from graftline.network.inference import STREAMS, Run
+
+SHARD_EXAMPLES = 2048
+AHEAD = 4  # batches that are read before they are asked for
+ACTIVATION, POOLED, LABEL = "activation", "pooled", "label"
+FIELDS = (ACTIVATION, POOLED, LABEL)
+CHECKSUMS = "crc32.json"
+
+# Batches (pictures float32 [batch, size, size, 3], labels int64 [batch]) of a split from its n-th example on
+Source = Callable[[int], tf.data.Dataset]
+
+
+@dataclass(frozen=True)
+class CachedSplit:
+    """The features of one split, on disk.
+
+    Attributes:
+      views: a folder for each version of the pictures, as they are and mirrored for instance.
+      examples: number of examples in each.
+    """
+
+    views: tuple[Path, ...]
+    examples: int
+
+    def steps(self, batch_size: int) -> int:
+        """Returns the number of batches of an epoch; the last may be smaller."""
+        return -(-self.examples // batch_size)
+
+    def dataset(
+        self, field: str, batch_size: int, seed: int | None = None, epoch: int = 0, start: int = 0
+    ) -> tf.data.Dataset:
+        """Returns batches of (features, labels) of one epoch.
+
+        Args:
+          field: ACTIVATION or POOLED.
+          batch_size: examples in a batch.
+          seed: shuffles over the whole split, anew each epoch, and draws one of the views of each example; None keeps the
+            order and takes the first view.
+          epoch: its number, from 0.
+          start: number of the batch to start with.
+
+        Returns:
+          float32 [batch, ...] and int64 [batch].
+        """
+        stored = Rows(self.views, field)
+
+        def read(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            found, label = tf.numpy_function(stored.read, [batch], [stored.dtype, tf.int64], stateful=False)
+            found.set_shape([None, *stored.shape])
+            label.set_shape([None])
+            return tf.cast(found, tf.float32), label
+
+        batches = self.rows(batch_size, seed, epoch, start)
+        found = batches.map(read, num_parallel_calls=2, deterministic=True).prefetch(AHEAD)
+        return found.with_options(records.options())
+
+    def rows(self, batch_size: int, seed: int | None, epoch: int = 0, start: int = 0) -> tf.data.Dataset:
+        """Returns the numbers of the rows of each batch, counted through the views, in the order of `dataset`.
+
+        They are computed from seed, epoch and step alone, by a pseudorandom permutation: shuffling holds nothing in memory,
+        and an interrupted epoch goes on at any step.
+        """
+
+        def batch(step: tf.Tensor) -> tf.Tensor:
+            first = step * batch_size
+            rows = tf.range(first, tf.minimum(first + batch_size, self.examples))
+            if seed is None:
+                return rows
+            rows = tf.random.experimental.index_shuffle(rows, [seed, epoch], self.examples - 1)
+            view = tf.random.stateless_uniform(tf.shape(rows), [seed + epoch, step], 0, len(self.views), tf.int64)
+            return rows + self.examples * view
+
+        return tf.data.Dataset.range(start, self.steps(batch_size)).map(batch)
+
+
+class Rows:
+    """Reads rows of one field, with their labels, by their number, whatever shard they are in."""
+
+    def __init__(self, folders: Iterable[Path], field: str) -> None:
+        """Opens the field's file in every shard of the folders."""
+        found = [shard for folder in folders for shard in shards(folder)]
+        maps = [np.load(shard / f"{field}.npy", mmap_mode="r") for shard in found]
+        self.shape, self.dtype, self._offset = maps[0].shape[1:], maps[0].dtype, maps[0].offset
+        self._starts = np.cumsum([0, *(len(rows) for rows in maps)])
+        self.labels = np.concatenate([np.load(shard / f"{LABEL}.npy") for shard in found])
+        self._files = [os.open(shard / f"{field}.npy", os.O_RDONLY) for shard in found]
+        weakref.finalize(self, _close, self._files)
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns features [batch, ...] and labels [batch] of the numbers [batch]."""
+        found = np.empty((len(rows), *self.shape), self.dtype)
+        size = found.nbytes // len(rows)
+        buffer: Any = memoryview(found.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        shard_of = np.searchsorted(self._starts, rows, side="right") - 1
+        for index, (row, shard) in enumerate(zip(rows, shard_of, strict=True)):
+            offset = self._offset + int(row - self._starts[shard]) * size
+            os.preadv(self._files[shard], [buffer[index * size : (index + 1) * size]], offset)
+        return found, self.labels[rows]
+
+
+def _close(files: list[int]) -> None:
+    for file in files:
+        os.close(file)
+
+
+def shards(folder: Path) -> list[Path]:
+    """Returns the complete shards of a split, in order."""
+    return sorted(path for path in folder.glob("[0-9]*") if path.suffix != ".tmp")
+
+
+def is_complete(folder: Path, examples: int) -> bool:
+    """Returns whether all of a split is in the cache and undamaged; removes damaged shards and those after them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return sum(_examples(shard) for shard in _sound_shards(folder)) == examples
+
+
+def fill(folder: Path, examples: int, source: Source, run: Run, dtype: str) -> None:
+    """Computes what of a split is not yet in the cache, where all that is there is sound.
+
+    Args:
+      folder: of one view of the split.
+      examples: how many the source has.
+      source: where the pictures come from.
+      run: the compiled prefix.
+      dtype: float16 or float32.
+    """
+    done = sum(_examples(shard) for shard in shards(folder))
+    with Progress() as progress:
+        task = progress.add_task(f"Features of {folder.name}", total=examples, completed=done)
+        for count in _write_shards(folder, done, source, run, dtype):
+            progress.advance(task, count)
+
+
+def _sound_shards(folder: Path) -> list[Path]:
+    """Returns the shards up to the first that is missing or damaged, and removes those after it."""
+    sound: list[Path] = []
+    for shard in shards(folder):
+        if shard.name == f"{len(sound):05}" and _is_sound(shard):
+            sound.append(shard)
+        else:
+            logging.getLogger("absl").warning("The feature cache's shard %s is damaged: it is made again.", shard)
+            shutil.rmtree(shard)
+    return sound
+
+
+def _is_sound(shard: Path) -> bool:
+    try:
+        return json.loads((shard / CHECKSUMS).read_text()) == _checksums(shard)
+    except (OSError, ValueError):
+        return False
+
+
+def _checksums(shard: Path) -> dict[str, int]:
+    return {field: _crc32(shard / f"{field}.npy") for field in FIELDS}
+
+
+def _crc32(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _examples(shard: Path) -> int:
+    return len(np.load(shard / f"{LABEL}.npy", mmap_mode="r"))
+
+
+def _write_shards(folder: Path, done: int, source: Source, run: Run, dtype: str) -> Iterator[int]:
+    """Writes shard after shard, and yields the number of examples of each batch."""
+    held: dict[str, list[np.ndarray]] = {field: [] for field in FIELDS}
+    number = len(shards(folder))
+    for rows in computed(source(done), run, dtype):
+        for field in FIELDS:
+            held[field].append(rows[field])
+        if sum(map(len, held[LABEL])) >= SHARD_EXAMPLES:
+            _write_shard(folder / f"{number:05}", held)
+            held, number = {field: [] for field in FIELDS}, number + 1
+        yield len(rows[LABEL])
+    if held[LABEL]:
+        _write_shard(folder / f"{number:05}", held)
+
+
+def computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the fields of batch after batch, some of which are computed side by side."""
+
+    def compute(batch: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+        pictures, labels = batch
+        activation, pooled = run(pictures)
+        return {ACTIVATION: activation.astype(dtype), POOLED: pooled.astype(dtype), LABEL: labels}
+
+    return side_by_side(compute, batches.as_numpy_iterator(), STREAMS)
+
+
+def _write_shard(shard: Path, held: dict[str, list[np.ndarray]]) -> None:
+    aside = shard.with_suffix(".tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for field, batches in held.items():
+        np.save(aside / f"{field}.npy", np.concatenate(batches))
+    (aside / CHECKSUMS).write_text(json.dumps(_checksums(aside)))
+    aside.replace(shard)

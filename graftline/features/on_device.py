@@ -1,0 +1,84 @@
+"""Features on the GPU itself, where all splits have room there: then an epoch copies row numbers to it and nothing else."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.client import device_lib
+
+from graftline.artifacts import records
+from graftline.features.cache import AHEAD, CachedSplit, Rows
+
+SHARE = 0.5  # of a GPU's memory that features may take; the rest is for the network, and what an optimizer keeps
+CHUNK = 4096  # rows that are copied at once
+
+
+class Resident:
+    """One field of all splits as one table on a device, split after split, view after view.
+
+    Args:
+      splits: features by name of the split.
+      field: ACTIVATION or POOLED.
+      device: name of the device, such as `/GPU:0`.
+    """
+
+    def __init__(self, splits: dict[str, CachedSplit], field: str, device: str) -> None:
+        self._splits = splits
+        stored = {name: Rows(split.views, field) for name, split in splits.items()}
+        sizes = [len(rows.labels) for rows in stored.values()]
+        self._first = dict(zip(splits, np.cumsum([0, *sizes]).tolist(), strict=False))
+        self._labels = np.concatenate([rows.labels for rows in stored.values()])
+        chunks = []
+        with tf.device(device):
+            for rows in stored.values():
+                for start in range(0, len(rows.labels), CHUNK):
+                    wanted = np.arange(start, min(start + CHUNK, len(rows.labels)))
+                    chunks.append(tf.constant(rows.read(wanted)[0]))
+            self._table = tf.concat(chunks, 0)
+
+    def network(self, trained: keras.Model) -> keras.Model:
+        """Returns a network that takes row numbers, int64 [batch], in the place of features."""
+        return FromTable(trained, self._table)
+
+    def dataset(
+        self, split: str, batch_size: int, seed: int | None = None, epoch: int = 0, start: int = 0
+    ) -> tf.data.Dataset:
+        """Returns batches of (row numbers, labels), both int64 [batch], in the order of `CachedSplit.dataset`."""
+        labels, first = tf.constant(self._labels), self._first[split]
+
+        def number(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return rows + first, tf.gather(labels, rows + first)
+
+        batches = self._splits[split].rows(batch_size, seed, epoch, start).map(number)
+        return batches.prefetch(AHEAD).with_options(records.options())
+
+
+class FromTable(keras.Model):
+    """A network behind a table that stays where it is; it holds the network's own variables and no others."""
+
+    def __init__(self, trained: keras.Model, table: tf.Tensor) -> None:
+        super().__init__(name=f"{trained.name}_from_table")
+        self.trained = trained
+        self._table = table
+
+    def call(self, rows: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Returns what the network makes of the rows [batch]."""
+        return self.trained(tf.cast(tf.gather(self._table, rows), tf.float32), training=training)
+
+
+def place(splits: dict[str, CachedSplit], field: str) -> Resident | None:
+    """Copies the features to the first GPU; None where there is no GPU, or no room on it.
+
+    Args:
+      splits: features by name of the split.
+      field: ACTIVATION or POOLED.
+    """
+    limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    if not limits or _size(splits, field) > SHARE * limits[0]:
+        return None
+    return Resident(splits, field, "/GPU:0")
+
+
+def _size(splits: dict[str, CachedSplit], field: str) -> int:
+    """Returns how many bytes a field of all splits takes."""
+    stored = [Rows(split.views, field) for split in splits.values()]
+    return sum(len(rows.labels) * int(np.prod(rows.shape)) * rows.dtype.itemsize for rows in stored)

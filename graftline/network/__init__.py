@@ -1,0 +1,1 @@
+"""The network: backbone, weights, losses, faster layers, and what runs it."""

@@ -1,0 +1,195 @@
+"""The network: a backbone by name, its pretrained weights, where it is cut for fine-tuning, and the new head."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from graftline.base.errors import UserError
+from graftline.network.fused_layers import InferenceMode, fused
+from graftline.settings.training import BACKBONE_LAYERS, Model
+
+PREPROCESSING: dict[str, dict[str, Any]] = {
+    "MobileNetV2": {},
+    "MobileNetV3Small": {"include_preprocessing": False},
+    "MobileNetV3Large": {"include_preprocessing": False},
+    "EfficientNetV2B0": {"include_preprocessing": True},
+}
+TAKES_PIXELS = frozenset({"EfficientNetV2B0"})  # 0..255 instead of -1..1: it normalises inside, channel by channel
+
+
+def network(name: str, image_size: int, weights: str | None) -> keras.Model:
+    """Builds a base network without its top.
+
+    Args:
+      name: one of `BACKBONE_LAYERS`.
+      image_size: height and width of a picture, at least 32.
+      weights: `imagenet` lets Keras download them; None gives random ones.
+    """
+    build_base = getattr(keras.applications, name)
+    shape = (image_size, image_size, 3)
+    return build_base(include_top=False, weights=weights, input_shape=shape, **PREPROCESSING[name])
+
+
+def build(model: Model, weights_path: Path | None) -> keras.Model:
+    """Builds the base network with the layer names of `schemas/backbones.json`, which `fine_tune_at` refers to.
+
+    Args:
+      model: backbone and image size.
+      weights_path: an .h5 file for this backbone; None leaves random weights.
+
+    Raises:
+      UserError: where the file does not fit the backbone.
+    """
+    base = network(model.backbone, model.image_size, None)
+    # Keras numbers unnamed layers by what was built before in the process; the list numbers them as in a fresh one.
+    for layer, name in zip(base.layers, BACKBONE_LAYERS[model.backbone], strict=True):
+        layer.name = name
+    if weights_path:
+        _load(base, model.backbone, weights_path)
+    return base
+
+
+def _load(base: keras.Model, backbone: str, path: Path) -> None:
+    try:
+        base.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise UserError(
+            f"{path} does not hold the weights of {backbone} without its top ({reason}): "
+            "set model.weights to an .h5 file saved from it, to imagenet, or to none."
+        ) from error
+
+
+def set_trainable(base: keras.Model, fine_tune_at: str | None) -> None:
+    """Freezes the base up to a layer; models that use it must be compiled afterwards.
+
+    Args:
+      base: the base network.
+      fine_tune_at: the first trainable layer; None freezes all of them.
+    """
+    base.trainable = fine_tune_at is not None
+    for layer in base.layers:
+        if layer.name == fine_tune_at:
+            return
+        layer.trainable = False
+
+
+def cut(base: keras.Model, fine_tune_at: str) -> str:
+    """Finds where the frozen prefix ends: the last tensor before the trainable layers that all paths go through.
+
+    Args:
+      base: the base network.
+      fine_tune_at: the first trainable layer.
+
+    Returns:
+      The name of the layer that gives that tensor; around a residual block it lies before the block.
+    """
+    operations = base.operations  # layers, and the arithmetic between them
+    producers = {id(operation.output): index for index, operation in enumerate(operations)}
+    last_use = {len(operations) - 1: len(operations)}  # the output is used beyond the last one
+    for index, operation in enumerate(operations[1:], 1):
+        for tensor in keras.tree.flatten(operation.input):
+            last_use[producers[id(tensor)]] = index
+    first_trainable = max([operation.name for operation in operations].index(fine_tune_at), 1)
+    for boundary in reversed(range(first_trainable)):
+        crossing = [operations[index] for index in range(boundary + 1) if last_use.get(index, -1) > boundary]
+        if len(crossing) == 1 and isinstance(crossing[0], keras.layers.Layer):
+            return crossing[0].name
+    raise AssertionError("the input is a single tensor, so a boundary is always found")
+
+
+def suffix(base: keras.Model, at: str) -> keras.Model:
+    """Returns the network from a layer's output to the base's own, of the very layers and weights of the base."""
+    return keras.Model(base.get_layer(at).output, base.output, name="suffix")
+
+
+def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
+    """Returns the network from pictures to a layer's output and to the base's pooled features.
+
+    Args:
+      base: the base network.
+      model: its settings.
+      at: the layer where it is cut.
+
+    Returns:
+      A model from pictures [batch, size, size, 3] in [-1, 1] to an activation [batch, height, width, channels] and
+      features [batch, channels], sharing the layers of the base.
+    """
+    inputs = _pictures(model)
+    both = keras.Model(base.input, [base.get_layer(at).output, base.output])
+    activation, output = both(_scaled(inputs, model))
+    return keras.Model(inputs, [activation, _pooling()(output)], name="prefix")
+
+
+def head(base: keras.Model, model: Model, num_classes: int) -> keras.Model:
+    """Returns the new head: dropout and one dense layer, from pooled features to logits.
+
+    Args:
+      base: the base network, for its number of channels.
+      model: `dropout`.
+      num_classes: two give one logit, more give one logit a class.
+    """
+    units = 1 if num_classes == 2 else num_classes
+    dropout = [keras.layers.Dropout(model.dropout, name="dropout")] if model.dropout else []
+    # Float32 even under mixed precision: a softmax of float16 logits loses digits where the loss needs them.
+    dense = keras.layers.Dense(units, dtype="float32", name="logits")
+    return keras.Sequential([keras.Input((base.output.shape[-1],)), *dropout, dense], name="head")
+
+
+def fine_tuned(
+    base: keras.Model, on_top: keras.Model, model: Model, at: str, arithmetic: str = "float32"
+) -> keras.Model:
+    """Returns what phase 2 trains: from the activation where the base is cut, through suffix and head, to logits.
+
+    Args:
+      base: the base network.
+      on_top: the head.
+      model: whether BatchNorm trains: `frozen` uses its moving statistics and still trains gamma and beta; `train` updates
+        the statistics of trainable layers, as TensorFlow's transfer-learning tutorial does.
+      at: the layer where the base is cut.
+      arithmetic: dtype in which convolutions multiply.
+    """
+    inputs = keras.Input(base.get_layer(at).output.shape[1:], name="activation")
+    trained = suffix(base, at)
+    network = InferenceMode(trained, arithmetic) if model.batch_norm == "frozen" else fused(trained, arithmetic)
+    return keras.Model(inputs, on_top(_pooling()(network(inputs))), name="fine_tuned")
+
+
+def classifier(base: keras.Model, on_top: keras.Model, model: Model) -> keras.Model:
+    """Returns the whole network, as it is exported: base, average pooling and head.
+
+    Args:
+      base: the base network.
+      on_top: the head.
+      model: their settings.
+
+    Returns:
+      A model from pictures [batch, size, size, 3] in [-1, 1] to float32 logits [batch, 1 or classes].
+    """
+    inputs = _pictures(model)
+    return keras.Model(inputs, on_top(_pooling()(base(_scaled(inputs, model)))), name="classifier")
+
+
+def with_activation(classifier: keras.Model) -> keras.Model:
+    """Returns a classifier, of the same layers, that gives the activation before its average pooling, and its logits."""
+    return keras.Model(classifier.input, [classifier.get_layer("pooling").input, classifier.output], name="classifier")
+
+
+def kernel(classifier: keras.Model) -> Any:
+    """Returns the kernel [channels, 1 or classes] of a classifier's dense layer."""
+    return classifier.get_layer("head").get_layer("logits").kernel
+
+
+def _pictures(model: Model) -> Any:
+    return keras.Input((model.image_size, model.image_size, 3), name="image")
+
+
+def _scaled(pictures: Any, model: Model) -> Any:
+    if model.backbone not in TAKES_PIXELS:
+        return pictures
+    return keras.layers.Rescaling(127.5, offset=127.5, name="pixels")(pictures)
+
+
+def _pooling() -> keras.layers.Layer:
+    return keras.layers.GlobalAveragePooling2D(name="pooling")

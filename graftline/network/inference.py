@@ -1,0 +1,124 @@
+"""Runs the frozen prefix of the network, or a whole exported one, on the fastest engine there is. Nothing else knows which.
+
+On CPUs that is OpenVINO, more than twice as fast as TensorFlow at the same float32 arithmetic; on GPUs TensorFlow.
+"""
+
+import importlib.util
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from graftline.base.errors import UserError
+from graftline.settings.training import Prefix
+
+STREAMS = 2  # batches computed side by side: with one alone, cores wait for each other at each operation's end
+
+Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Which engine runs, and how precisely; both change what comes out a little, and so belong to the cache's key."""
+
+    name: str
+    precision: str
+
+
+def choose(prefix: Prefix) -> Engine:
+    """Resolves `auto`.
+
+    Args:
+      prefix: `engine`, where `auto` is TensorFlow on GPUs and where OpenVINO is not installed; `precision`, where `auto` is
+        float32: over five seeds bfloat16 was as good on validation, but 0.3 points worse on test (docs/performance.md).
+
+    Raises:
+      UserError: where OpenVINO is asked for and not installed, or bfloat16 and the engine or processor has none.
+    """
+    installed = _openvino_is_installed()
+    name = prefix.engine
+    if name == "auto":
+        name = "openvino" if installed and not tf.config.list_physical_devices("GPU") else "tensorflow"
+    precision = "float32" if prefix.precision == "auto" else prefix.precision
+    if name == "openvino" and not installed:
+        raise UserError("prefix.engine = 'openvino': it is not installed; set it to auto or tensorflow.")
+    if precision == "bfloat16" and not (name == "openvino" and has_bfloat16()):
+        raise UserError(f"prefix.precision = 'bfloat16': {name} on this processor has none; set it to auto or float32.")
+    return Engine(name, precision)
+
+
+def _openvino_is_installed() -> bool:
+    return importlib.util.find_spec("openvino") is not None
+
+
+def has_bfloat16() -> bool:
+    """Returns whether the processor multiplies in bfloat16, as far as OpenVINO, which is asked, is installed."""
+    if not _openvino_is_installed():
+        return False
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def compile_prefix(prefix: keras.Model, engine: Engine) -> Run:
+    """Compiles a network for inference.
+
+    Args:
+      prefix: a model from pictures [batch, size, size, 3] to an activation and pooled features.
+      engine: what runs it.
+
+    Returns:
+      A function from float32 pictures to float32 activation and features, as `compile_function` gives it.
+    """
+    return compile_function(_traced(prefix), engine)
+
+
+def compile_function(function: tf.types.experimental.ConcreteFunction, engine: Engine) -> Run:
+    """Compiles a traced function, of a network here or of a SavedModel, for inference.
+
+    Args:
+      function: from pictures [batch, size, size, 3] to one or more tensors.
+      engine: what runs it.
+
+    Returns:
+      A function from float32 pictures to arrays, for threads; what it returns is valid until the thread's next call.
+    """
+    return _openvino(function, engine.precision) if engine.name == "openvino" else _tensorflow(function)
+
+
+def _tensorflow(function: tf.types.experimental.ConcreteFunction) -> Run:
+    # Not folded, though that would be a little faster: so its output is, to the bit, what training sees without a cache
+    return lambda pictures: tuple(output.numpy() for output in tf.nest.flatten(function(tf.constant(pictures))))
+
+
+def _traced(prefix: keras.Model) -> tf.types.experimental.ConcreteFunction:
+    pictures = tf.TensorSpec([None, *prefix.input.shape[1:]], tf.float32)
+    return tf.function(lambda batch: prefix(batch, training=False), [pictures]).get_concrete_function()
+
+
+def _openvino(function: tf.types.experimental.ConcreteFunction, precision: str) -> Run:
+    import openvino
+
+    # Variables folded into constants: OpenVINO cannot read the variables of a Keras 3 SavedModel
+    frozen = convert_variables_to_constants_v2(function)
+    core = openvino.Core()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.pb")
+        path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+        graph = core.read_model(path)
+        hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+        compiled = core.compile_model(graph, "CPU", {"NUM_STREAMS": STREAMS, "INFERENCE_PRECISION_HINT": hint})
+    own = threading.local()
+
+    def run(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        return own.request.infer({0: pictures}, share_inputs=True, share_outputs=True).to_tuple()
+
+    return run

@@ -1,0 +1,40 @@
+"""The loss and the metric of training."""
+
+from typing import Any
+
+import keras
+
+
+def loss(num_classes: int, label_smoothing: float) -> keras.losses.Loss:
+    """Returns the cross-entropy of labels [batch] and logits [batch, 1 or classes].
+
+    Args:
+      num_classes: 2 or more.
+      label_smoothing: part of a label's weight that is spread over all classes, in [0, 1).
+    """
+    if num_classes == 2:
+        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+    if not label_smoothing:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return SmoothedCrossentropy(num_classes, label_smoothing)
+
+
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of integer labels with label smoothing, which Keras offers for one-hot labels alone."""
+
+    def __init__(self, num_classes: int, label_smoothing: float) -> None:
+        super().__init__(name="smoothed_crossentropy")
+        self.num_classes = num_classes
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each example, [batch]."""
+        one_hot = keras.ops.one_hot(keras.ops.reshape(y_true, (-1,)), self.num_classes)
+        return keras.losses.categorical_crossentropy(one_hot, y_pred, True, self.label_smoothing)
+
+
+def accuracy(num_classes: int) -> keras.metrics.Metric:
+    """Returns the metric `accuracy` of labels [batch] and logits [batch, 1 or classes]."""
+    if num_classes == 2:
+        return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)  # logits: 0 is a probability of 0.5
+    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")

@@ -1,0 +1,1 @@
+"""Runs of a DAG on this machine: made, kept in the metadata store, shown, taken back."""

@@ -1,0 +1,49 @@
+"""A pipeline out of nodes, each with the identity of the code that it runs."""
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.pipeline import Pipeline
+
+from graftline.base.code import identity
+from graftline.runs import store
+from graftline.settings.settings import Settings
+
+BEAM_ARGS = [
+    # Named, because Beam's default runner would download another one
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    # Unused by that runner, but without it every Beam component packs the whole of TFX for a remote one first
+    "--sdk_container_image=none",
+]
+
+USER_CODE = ("preprocessing_fn", "tuner_fn", "run_fn")  # properties that name a function by its import path
+USER_MODULE = "module_path"  # one that names a module
+CODE = "code"
+
+
+def modules(node: BaseNode) -> set[str]:
+    """Returns the modules that a node runs: of its component, executor and driver, and of the functions it is given."""
+    if not isinstance(node, BaseComponent):
+        return set()
+    given = node.exec_properties
+    classes = [type(node), node.executor_spec.executor_class, node.driver_class]
+    functions = [given[name].rpartition(".")[0] for name in USER_CODE if given.get(name)]
+    whole = [given[USER_MODULE]] if given.get(USER_MODULE) else []
+    return {kind.__module__ for kind in classes if kind} | set(functions) | set(whole)
+
+
+def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
+    """Puts nodes into a pipeline with the settings' name, places and Beam arguments.
+
+    TFX's cache knows nothing of code, so each node gets the identity of its own: another one is another entry of the cache.
+    """
+    for node in nodes:
+        if made_of := modules(node):
+            node.exec_properties[CODE] = identity(*sorted(made_of))
+    return Pipeline(
+        pipeline_name=settings.name,
+        pipeline_root=str(settings.pipeline_root),
+        components=nodes,
+        enable_cache=True,
+        metadata_connection_config=store.connection(settings),
+        beam_pipeline_args=[*BEAM_ARGS, *(argument.get_secret_value() for argument in settings.run.beam_args)],
+    )

@@ -1,0 +1,200 @@
+"""What past runs did, from the metadata store.
+
+Everything is read from the properties of executions and artifacts, which stay when the artifacts' files are gone; only what
+the Evaluator measured for each class is in its files.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2
+
+from graftline.base import console
+from graftline.base.errors import UserError
+from graftline.runs import lock, store
+from graftline.runs.store import Run
+from graftline.serving import versions
+from graftline.settings.settings import Settings
+
+LATEST, PRODUCTION = "latest", "production"
+PHASE = re.compile(
+    r"phase_(\d+)_(validation|test)_accuracy"
+)  # properties of a Model, see components/trainer/executor.py
+REPORT_NODE, REPORT_FILE = "ReportGen", "report.html"
+SCORES = {"sparse_categorical_accuracy": "test accuracy", "sparse_categorical_crossentropy": "log loss"}
+
+Values = dict[str, str]
+
+
+def read(settings: Settings, last: int | None = None) -> list[Run]:
+    """Returns the runs of a configuration, oldest first; at least one.
+
+    Args:
+      settings: those of the configuration.
+      last: how many of the latest are read; None reads all.
+
+    Raises:
+      UserError: where there is none.
+    """
+    found = []
+    if settings.metadata or settings.metadata_path.is_file():  # to open one that is not there would make it
+        with store.opened(settings) as opened:
+            found = store.runs(opened, settings.name, last)
+    if not found:
+        raise UserError(f"There is no run of {settings.name} yet: `make run` makes one.")
+    return found
+
+
+def find(settings: Settings, runs: list[Run], name: str) -> Run:
+    """Returns a run by its number or id; `latest` and `production` are names too.
+
+    Args:
+      settings: those of the configuration.
+      runs: all of its runs, oldest first.
+      name: what the user calls it.
+
+    Raises:
+      UserError: where there is no such run, or nothing is in production.
+    """
+    if name == PRODUCTION:
+        return _in_production(settings, runs)
+    names = {str(run.number): run for run in runs} | {run.id: run for run in runs} | {LATEST: runs[-1]}
+    if name in names:
+        return names[name]
+    close = difflib.get_close_matches(name, [*names, PRODUCTION], n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"give a number up to {len(runs)}, latest or production."
+    raise UserError(f"There is no run {name!r}: {hint} `make runs ALL=1` lists them.")
+
+
+def _in_production(settings: Settings, runs: list[Run]) -> Run:
+    """Returns the last run that pushed the model that is served; after a rollback that is an earlier one."""
+    served = versions.production(settings.push_dir)
+    for run in reversed(runs):
+        pusher, pushed = run.node("Pusher"), _properties(run, "PushedModel")
+        if served and pusher and pusher.state == "done" and pushed["model_id"].int_value == served.model_id:
+            return run
+    raise UserError(f"No run of {settings.name} pushed what is in {settings.push_dir}: nothing of it is in production.")
+
+
+def facts(runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
+    """Returns what there is to tell of a run in a line, as JSON has it.
+
+    Args:
+      runs: among which the one that trained the baseline is looked for.
+      run: one of them.
+      alive: whether a process is still at it.
+    """
+    blessing = _properties(run, "ModelBlessing")
+    pushed = _properties(run, "PushedModel")
+    baseline = blessing["baseline_model_id"].int_value if "baseline_model_id" in blessing else None
+    trained = {one.outputs["Model"].id: one.number for one in reversed(runs) if "Model" in one.outputs}
+    return {
+        "run": run.number,
+        "id": run.id,
+        "started": local(run).isoformat(),
+        "seconds": round((run.ended - run.started).total_seconds(), 1),
+        "dataset": run.settings.get("data", {}).get("dataset"),
+        "phases": _accuracies(run),
+        "baseline_model": baseline,
+        "baseline_run": trained.get(baseline) if baseline else None,
+        "blessed": bool(blessing["blessed"].int_value) if "blessed" in blessing else None,
+        "pushed": pushed["pushed_version"].string_value if "pushed_version" in pushed else None,
+        "state": state(run, alive),
+    }
+
+
+def _properties(run: Run, kind: str) -> Mapping[str, metadata_store_pb2.Value]:
+    return run.outputs[kind].custom_properties if kind in run.outputs else {}
+
+
+def local(run: Run) -> datetime:
+    """Returns when a run started, by the clock of this machine."""
+    return run.started.astimezone()
+
+
+def _accuracies(run: Run) -> dict[str, dict[str, float]]:
+    """Returns the accuracies after each phase, by split."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in sorted(_properties(run, "Model").items()):
+        if match := PHASE.fullmatch(name):
+            found.setdefault(match[1], {})[match[2]] = value.double_value
+    return found
+
+
+def state(run: Run, alive: bool) -> str:
+    """Says how far a run is, or how it ended."""
+    states = {node.name: node.state for node in run.nodes}  # of a node that was tried again, the last
+    failed = [name for name, state in states.items() if state == "failed"]
+    running = [name for name, state in states.items() if state == "running"]
+    if failed:
+        return f"failed at {', '.join(failed)}"
+    if running:
+        return f"{'going on' if alive else 'stopped'} at {', '.join(running)}"
+    if alive and "PushedModel" not in run.outputs:
+        return "going on"
+    made = [node.state for node in run.nodes if node.outputs]  # what only looks something up is never cached
+    return "all cached" if made and set(made) == {"cached"} else "done"
+
+
+def alive(settings: Settings, runs: list[Run], run: Run) -> bool:
+    """Whether a process may be at a run: of another machine's nothing is known."""
+    return bool(settings.metadata) or (run is runs[-1] and lock.holder(settings.run.root) is not None)
+
+
+def metrics(run: Run) -> Values:
+    """Returns everything measured in a run, by name, as text."""
+    found: Values = {}
+    for phase, accuracies in _accuracies(run).items():
+        found |= {f"phase {phase}: {split} accuracy": f"{value:.4f}" for split, value in accuracies.items()}
+    found |= _scores(run) | _verdict(run) | _serving(run)
+    for node in run.nodes:
+        if node.seconds:
+            memory = "" if node.state == "cached" else f", {console.gigabytes(node.peak_bytes)}"
+            found[node.name] = f"{node.state}, {node.seconds:.1f} s{memory}"
+    return found
+
+
+def _scores(run: Run) -> Values:
+    """Returns what the Evaluator measured, as long as its files are there."""
+    source = run.node("TfdsExampleGen")
+    if source is None or "ModelEvaluation" not in run.outputs or not Path(run.outputs["ModelEvaluation"].uri).is_dir():
+        return {}
+    from graftline.artifacts import evaluation  # with TensorFlow, which takes seconds
+
+    counts = json.loads(source.outputs["Examples"].custom_properties["counts"].string_value)
+    classes = list(counts["train"])  # in the order of their labels
+    found = {}
+    for key, value in evaluation.metrics(run.outputs["ModelEvaluation"].uri).items():
+        title = SCORES.get(key.name, key.name.replace("_", " "))
+        if key.label_name is None:  # of all examples
+            found[title if key.class_id is None else f"{title} of {classes[key.class_id]}"] = f"{value:.4f}"
+    return dict(sorted(found.items(), key=lambda item: (" of " in item[0], item[0])))
+
+
+def _verdict(run: Run) -> Values:
+    blessing, pushed = _properties(run, "ModelBlessing"), _properties(run, "PushedModel")
+    found = {"blessed": "yes" if blessing["blessed"].int_value else "no"} if "blessed" in blessing else {}
+    return found | ({"pushed": pushed["pushed_version"].string_value} if "pushed_version" in pushed else {})
+
+
+def _serving(run: Run) -> Values:
+    check = _properties(run, "InfraBlessing")
+    measured = json.loads(check["measured"].string_value) if "measured" in check else {}
+    if not measured:
+        return {}
+    found = {"serving: loads in": f"{measured['load_s']} s", "serving: takes": f"{measured['memory_gb']} GB"}
+    for pictures, latency in measured["latency_ms"].items():
+        found[f"serving: {pictures} at once, median and 99 %"] = f"{latency['median']} ms, {latency['p99']} ms"
+    return found
+
+
+def report(run: Run) -> Path | None:
+    """Returns the page of a run's report; None where there is none."""
+    node = run.node(REPORT_NODE)
+    pages = [Path(artifact.uri, REPORT_FILE) for artifact in node.outputs.values()] if node else []
+    return next((page for page in pages if page.is_file()), None)

@@ -1,0 +1,43 @@
+"""Infers the schema of a dataset that has none: `make schema CONFIG=<name>`, then review and commit what it writes.
+
+Where `data_gate.infer_schema` is set the first run does it.
+"""
+
+import tensorflow_data_validation as tfdv
+from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.pipeline import Pipeline
+
+from graftline.artifacts.examples import TRAIN, read_label_names
+from graftline.base import console
+from graftline.base.errors import UserError
+from graftline.data import schema
+from graftline.runs import summary
+from graftline.runs.runner import LocalRunner
+from graftline.settings.settings import Settings
+
+
+def infer_schema(settings: Settings, dag: Pipeline) -> None:
+    """Reads the dataset, counts what is in it and writes `settings.schema_path`.
+
+    Args:
+      settings: those of the dataset.
+      dag: the nodes that read it and count.
+
+    Raises:
+      UserError: where that file exists already, for it may hold what somebody decided.
+    """
+    if settings.schema_path.exists():
+        raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
+    # Not `run`, which TFX's command line counts, and looks at the DAG of
+    run_id = LocalRunner(settings).run_with_ir(Compiler().compile(dag))
+    outputs = {kind: artifact.uri for node in summary.read(settings, run_id) for kind, artifact in node.outputs.items()}
+    statistics = tfdv.load_stats_binary(f"{outputs['ExampleStatistics']}/Split-{TRAIN}/FeatureStats.pb")
+    inferred = schema.infer(statistics, read_label_names(outputs["Examples"]))
+    settings.schema_path.parent.mkdir(parents=True, exist_ok=True)
+    aside = settings.schema_path.with_suffix(".new")
+    tfdv.write_schema_text(inferred, str(aside))
+    aside.replace(settings.schema_path)
+    if settings.data_gate.infer_schema:
+        console.line(f"Inferred {settings.schema_path}: the photos of later runs are checked against it.")
+    else:
+        console.line(f"Wrote {settings.schema_path}: review it, commit it, then `make run`.")

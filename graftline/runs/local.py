@@ -1,0 +1,88 @@
+"""Runs a DAG on this machine, and tells what became of it."""
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tfx.orchestration.pipeline import Pipeline
+
+from graftline.base import stop
+from graftline.base.errors import UserError
+from graftline.runs import lock
+from graftline.settings.settings import Settings
+
+Dag = Callable[[Settings], Pipeline]
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Returns whether an error, or what caused it, is that a disk is full; Beam and TensorFlow wrap it in their own."""
+    while error is not None:
+        if os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def fullest(settings: Settings) -> tuple[int, Path]:
+    """Returns the free bytes of the fullest disk that a run writes to, and the run's folder on it."""
+    folders = [
+        folder for folder in (settings.run.root, settings.run.serving_dir, settings.data.data_dir) if folder.exists()
+    ]
+    return min((shutil.disk_usage(folder).free, folder) for folder in folders)
+
+
+def main(settings: Settings, create_pipeline: Dag, data_pipeline: Dag) -> None:
+    """Runs a pipeline on this machine and prints the summary.
+
+    Args:
+      settings: those of the run.
+      create_pipeline: gives the whole DAG.
+      data_pipeline: gives the part of it that reads the dataset and counts, from which a schema is inferred.
+
+    Raises:
+      UserError: where it holds what only a cluster can run, or a node refuses its input.
+    """
+    if settings.serving.tensorflow_serving:
+        raise UserError(
+            f"serving.tensorflow_serving = {settings.serving.tensorflow_serving!r}: TensorFlow Serving is started on a "
+            "cluster alone; leave it unset to check the model in a process on this machine."
+        )
+    from graftline.runs import summary
+    from graftline.runs.runner import LocalRunner
+
+    if settings.data_gate.infer_schema and not settings.schema_path.is_file():
+        from graftline.runs.infer_schema import infer_schema
+
+        infer_schema(settings, data_pipeline(settings))
+    run_id = LocalRunner(settings).run(create_pipeline(settings))
+    if run_id is None:  # `tfx pipeline create` only looks at the DAG
+        return
+    lock.prune(settings.work_dir, settings.run.keep_work_dirs)
+    summary.show(settings, summary.read(settings, run_id))
+
+
+def program(settings: Settings, create_pipeline: Dag, data_pipeline: Dag) -> int:
+    """Runs a pipeline as `main` does, tells what stopped it, and returns the exit status; arguments as of `main`."""
+    stop.stop_when_asked()
+    try:
+        main(settings, create_pipeline, data_pipeline)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        free, folder = fullest(settings)
+        print(
+            f"No space is left on the disk of {folder} ({free / 1e6:.1f} MB are free): free some and run again; what was "
+            "finished is kept.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from where it was.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,206 @@
+"""The metadata store of a pipeline: opened, read run by run, and kept true to the files that its artifacts stand for.
+
+Nothing here imports TFX, and so TensorFlow: who only asks what was done need not wait for it.
+"""
+
+import json
+import logging
+import os
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+
+from graftline.settings.settings import Settings
+
+FILES = "files"  # custom property of an execution: JSON, the files it left and their sizes in bytes, by output folder
+SECONDS, PEAK_BYTES = "seconds", "peak_bytes"  # custom properties of an execution
+SETTINGS = "settings"  # custom property of a run: JSON, what it was configured with, but for secrets
+SECRET = {"metadata", "cluster"}  # sections of settings that may hold passwords, and change no result
+PIPELINE, RUN, NODE = "pipeline", "pipeline_run", "node"  # types of the contexts that an execution is in
+
+NEW, RUNNING = metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING
+CACHED = metadata_store_pb2.Execution.CACHED
+COMPLETE = metadata_store_pb2.Execution.COMPLETE
+FAILED = metadata_store_pb2.Execution.FAILED
+STATES = {COMPLETE: "done", CACHED: "cached", NEW: "running", RUNNING: "running"}  # any other is "failed"
+ATTEMPTS = 10  # at a server's new database
+
+Listing = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One execution of a run, with its output artifacts by type.
+
+    Attributes:
+      id: the execution's id.
+      name: the node's id in the DAG.
+      state: done, cached, running or failed; one that was killed is running for ever.
+      seconds: how long it took; 0 where it did not end.
+      peak_bytes: the most memory that its process held.
+      outputs: artifacts by type.
+    """
+
+    id: int
+    name: str
+    state: str
+    seconds: float
+    peak_bytes: int
+    outputs: dict[str, metadata_store_pb2.Artifact]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a pipeline.
+
+    Attributes:
+      id: as the runner names it.
+      number: counts the runs of the pipeline, from 1.
+      started: when its first node did.
+      ended: when its last node did, as far as there is one.
+      settings: what it was configured with; empty where it ran before that was kept.
+      nodes: in the order they ran in.
+    """
+
+    id: str
+    number: int
+    started: datetime
+    ended: datetime
+    settings: dict[str, Any]
+    nodes: list[Node]
+
+    @property
+    def outputs(self) -> dict[str, metadata_store_pb2.Artifact]:
+        """The output artifacts of all nodes by type."""
+        return {kind: artifact for node in self.nodes for kind, artifact in node.outputs.items()}
+
+    def node(self, name: str) -> Node | None:
+        """Returns the last execution of a node; None where the run did not come so far."""
+        return next((node for node in reversed(self.nodes) if node.name == name), None)
+
+
+def connection(settings: Settings) -> metadata_store_pb2.ConnectionConfig:
+    """Returns how the metadata store is reached: a SQLite file of the pipeline's own, or a server that machines share."""
+    server = settings.metadata
+    if server is None:
+        settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
+        file = metadata_store_pb2.SqliteMetadataSourceConfig(
+            filename_uri=str(settings.metadata_path),
+            connection_mode=metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE,
+        )
+        return metadata_store_pb2.ConnectionConfig(sqlite=file)
+    known = server.model_dump(exclude={"password"}) | {"password": server.password.get_secret_value()}
+    return metadata_store_pb2.ConnectionConfig(mysql=metadata_store_pb2.MySQLDatabaseConfig(**known))
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[MetadataStore]:
+    """Opens the metadata store of a pipeline."""
+    yield _open(connection(settings))
+
+
+def _open(config: metadata_store_pb2.ConnectionConfig) -> MetadataStore:
+    for _ in range(ATTEMPTS - 1 if config.HasField("mysql") else 0):
+        try:
+            return MetadataStore(config)
+        except RuntimeError:  # of pods that start together, and all make the tables, one alone is let
+            time.sleep(random.random())
+    return MetadataStore(config)
+
+
+def runs(store: MetadataStore, pipeline: str, last: int | None = None) -> list[Run]:
+    """Returns the runs of a pipeline, oldest first.
+
+    Args:
+      store: the metadata store.
+      pipeline: name of the pipeline; a server's store may hold several.
+      last: how many of the latest are read; None reads all.
+    """
+    context = store.get_context_by_type_and_name(PIPELINE, pipeline)
+    children = store.get_children_contexts_by_context(context.id) if context else []
+    found = sorted((child for child in children if child.type == RUN), key=lambda child: child.id)
+    numbered = list(enumerate(found, 1))
+    return [_run(store, number, child) for number, child in (numbered if last is None else numbered[-last:])]
+
+
+def _run(store: MetadataStore, number: int, context: metadata_store_pb2.Context) -> Run:
+    executions = sorted(store.get_executions_by_context(context.id), key=lambda execution: execution.id)
+    times = [context.create_time_since_epoch, *(one.last_update_time_since_epoch for one in executions)]
+    return Run(
+        id=context.name,
+        number=number,
+        started=_moment(times[0]),
+        ended=_moment(max(times)),
+        settings=json.loads(context.custom_properties[SETTINGS].string_value or "{}"),
+        nodes=[_node(store, execution) for execution in executions],
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def nodes(store: MetadataStore, run_id: str) -> list[Node]:
+    """Returns the nodes of a run in the order they ran in; none where it ended before its first one.
+
+    Args:
+      store: the metadata store.
+      run_id: the run's id.
+    """
+    context = store.get_context_by_type_and_name(RUN, run_id)
+    executions = store.get_executions_by_context(context.id) if context else []
+    return [_node(store, execution) for execution in sorted(executions, key=lambda execution: execution.id)]
+
+
+def _node(store: MetadataStore, execution: metadata_store_pb2.Execution) -> Node:
+    (name,) = [context.name for context in store.get_contexts_by_execution(execution.id) if context.type == NODE]
+    return Node(
+        id=execution.id,
+        name=name.split(".", 1)[1],
+        state=STATES.get(execution.last_known_state, "failed"),
+        seconds=execution.custom_properties[SECONDS].double_value,
+        peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
+        outputs={artifact.type: artifact for artifact in outputs(store, execution.id)},
+    )
+
+
+def outputs(store: MetadataStore, execution_id: int) -> list[metadata_store_pb2.Artifact]:
+    """Returns the output artifacts of an execution."""
+    events = store.get_events_by_execution_ids([execution_id])
+    return store.get_artifacts_by_id(
+        [event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT]
+    )
+
+
+def note_files(store: MetadataStore, execution: metadata_store_pb2.Execution) -> None:
+    """Puts a list of the files that an execution left among its properties; the caller stores the execution."""
+    listing = {artifact.uri: _files(Path(artifact.uri)) for artifact in outputs(store, execution.id) if artifact.uri}
+    execution.custom_properties[FILES].string_value = json.dumps(listing)
+
+
+def forget_damaged(store: MetadataStore) -> None:
+    """Removes outputs that lost a file since they were made, so that TFX, which looks at folders alone, makes them again."""
+    for execution in store.get_executions():
+        listing: Listing = json.loads(execution.custom_properties[FILES].string_value or "{}")
+        for uri in filter(os.path.isdir, listing):
+            lost = [name for name, size in listing[uri].items() if _size(Path(uri, name)) != size]
+            if lost:
+                logging.getLogger("absl").warning("%s is damaged or gone: %s is made again.", Path(uri, lost[0]), uri)
+                shutil.rmtree(uri)
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None

@@ -1,0 +1,133 @@
+"""The summary at the end of a run, read from the metadata store."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ml_metadata.proto import metadata_store_pb2
+
+from graftline.artifacts import duplicates, evaluation
+from graftline.artifacts.exports import EXPORTS_FILE
+from graftline.artifacts.history import HISTORY_FILE
+from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS
+from graftline.artifacts.predictions import TABLE_FILE
+from graftline.artifacts.report import PAGE
+from graftline.base import console
+from graftline.runs import store
+from graftline.runs.runner import CACHED, DONE
+from graftline.runs.store import Node
+from graftline.settings.gate import Gate
+from graftline.settings.settings import Settings
+
+
+def read(settings: Settings, run_id: str) -> list[Node]:
+    """Returns the nodes of a run in the order they ran in.
+
+    Args:
+      settings: those of the run.
+      run_id: its id, as the runner returned it.
+    """
+    with store.opened(settings) as opened:
+        return store.nodes(opened, run_id)
+
+
+def show(settings: Settings, nodes: list[Node]) -> None:
+    """Prints what a run made: times, accuracies, the verdict and where the model was pushed."""
+    found = {kind: artifact for node in nodes for kind, artifact in node.outputs.items()}
+    _show_nodes(nodes)
+    _show_copies(duplicates.read(found["DuplicatesReport"].uri))
+    _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
+    _show_verdict(settings.gate, found["ModelEvaluation"].uri)
+    _show_serving(found["InfraBlessing"].custom_properties)
+    if "Exports" in found:
+        _show_exports(Path(found["Exports"].uri, EXPORTS_FILE))
+    console.line(f"Report: {Path(found['RunReport'].uri, PAGE)}")
+    if "PredictionsTable" in found:
+        console.line(f"Photos without labels: {Path(found['PredictionsTable'].uri, TABLE_FILE)}")
+    pushed = found["PushedModel"].custom_properties["pushed"].int_value
+    console.line(outcome(nodes), "bold green" if pushed else "bold red")
+
+
+def outcome(nodes: list[Node]) -> str:
+    """Says in one sentence how a run ended.
+
+    Args:
+      nodes: those of the run, failed ones too.
+    """
+    failed = [node.name for node in nodes if node.state not in (DONE, CACHED)]  # a killed one is running for ever
+    found = {kind: (node, artifact) for node in nodes for kind, artifact in node.outputs.items()}
+    if failed or "PushedModel" not in found:
+        return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
+    pusher, pushed = found["PushedModel"]
+    if not pushed.custom_properties["pushed"].int_value:
+        return "Not pushed: only blessed models that can be served, and were not taken back, are."
+    place = pushed.custom_properties["pushed_destination"].string_value
+    if pusher.state == CACHED:
+        return f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {place}"
+    return f"Pushed to {place}"
+
+
+def _show_nodes(nodes: list[Node]) -> None:
+    rows = [
+        [node.name, "cached", ""]
+        if node.state == CACHED
+        else [node.name, f"{node.seconds:.1f} s", console.gigabytes(node.peak_bytes)]
+        for node in nodes
+    ]
+    rows.append(["all", f"{sum(node.seconds for node in nodes):.1f} s", ""])
+    console.table("Components", ["component", "time", "peak memory"], rows)
+
+
+def _show_copies(report: duplicates.Report) -> None:
+    console.line(
+        f"Of {report.pictures:,} pictures {report.copies:,} are copies and {len(report.contradictions):,} are there "
+        f"under several labels; of {report.held_out:,} held out, {report.leaked:,} look like one of another split."
+    )
+
+
+def _show_accuracies(history: Path) -> None:
+    phases = json.loads(history.read_text())["phases"]
+    rows = [
+        [f"phase {phase['phase']}", f"{phase['validation_accuracy']:.4f}", f"{phase['test_accuracy']:.4f}"]
+        for phase in phases
+    ]
+    console.table("Accuracy", ["after", "validation", "test"], rows)
+
+
+def _show_verdict(gate: Gate, evaluation_uri: str) -> None:
+    accuracy = evaluation.accuracies(evaluation_uri)
+    against = (
+        f", the baseline's is {accuracy['baseline']:.4f}" if "baseline" in accuracy else ", there is no baseline yet"
+    )
+    console.line(f"Test accuracy {accuracy['candidate']:.4f}, the threshold is {gate.min_accuracy:.4f}{against}.")
+    reasons = evaluation.verdict(evaluation_uri)
+    if reasons:
+        console.line(f"Not blessed: {'; '.join(reasons)}.", "bold red")
+    else:
+        console.line("Blessed.", "bold green")
+
+
+def _show_serving(check: Mapping[str, metadata_store_pb2.Value]) -> None:
+    if not check[BLESSED].int_value:
+        console.line(f"Cannot be served: {check[REASONS].string_value}.", "bold red")
+        return
+    measured = json.loads(check[MEASURED].string_value)
+    one, many = (measured["latency_ms"][size]["median"] for size in ("1", "32"))
+    console.line(
+        f"Can be served: loads in {measured['load_s']:.1f} s, takes {measured['memory_gb']:.2f} GB, answers one picture in "
+        f"{one:.0f} ms and 32 in {many:.0f} ms."
+    )
+
+
+def _show_exports(path: Path) -> None:
+    rows = [
+        [
+            export["name"],
+            f"{export['size'] / 1e6:.2f} MB",
+            f"{export['accuracy']:.4f}",
+            f"{export['latency_ms']:.1f} ms",
+            "yes" if export["kept"] else f"no: {export['reason']}",
+        ]
+        for export in json.loads(path.read_text())
+    ]
+    console.table("Smaller forms", ["name", "size", "test", "one picture", "kept"], rows)

@@ -1,0 +1,43 @@
+"""Serves the model in production on this machine, with a page to try it: `make try CONFIG=… PORT=…`.
+
+Clients talk to it as to TensorFlow Serving's REST interface. It listens on loopback alone: for one machine and its user.
+"""
+
+import socket
+
+from graftline.base import console
+from graftline.base.errors import UserError
+from graftline.serving import versions
+from graftline.settings.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+
+
+def serve(settings: Settings, port: int) -> None:
+    """Serves until it is interrupted.
+
+    Args:
+      settings: whose pushed model is served, and any version pushed after it.
+      port: where it listens; 0 takes a free one.
+
+    Raises:
+      UserError: where no model is pushed, or the port is taken.
+    """
+    versions.find(settings.push_dir)
+    with _listening(port) as listener:
+        console.quiet(settings.run.log_level)
+        import uvicorn
+
+        from graftline.server.app import create_app
+
+        app = create_app(settings.name, settings.push_dir, settings.data.max_pixels)
+        console.line(f"http://{LOOPBACK}:{listener.getsockname()[1]}/ tries {settings.name}; Ctrl-C ends it.")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such port"
+        raise UserError(f"Port {port} cannot be used ({reason}): give another, as in `make try PORT=8502`.") from None

@@ -1,0 +1,149 @@
+"""The model in production as it is served: one version at a time, and a higher one as soon as it is pushed."""
+
+import asyncio
+import functools
+import logging
+import math
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
+
+from graftline.artifacts.examples import EXAMPLES, IMAGE, IMAGE_BYTES
+from graftline.base.errors import UserError
+from graftline.data import decoding
+from graftline.server import rest
+from graftline.server.batches import Batches
+from graftline.server.rest import Question, RequestError
+from graftline.serving import classifier, versions
+
+CHECK_SECONDS = 2.0  # how long a new version may go unseen
+
+
+class Served:
+    """One version of a model.
+
+    Attributes:
+      version: its number.
+      label_names: class names in the order of their labels.
+      signatures: its functions by their names.
+      metadata: what TensorFlow Serving tells of them.
+    """
+
+    def __init__(self, name: str, folder: Path, max_pixels: int, pool: Executor) -> None:
+        """Opens a version and warms it up, so that nobody waits for that.
+
+        Args:
+          name: of the model.
+          folder: of the version.
+          max_pixels: a picture that claims more is refused.
+          pool: where it computes.
+
+        Raises:
+          UserError: where it cannot be loaded.
+        """
+        self.version, self._max_pixels = int(folder.name), max_pixels
+        self._exported = classifier.load(folder)
+        self.label_names, self.signatures = self._exported.label_names, self._exported.signatures
+        self._batches = {name: Batches(functools.partial(self._answer, name), pool) for name in self.signatures}
+        self.metadata = _metadata(name, folder)
+        blank = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy()
+        for signature in ("serving_bytes", "serving_explain"):
+            self._answer(signature, [blank])
+
+    async def ask(self, question: Question) -> list[dict[str, np.ndarray]]:
+        """Returns the outputs for each row, by their names.
+
+        Raises:
+          RequestError: where one of them is no picture, or one too large.
+        """
+        for row in question.rows:
+            image = self._picture(question.signature, row)
+            reason = None if image is None else decoding.refused(image, self._max_pixels)
+            if reason:
+                raise RequestError(400, f"The picture cannot be used: {reason}.")
+        return await asyncio.gather(*(self._batches[question.signature].ask(row) for row in question.rows))
+
+    def _answer(self, signature: str, rows: list[Any]) -> list[dict[str, np.ndarray] | RequestError]:
+        function = self.signatures[signature]
+        name, spec = rest.one_input(function)
+        try:
+            outputs = function(**{name: tf.constant(rows, spec.dtype)})
+        except tf.errors.OpError:
+            if len(rows) > 1:  # one of them is to blame: each for itself
+                return [answer for row in rows for answer in self._answer(signature, [row])]
+            return [RequestError(400, self._reason(signature, rows[0]))]
+        arrays = {name: output.numpy() for name, output in outputs.items()}
+        return [{name: array[index] for name, array in arrays.items()} for index in range(len(rows))]
+
+    def _reason(self, signature: str, row: Any) -> str:
+        image = self._picture(signature, row)
+        found = decoding.examine(image, self._max_pixels) if image is not None else None
+        if isinstance(found, str):
+            return f"The picture cannot be used: {found}."
+        return f"The request holds what the signature {signature} cannot take."
+
+    def _picture(self, signature: str, row: Any) -> bytes | None:
+        """Returns the encoded picture of a row; None where it holds none."""
+        name, _ = rest.one_input(self.signatures[signature])
+        if name != EXAMPLES:
+            return row if name == IMAGE_BYTES else None
+        try:
+            values = tf.train.Example.FromString(row).features.feature[IMAGE].bytes_list.value
+        except DecodeError:
+            return None
+        return values[0] if values else None
+
+
+def _metadata(name: str, folder: Path) -> dict[str, Any]:
+    saved = saved_model_pb2.SavedModel.FromString((folder / versions.SAVED_MODEL).read_bytes())
+    signatures = SignatureDefMap(signature_def=saved.meta_graphs[0].signature_def)
+    return {
+        "model_spec": {"name": name, "signature_name": "", "version": folder.name},
+        "metadata": {
+            "signature_def": MessageToDict(
+                signatures, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+        },
+    }
+
+
+class Production:
+    """The highest version in a serving directory."""
+
+    def __init__(self, name: str, directory: Path, max_pixels: int) -> None:
+        """Opens it; the arguments are those of `Served`, but for the directory, which holds the versions.
+
+        Raises:
+          UserError: where there is none, or it cannot be loaded.
+        """
+        self._pool = ThreadPoolExecutor(1)  # TensorFlow uses all cores for a batch
+        self._open = functools.partial(Served, name, max_pixels=max_pixels, pool=self._pool)
+        self._directory = directory
+        self._served = self._open(versions.find(directory))
+        self._next_check = time.monotonic() + CHECK_SECONDS
+
+    async def current(self) -> Served:
+        """Returns what is served; one of those who ask waits for a higher version to be opened, if there is one."""
+        if time.monotonic() >= self._next_check:
+            self._next_check = math.inf  # not twice at once
+            try:
+                await asyncio.to_thread(self._look)
+            finally:
+                self._next_check = time.monotonic() + CHECK_SECONDS
+        return self._served
+
+    def _look(self) -> None:
+        try:
+            folder = versions.find(self._directory)
+            if int(folder.name) != self._served.version:
+                self._served = self._open(folder)
+        except UserError as error:  # what is open already still answers
+            logging.getLogger("absl").warning("Version %s is still served: %s", self._served.version, error)

@@ -1,0 +1,115 @@
+"""An exported model, opened: what its classes are called, and many pictures classified as serving does, only faster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from graftline.artifacts.examples import EXTRA, IMAGE, LABEL, read_label_names
+from graftline.base.errors import UserError
+from graftline.data import decoding
+from graftline.network import inference
+from graftline.settings.training import Prefix
+
+CURE = "run the pipeline again, which exports what is needed"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model.
+
+    Attributes:
+      folder: where it lies; its name is the version, where it is one.
+      saved: what TensorFlow loaded, which must live as long as its signatures.
+      label_names: class names in the order of their labels.
+    """
+
+    folder: Path
+    saved: Any
+    label_names: list[str]
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """Its functions, see `export`."""
+        return self.saved.signatures
+
+
+def load(folder: Path) -> Exported:
+    """Opens a model.
+
+    Args:
+      folder: as `versions.find` returns it.
+
+    Raises:
+      UserError: where it cannot be loaded, or was exported before its class names were kept beside it.
+    """
+    try:
+        label_names = read_label_names(str(folder / EXTRA))
+    except OSError:
+        raise UserError(f"The model in {folder} does not say what its classes are called: {CURE}.") from None
+    try:
+        saved = tf.saved_model.load(str(folder))
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{folder} cannot be loaded ({str(error).splitlines()[0]}): {CURE}.") from error
+    return Exported(folder, saved, label_names)
+
+
+class Classifier:
+    """Classifies encoded pictures: through the model's own Transform graph, and its network on the fastest engine.
+
+    Threads may call it side by side: while one decodes, another computes.
+    """
+
+    def __init__(self, exported: Exported, max_pixels: int) -> None:
+        """Compiles the network.
+
+        Args:
+          exported: the model.
+          max_pixels: a picture that claims more is not decoded.
+        """
+        self._transform = exported.signatures["transform_features"]
+        self._network = inference.compile_function(exported.signatures["serving_pixels"], inference.choose(Prefix()))
+        self._max_pixels = max_pixels
+
+    def __call__(self, images: Sequence[bytes | str]) -> list[np.ndarray | str]:
+        """Returns for each picture float32 probabilities [classes], or why there are none.
+
+        Args:
+          images: encoded pictures, or why they could not be read.
+        """
+        checked = [_or_reason(image, decoding.refused, self._max_pixels) for image in images]
+        try:
+            pixels = self._decoded(checked)
+        except tf.errors.OpError:
+            before = checked
+            checked = [_or_reason(image, decoding.examine, self._max_pixels) for image in before]
+            if checked == before:  # no picture is to blame
+                raise
+            pixels = self._decoded(checked)
+        rows = iter(self._network(pixels)[0].copy() if len(pixels) else ())
+        return [image if isinstance(image, str) else next(rows) for image in checked]
+
+    def _decoded(self, images: Sequence[bytes | str]) -> np.ndarray:
+        """Returns those that are pictures, float32 [pictures, size, size, 3]."""
+        examples = [_example(image) for image in images if isinstance(image, bytes)]
+        if not examples:
+            return np.empty(0)
+        return self._transform(examples=tf.constant(examples))[IMAGE].numpy()
+
+
+def _or_reason(image: bytes | str, check: Any, max_pixels: int) -> bytes | str:
+    """Returns a picture as it is, or why a check of `decoding` does not like it."""
+    reason = None if isinstance(image, str) else check(image, max_pixels)
+    return reason if isinstance(reason, str) else image
+
+
+def _example(image: bytes) -> bytes:
+    """Returns what the Transform graph takes; it asks for a label, whatever it is."""
+    values = {
+        IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        LABEL: tf.train.Feature(int64_list=tf.train.Int64List(value=[0])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()

@@ -1,0 +1,136 @@
+"""The exported model: one SavedModel that takes tf.Examples or encoded pictures and answers with names."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from graftline.artifacts.examples import EXAMPLES, EXTRA, IMAGE, IMAGE_BYTES, LABEL, write_label_names
+from graftline.network import backbone
+
+
+class ServingModule(tf.Module):
+    """A classifier behind the Transform graph that it was trained with, so that serving cannot see other pixels."""
+
+    def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, label_names: list[str]) -> None:
+        super().__init__()
+        explained = backbone.with_activation(model)
+        self._pictures = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, IMAGE)
+        # One function for all signatures, and of the model its variables alone: so the graph holds the network once
+        self._network = tf.function(lambda image: explained(image, training=False), [self._pictures])
+        self._variables = [variable.value for variable in model.variables]
+        self._kernel = backbone.kernel(model).value
+        self._transform = transform.transform_features_layer()  # an attribute: its resources are saved with the module
+        self._raw_spec = transform.raw_feature_spec()
+        self._label_names = label_names
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the functions to export, by signature."""
+        examples = tf.TensorSpec([None], tf.string, EXAMPLES)
+        image_bytes = tf.TensorSpec([None], tf.string, IMAGE_BYTES)
+        return {
+            "serving_default": tf.function(self.classify_examples, [examples]),
+            "serving_bytes": tf.function(self.classify_bytes, [image_bytes]),
+            "serving_explain": tf.function(self.explain_bytes, [image_bytes]),
+            "serving_scores": tf.function(self.score_examples, [examples]),
+            "serving_pixels": tf.function(self.classify_pixels, [self._pictures]),
+            "transform_features": tf.function(self.transform_examples, [examples]),
+        }
+
+    def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies serialized tf.Examples [batch]; of their features only the picture is read, so none has a label."""
+        _, logits = self._activation_and_logits(self._parse(examples, IMAGE))
+        return self._named(logits)
+
+    def classify_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies encoded pictures, strings [batch]."""
+        _, logits = self._activation_and_logits(self._raw(image_bytes))
+        return self._named(logits)
+
+    def explain_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies encoded pictures, strings [batch], and shows what of each one spoke for its class."""
+        activation, logits = self._activation_and_logits(self._raw(image_bytes))
+        answer = self._named(logits)
+        return answer | {"heat_map": heat_map(activation, self._kernel, answer["label"])}
+
+    def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Gives serialized tf.Examples [batch] their probabilities alone."""
+        _, logits = self._activation_and_logits(self._parse(examples, IMAGE))
+        return {"probabilities": probabilities(logits)}
+
+    def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies pictures [batch, size, size, 3] as the Transform gives them."""
+        _, logits = self._network(image)
+        return {"probabilities": probabilities(logits)}
+
+    def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Turns labelled, serialized tf.Examples [batch] into what the classifier was trained on."""
+        return self._transform(self._parse(examples, IMAGE, LABEL))
+
+    def _parse(self, examples: tf.Tensor, *names: str) -> dict[str, tf.Tensor]:
+        return tf.io.parse_example(examples, {name: self._raw_spec[name] for name in names})
+
+    def _raw(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {IMAGE: tf.reshape(image_bytes, [-1, *self._raw_spec[IMAGE].shape])}
+
+    def _activation_and_logits(self, raw: dict[str, tf.Tensor]) -> Any:
+        return self._network(self._transform(raw)[IMAGE])
+
+    def _named(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        class_probabilities = probabilities(logits)
+        label = tf.argmax(class_probabilities, axis=-1)
+        label_name = tf.gather(tf.constant(self._label_names), label)
+        return {"probabilities": class_probabilities, "label": label, "label_name": label_name}
+
+
+def probabilities(logits: tf.Tensor) -> tf.Tensor:
+    """Turns logits [batch, 1 or classes] into float32 probabilities [batch, classes]; one logit stands for two classes."""
+    logits = tf.cast(logits, tf.float32)
+    if logits.shape[-1] == 1:
+        return tf.concat([tf.sigmoid(-logits), tf.sigmoid(logits)], axis=-1)
+    return tf.nn.softmax(logits)
+
+
+def heat_map(activation: tf.Tensor, kernel: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """Returns where in a picture the network saw what spoke for its class: the class activation map over its maximum.
+
+    That map is relu(sum_k w_kc A_k) (Zhou et al. 2016). Up to a factor, which the division removes, it is Grad-CAM's for a
+    network that ends in average pooling and one dense layer (Selvaraju et al. 2017, section 3 and appendix A).
+
+    Args:
+      activation: A, float32 [batch, height, width, channels], before average pooling.
+      kernel: w, float32 [channels, 1 or classes], of the dense layer.
+      label: c, int64 [batch].
+
+    Returns:
+      float32 [batch, height, width] in [0, 1]; 0 everywhere where nothing spoke for it.
+    """
+    if kernel.shape[-1] == 1:
+        kernel = tf.concat([-kernel, kernel], axis=-1)  # one logit stands for two classes
+    evidence = tf.nn.relu(tf.einsum("bhwk,kb->bhw", activation, tf.gather(kernel, label, axis=-1)))
+    return tf.math.divide_no_nan(evidence, tf.reduce_max(evidence, axis=[1, 2], keepdims=True))
+
+
+def export(model: keras.Model, transform: tft.TFTransformOutput, label_names: list[str], directory: str) -> None:
+    """Saves a classifier with its Transform graph, loadable by TensorFlow alone.
+
+    Every signature takes a batch of any size. `serving_default` (input `examples`, serialized tf.Examples) and
+    `serving_bytes` (input `image_bytes`, encoded pictures) give `probabilities` float32 [batch, classes], `label` int64
+    [batch] and `label_name` string [batch]; `serving_explain` (input `image_bytes`) gives `heat_map` too, see the function
+    of that name. `transform_features` gives the transformed features of labelled examples; `serving_pixels` takes an `image`
+    such as these, float32 [batch, size, size, 3], and gives `probabilities` alone. So does `serving_scores` of `examples`,
+    for TFX's BulkInferrer, which fails on outputs of one string a picture. The class names lie beside the graph.
+
+    Args:
+      model: as `backbone.classifier` makes it.
+      transform: output of the Transform that fed its training.
+      label_names: class names in the order of their labels.
+      directory: where the SavedModel is written.
+    """
+    module = ServingModule(model, transform, label_names)
+    tf.saved_model.save(module, directory, signatures=module.signatures())
+    extra = Path(directory, EXTRA)
+    extra.mkdir(exist_ok=True)
+    write_label_names(str(extra), label_names)

@@ -1,0 +1,113 @@
+"""Settings of the data: what is read, how it is split, and what may be wrong with it."""
+
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from graftline.base import photos
+from graftline.base.paths import FOLDER_PREFIX, ProjectPath, absolute
+from graftline.base.photos import LATEST
+from graftline.settings.section import Section
+
+DATA_IS_HERE: ContextVar[bool] = ContextVar("data_is_here", default=True)  # folders must be on this machine
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Splits(Section):
+    """Fractions of the data that each split gets; they sum to 1."""
+
+    train: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    """Part that the head and the upper layers learn from."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Part that is looked at after each epoch."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Part that the gate looks at, and nothing else."""
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, validation and test sum to {total:g}; change them so that they sum to 1")
+        return self
+
+
+class Data(Section):
+    """What is read, and how it is split.
+
+    A folder that holds folders `span-1`, `span-2`, … is a dataset that grows.
+    """
+
+    span: Annotated[str, Field(pattern=r"^(latest|\d+)$")] = LATEST
+    """Number of a folder `span-<number>`, or `latest`; only where the dataset is a folder that holds such ones."""
+    dataset: str
+    """Name of a TFDS set, such as `cats_vs_dogs`, or `folder:<path>` of a folder with a folder of photos per class."""
+    data_dir: ProjectPath = Path("output/data")
+    """Where TFDS keeps its sets; relative to the project."""
+    splits: Splits = Splits()
+    """How the pictures are split: each by a hash of its bytes, so that it keeps its split when others come."""
+    max_bad_images: Fraction = 0.01
+    """Part of the files that may be unreadable before the run is stopped."""
+    max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
+    """Width times height that a picture may claim; larger ones are left out as bad."""
+    max_examples: Annotated[int, Field(ge=1)] | None = None
+    """How many pictures are read at most; unset reads all."""
+
+    @field_validator("dataset")
+    @classmethod
+    def _folder_has_classes(cls, dataset: str, info: ValidationInfo) -> str:
+        span = info.data.get("span", LATEST)
+        if not dataset.startswith(FOLDER_PREFIX):
+            if span != LATEST:
+                raise ValueError(f"is no folder, so it has no span {span}; leave data.span at {LATEST}")
+        elif DATA_IS_HERE.get():
+            photos.check(photos.span_folder(absolute(Path(dataset.removeprefix(FOLDER_PREFIX))), span))
+        return dataset
+
+    @property
+    def collection(self) -> Path | None:
+        """The folder that the dataset names, with all spans, where it names one."""
+        is_folder = self.dataset.startswith(FOLDER_PREFIX)
+        return absolute(Path(self.dataset.removeprefix(FOLDER_PREFIX))) if is_folder else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of photos, where the dataset is one: the span, where it has spans."""
+        return photos.span_folder(self.collection, self.span) if self.collection else None
+
+    @field_validator("data_dir")
+    @classmethod
+    def _resolve(cls, path: Path) -> Path:
+        return absolute(path)
+
+
+class DataGate(Section):
+    """How many copies the data may hold before a run is stopped; what else may be wrong with it is in the schema."""
+
+    max_duplicates: Fraction = 0.2
+    """Part of the pictures that may be exact copies of others."""
+    max_contradictions: Fraction = 0.001
+    """Part of the pictures that may be there under several labels."""
+    max_near_duplicates: Fraction = 0.05
+    """Part of validation and test that may look like a picture of another split."""
+    infer_schema: bool = False
+    """Whether a run whose schema nobody has reviewed infers one, and keeps it below `run.root` for later runs."""
+
+
+class Bulk(Section):
+    """A folder of photos without labels, which the model of each run classifies where it is blessed; at any depth."""
+
+    folder: ProjectPath | None = None
+    """The folder; unset leaves this part of the pipeline out."""
+
+    @field_validator("folder")
+    @classmethod
+    def _folder_has_photos(cls, folder: Path | None) -> Path | None:
+        if folder is None:
+            return None
+        folder = absolute(folder)
+        if DATA_IS_HERE.get() and not (folder.is_dir() and photos.image_files(folder)):
+            raise ValueError(f"there is no image in {folder}; give a folder of photos, or leave it out")
+        return folder

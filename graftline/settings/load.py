@@ -1,0 +1,224 @@
+"""Reads the settings of a run: from a file in `configs/`, overridden from the environment, every mistake told at once.
+
+The file is chosen by the environment variable GRAFTLINE_CONFIG, for the `tfx` command passes no arguments through: a name in
+`configs/` or a path (`digits` by default), or `folder:<path>`, which is one's own photos with the recipe of
+`configs/photos.yaml`. Single keys are overridden from the environment, nested by two underscores:
+`GRAFTLINE_TRAINING__BATCH_SIZE=64`. Nothing here imports TensorFlow, so mistakes are told at once.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_settings.exceptions import SettingsError as NotJsonError
+
+from graftline.base.errors import SettingsError, did_you_mean
+from graftline.base.paths import FOLDER_PREFIX, PREFIX, PROJECT, absolute
+from graftline.settings.data import DATA_IS_HERE
+from graftline.settings.settings import Settings
+
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+CONFIGS = PROJECT / "configs"
+PHOTOS = "photos"  # the recipe for a folder that has no configuration of its own
+BEAM_ARGS = "beam_args"
+UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
+SECRET = ("metadata.password", "cluster.mysql.password", "cluster.webhook", f"run.{BEAM_ARGS}")  # not shown in messages
+# What Kubernetes tells a pod of each Service, in variables that begin with its name (pkg/kubelet/envvars/envvars.go)
+SERVICE_HOST, SERVICE_PORT = "_SERVICE_HOST", "_SERVICE_PORT"
+OF_A_SERVICE = rf"({SERVICE_HOST}|{SERVICE_PORT}(_\w+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+STEM_LENGTH, HASH_LENGTH = 40, 6  # characters of the name of runs on such a folder
+
+
+def names() -> list[str]:
+    """Returns the configurations of the project."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != PHOTOS)
+
+
+def config_path() -> Path:
+    """Returns the file that GRAFTLINE_CONFIG names.
+
+    Raises:
+      SettingsError: where there is no such file, or it is the recipe alone.
+    """
+    config = os.environ.get(CONFIG_VARIABLE) or "digits"
+    if config.startswith(FOLDER_PREFIX):
+        return CONFIGS / f"{PHOTOS}.yaml"
+    if config == PHOTOS:
+        raise SettingsError(f"{PHOTOS} is the recipe for a folder of photos: name one, as in `make run DATA=~/photos`.")
+    for path in (CONFIGS / f"{config}.yaml", absolute(Path(config))):
+        if path.is_file():
+            return path
+    raise SettingsError(f"There is no configuration {config!r}: give a path, or one of {', '.join(names())}.")
+
+
+def load(data_is_here: bool = True) -> Settings:
+    """Reads, overrides and checks the settings of this run.
+
+    Args:
+      data_is_here: whether a dataset that is a folder must be on this machine.
+
+    Raises:
+      SettingsError: with every mistake found, each with its key, its value and the cure.
+    """
+    source, values = _read()
+    if not isinstance(values, dict):
+        raise SettingsError(f"{source} must hold keys and values, such as `name: digits`.")
+    problems = _unknown_variables()
+    token = DATA_IS_HERE.set(data_is_here)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems += [_describe(problem) for problem in error.errors()]
+    except NotJsonError as error:
+        given = [name for name in os.environ if _is_setting(name) and f'field "{_section_of(name)}"' in str(error)]
+        problems.append(f'{" or ".join(given)}: is not JSON; write a list as \'["one", "two"]\'')
+    finally:
+        DATA_IS_HERE.reset(token)
+    if problems:
+        raise SettingsError("\n".join([f"{source} cannot be used:", *(f"  {problem}" for problem in problems)]))
+    return settings
+
+
+def load_or_exit(data_is_here: bool = True) -> Settings:
+    """Returns the settings of this run, or tells the mistakes on standard error and exits with status 2.
+
+    Args:
+      data_is_here: as for `load`.
+    """
+    try:
+        return load(data_is_here)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _read() -> tuple[str, Any]:
+    """Returns where the settings are from, for messages, and what stands there."""
+    config = os.environ.get(CONFIG_VARIABLE, "")
+    if config.startswith("{"):  # the settings themselves, as pods get them
+        return CONFIG_VARIABLE, json.loads(config)
+    path = config_path()
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is no valid YAML: {error}") from None
+    if not config.startswith(FOLDER_PREFIX):
+        return str(path), values
+    folder = Path(os.path.abspath(Path(config.removeprefix(FOLDER_PREFIX)).expanduser()))  # noqa: PTH100 (no link is followed)
+    data = values["data"] | {"dataset": f"{FOLDER_PREFIX}{folder}"}
+    return str(folder), values | {"name": name_of(folder), "data": data}
+
+
+def name_of(folder: Path) -> str:
+    """Returns the name of runs on a folder: the folder's own made legal, and a hash of where it is.
+
+    Two folders of one name at different places so have histories of their own.
+
+    Args:
+      folder: an absolute path.
+    """
+    plain = unicodedata.normalize("NFKD", folder.name).encode("ascii", "ignore").decode()
+    stem = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")[:STEM_LENGTH]
+    if not stem[:1].isalpha():
+        stem = f"{PHOTOS}_{stem}".rstrip("_")
+    return f"{stem}_{hashlib.sha256(os.fsencode(folder)).hexdigest()[:HASH_LENGTH]}"
+
+
+def command() -> str:
+    """Returns what a shell is given to make this run again: its configuration, and what the environment changes of it.
+
+    Settings that may be secret are left out.
+    """
+    config, target = os.environ.get(CONFIG_VARIABLE) or "digits", "run"
+    if config.startswith("{"):  # in a pod
+        config, target = json.loads(config)["name"], "kubeflow-run"
+    given = ("DATA", config.removeprefix(FOLDER_PREFIX)) if config.startswith(FOLDER_PREFIX) else ("CONFIG", config)
+    changed = [(name, _without_secrets(name, value)) for name, value in sorted(os.environ.items()) if _is_setting(name)]
+    told = [(name, value) for name, value in changed if value]
+    before, after = (" ".join(f"{name}={shlex.quote(value)}" for name, value in pairs) for pairs in (told, [given]))
+    return f"{before} make {target} {after}".lstrip()
+
+
+def _without_secrets(name: str, value: str) -> str:
+    """Returns what may be told of a setting in the environment; empty where it is nothing."""
+    setting = name.upper().removeprefix(PREFIX)
+    if setting.startswith(UNTOLD):
+        return ""
+    if setting == "RUN":  # a section at once, as JSON
+        value = json.dumps({key: inner for key, inner in json.loads(value).items() if key.lower() != BEAM_ARGS})
+    return value
+
+
+def _is_setting(name: str) -> bool:
+    """Tells whether an environment variable is meant as a setting: neither the configuration, nor about a Service."""
+    return name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE and not _is_service_link(name)
+
+
+def _section_of(name: str) -> str:
+    return name.upper().removeprefix(PREFIX).partition("__")[0].lower()
+
+
+def _is_service_link(name: str) -> bool:
+    services = (
+        other.removesuffix(SERVICE_HOST)
+        for other in os.environ
+        if other.endswith(SERVICE_HOST) and other.removesuffix(SERVICE_HOST) + SERVICE_PORT in os.environ
+    )
+    return any(re.fullmatch(re.escape(service) + OF_A_SERVICE, name) for service in services)
+
+
+def _unknown_variables() -> list[str]:
+    """The settings source ignores environment variables it does not know, so typing errors would be ignored too."""
+    known = [PREFIX + name for name in _variable_names(Settings)]
+    unknown = [name for name in os.environ if _is_setting(name) and name.upper() not in known]
+    return [f"{name} = {os.environ[name]!r}: no such setting; {did_you_mean(name, known)}" for name in unknown]
+
+
+def _variable_names(model: type[BaseModel]) -> list[str]:
+    names = []
+    for name in model.model_fields:
+        names.append(name.upper())
+        section = _section(model, name)
+        names += [f"{name.upper()}__{inner}" for inner in _variable_names(section)] if section else []
+    return names
+
+
+def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Returns the model of a field that is a section, optional or not; None of any other."""
+    annotation = model.model_fields[name].annotation
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+
+
+def _describe(problem: Any) -> str:
+    """Says one mistake: key, value, what is wrong and the cure."""
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        cure = did_you_mean(str(problem["loc"][-1]), _siblings(problem["loc"]))
+        return f"{key} = {problem['input']!r}: no such setting; {cure}"
+    if problem["type"] == "missing":
+        return f"{key}: is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    hidden = key.startswith(SECRET) or isinstance(problem["input"], dict | BaseModel)
+    value = "" if hidden else f" = {problem['input']!r}"
+    return f"{key}{value}: {message[0].lower()}{message[1:]}"
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in location[:-1]:
+        model = _section(model, str(part)) or model
+    return list(model.model_fields)
+
+
+def main() -> None:
+    """Prints the name of the configuration."""
+    print(load_or_exit().name)

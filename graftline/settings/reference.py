@@ -1,0 +1,102 @@
+"""Writes `docs/settings.md`, the reference of every setting, from `graftline/settings/`: `make docs`."""
+
+import json
+from typing import Any
+
+from graftline.base.paths import PREFIX, PROJECT
+from graftline.settings.settings import Settings
+
+PAGE = PROJECT / "docs/settings.md"
+INTRODUCTION = f"""# Settings
+
+Every setting has a type, a range and a default. It stands in a file of `configs/` under its section:
+
+```yaml
+training:
+  batch_size: 64
+  phase_2: {{epochs: 3}}
+```
+
+or in the environment, which comes before the file: `{PREFIX}`, the section, two underscores and the key, in capitals.
+
+```
+{PREFIX}TRAINING__BATCH_SIZE=64 {PREFIX}TRAINING__PHASE_2__EPOCHS=3 make run
+```
+
+Lists and tables are given there as JSON: `{PREFIX}RUN__BEAM_ARGS='["--direct_num_workers=2"]'`. A file of another place is
+named by its path, `make run CONFIG=/home/me/flowers.yaml`, and a folder of photos needs none: `make run DATA=~/photos` takes
+`configs/photos.yaml`. A key that is not known, or a value out of range, stops a command before it does anything; all such
+mistakes are told at once, each with its cure.
+
+This page is made from `graftline/settings/` by `make docs`.
+"""
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "object": "table"}
+
+
+def reference() -> str:
+    """Returns the page, in Markdown."""
+    schema = Settings.model_json_schema()
+    return "\n".join([INTRODUCTION, *_section("", schema, {}, schema["$defs"])])
+
+
+def _section(key: str, section: dict[str, Any], defaults: dict[str, Any], sections: dict[str, Any]) -> list[str]:
+    """Returns the lines of a section: its name, what it is for, a table of its keys, and after it the sections within.
+
+    Args:
+      key: such as `training.phase_1`; empty for the settings themselves.
+      section: its JSON schema.
+      defaults: those that it has at this place, which come before its own.
+      sections: the JSON schemas of all sections by name.
+    """
+    lines = [f"## `{key}`", "", section["description"], ""] if key else []
+    lines += ["| key | value | default | |", "|---|---|---|---|"]
+    within = []
+    for name, field in section["properties"].items():
+        default = defaults.get(name, field.get("default"))
+        inner = sections.get(section_of(field), {})
+        about = field.get("description") or inner["description"].partition("\n")[0]
+        shown = "required" if name in section.get("required", ()) else "" if inner and default else _value(default)
+        lines.append(f"| `{name}` | {_kind(field)} | {shown} | {about} |")
+        if inner:
+            given = default if isinstance(default, dict) else {}
+            within += _section(f"{key}.{name}".lstrip("."), inner, given, sections)
+    return [*lines, "", *within]
+
+
+def section_of(field: dict[str, Any]) -> str:
+    """Returns the name of the section that a field holds, one or several; empty where it holds a plain value."""
+    choices = [field, field.get("items", {}), *field.get("anyOf", ())]
+    found = (choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice)
+    return next(found, "")
+
+
+def _kind(field: dict[str, Any]) -> str:
+    """Returns what a value may be: a type with its range, or the choices there are."""
+    given = next((choice for choice in field.get("anyOf", ()) if choice.get("type") != "null"), field)
+    if "$ref" in given:
+        return "section"
+    if "enum" in given:
+        return ", ".join(f"`{choice}`" for choice in given["enum"])
+    if "prefixItems" in given:
+        return f"list of {len(given['prefixItems'])}: {_kind(given['prefixItems'][0])}"
+    if given["type"] == "array":
+        return f"list of {_kind(given['items'])}"
+    kind = {"path": "path", "password": "password"}.get(given.get("format", ""), KINDS[given["type"]])
+    bounds = [f"{sign} {given[name]:g}" for name, sign in BOUNDS.items() if name in given]
+    return ", ".join([kind, *bounds])
+
+
+def _value(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return "unset"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"`{text.removeprefix(f'{PROJECT}/')}`"
+
+
+def main() -> None:
+    """Writes the page."""
+    aside = PAGE.with_suffix(".new")
+    aside.write_text(reference())
+    aside.replace(PAGE)
+    print(f"Wrote {PAGE}")

@@ -1,0 +1,126 @@
+"""Every knob of a run: typed, checked, and said in a line what it is for.
+
+`load.py` reads them, from a file and the environment; `docs/settings.md` lists them.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from graftline.base.paths import PREFIX, SCHEMAS, ProjectPath, absolute
+from graftline.settings.cluster import Cluster, Mysql
+from graftline.settings.data import Bulk, Data, DataGate
+from graftline.settings.gate import Gate
+from graftline.settings.section import Section
+from graftline.settings.serving import Serving
+from graftline.settings.training import Model, Prefix, Training, Tuning, check_layer
+
+
+class Run(Section):
+    """Where a run keeps its files, and how it works."""
+
+    root: ProjectPath = Path("output")
+    """Folder of everything that runs make; relative to the project."""
+    serving_dir: ProjectPath = Path("output/serving")
+    """Folder that models are pushed below, each under the pipeline's name; relative to the project."""
+    keep_work_dirs: Annotated[int, Field(ge=1)] = 5
+    """How many folders of cached features, and of checkpoints, are kept."""
+    keep_versions: Annotated[int, Field(ge=1)] = 5
+    """How many pushed versions are kept."""
+    force_retrain: bool = False
+    """Whether the Trainer runs where nothing has changed, too."""
+    log_level: Literal["error", "warning", "info"] = "warning"
+    """The least that libraries may say."""
+    beam_args: tuple[SecretStr, ...] = ()
+    """Arguments of Apache Beam, such as another runner's; they may hold keys of a cloud, so nothing repeats them."""
+
+    @field_validator("root", "serving_dir")
+    @classmethod
+    def _resolve(cls, path: Path) -> Path:
+        return absolute(path)
+
+
+class Settings(BaseSettings):
+    """Every setting of a pipeline, a section for each of its parts."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        protected_namespaces=(),
+        use_attribute_docstrings=True,
+    )
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Name of the pipeline, which its artifacts, metadata and pushed models are kept under."""
+    data: Data
+    data_gate: DataGate = DataGate()
+    model: Model = Model()
+    prefix: Prefix = Prefix()
+    training: Training = Training()
+    tuning: Tuning = Tuning()
+    gate: Gate
+    exports: tuple[Literal["tflite_fp16", "tflite_int8"], ...] = ()
+    """Smaller forms of the model, for phones, that are measured and pushed beside it."""
+    serving: Serving = Serving()
+    bulk: Bulk = Bulk()
+    run: Run = Run()
+    metadata: Mysql | None = None
+    """A server that keeps the metadata; unset keeps it in a SQLite file below `run.root`."""
+    cluster: Cluster = Cluster()
+
+    @field_validator("tuning")
+    @classmethod
+    def _boundaries_exist(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
+        if "model" in info.data:
+            for layer in tuning.boundaries:
+                try:
+                    check_layer(info.data["model"].backbone, layer)
+                except ValueError as error:
+                    raise ValueError(f"boundaries: {layer!r} {error}") from None
+        return tuning
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Lets the environment override the file."""
+        return env_settings, init_settings
+
+    @property
+    def schema_path(self) -> Path:
+        """The reviewed schema of the dataset, named after it; where one may be inferred, named after the pipeline."""
+        folder = self.data.collection
+        name = folder.name if folder else re.split("[/:]", self.data.dataset)[0]
+        reviewed = SCHEMAS / f"{self.name if self.data_gate.infer_schema else name}.pbtxt"
+        may_be_inferred = self.data_gate.infer_schema and not reviewed.is_file()
+        return self.run.root / "schemas" / reviewed.name if may_be_inferred else reviewed
+
+    @property
+    def pipeline_root(self) -> Path:
+        """Where artifacts are kept."""
+        return self.run.root / "pipelines" / self.name
+
+    @property
+    def work_dir(self) -> Path:
+        """What outlives a run that failed, and serves other pipelines on the same data too: the cached features."""
+        return self.run.root / "work"
+
+    @property
+    def metadata_path(self) -> Path:
+        """The SQLite file of the metadata store."""
+        return self.run.root / "metadata" / f"{self.name}.sqlite"
+
+    @property
+    def push_dir(self) -> Path:
+        """Where blessed models are pushed, a folder a version: what a model server watches."""
+        return self.run.serving_dir / self.name

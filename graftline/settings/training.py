@@ -1,0 +1,134 @@
+"""Settings of the network and of its training."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from graftline.base.errors import did_you_mean
+from graftline.base.paths import SCHEMAS, absolute
+from graftline.settings.section import Section
+
+BACKBONE_LAYERS: dict[str, list[str]] = json.loads((SCHEMAS / "backbones.json").read_text())
+
+
+def check_layer(backbone: str, layer: str) -> None:
+    """Raises ValueError where a backbone that is known has no such layer."""
+    layers = BACKBONE_LAYERS[backbone]
+    if layer not in layers:
+        close = difflib.get_close_matches(layer, layers, n=3) or [layers[0], "…", layers[-1]]
+        raise ValueError(f"names no layer of {backbone}; choose one such as {', '.join(close)}")
+
+
+Rates = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
+class Model(Section):
+    """The network: a pretrained backbone and a new head."""
+
+    backbone: str = "MobileNetV2"
+    """Network by its name in `keras.applications`, one of those in `schemas/backbones.json`."""
+    weights: str = "imagenet"
+    """`imagenet`, `none` for random ones, or the path of an .h5 file; relative to the project."""
+    image_size: Annotated[int, Field(ge=32, le=1024)] = 160
+    """Height and width in pixels that pictures are resized to."""
+    fine_tune_at: str = "block_11_expand_BN"
+    """Name of the first layer that phase 2 trains."""
+    batch_norm: Literal["frozen", "train"] = "frozen"
+    """Whether phase 2 leaves the moving statistics of batch normalization as they are."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of the features that is dropped before the head in training."""
+
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_is_known(cls, name: str) -> str:
+        if name not in BACKBONE_LAYERS:
+            raise ValueError(f"no such backbone; {did_you_mean(name, list(BACKBONE_LAYERS))}")
+        return name
+
+    @field_validator("fine_tune_at")
+    @classmethod
+    def _layer_exists(cls, layer: str, info: ValidationInfo) -> str:
+        backbone = info.data.get("backbone")
+        if backbone:
+            check_layer(backbone, layer)
+        return layer
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_exist(cls, weights: str) -> str:
+        if weights in ("imagenet", "none"):
+            return weights
+        path = absolute(Path(weights))
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}; give an .h5 file of weights, or imagenet, or none")
+        return str(path)
+
+
+class Prefix(Section):
+    """How the frozen part of the network is run, once for each picture, and how its output is kept."""
+
+    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
+    """What runs the frozen part; `auto` takes OpenVINO on CPUs and TensorFlow on GPUs."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the frozen part; `auto` takes bfloat16 where the machine has it."""
+    cache_dtype: Literal["float16", "float32"] = "float16"
+    """Type that its output is kept in on disk."""
+
+
+class Phase(Section):
+    """One phase of training."""
+
+    epochs: Annotated[int, Field(ge=0)] = 10
+    """Passes over the training split; 0 leaves the phase out."""
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    """By its name in Keras."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """At the start of the phase."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Whether the rate stays, or falls to nought along a cosine."""
+
+
+class Training(Section):
+    """Phase 1 trains the head on the frozen base, phase 2 also the layers from `model.fine_tune_at` on."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Pictures per step."""
+    seed: Annotated[int, Field(ge=0)] = 42
+    """Of the order of pictures, of augmentation and of the head's first weights."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of a label's probability that is spread over the other classes."""
+    augmentation: Literal["none", "flip"] = "none"
+    """`flip` shows pictures mirrored, too."""
+    mixed_precision: Literal["auto", "off"] = "auto"
+    """`auto` computes in half precision on GPUs that are made for it."""
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
+    """Minutes between two checkpoints: what an interruption can cost."""
+    phase_1: Phase = Phase()
+    """The head alone, on the frozen base."""
+    phase_2: Phase = Phase(learning_rate=1e-4)
+    """The head and the layers from `model.fine_tune_at` on."""
+
+
+class Tuning(Section):
+    """A search for learning rates and for the layer to fine-tune from; what it finds comes before what is set for them."""
+
+    trials: Annotated[int, Field(ge=0)] = 0
+    """How many learning rates of the head are tried, and how many fine-tunings; 0 leaves this part of the pipeline out."""
+    head_rates: Rates = (1e-4, 1e-1)
+    """Lowest and highest learning rate that is tried for phase 1."""
+    fine_tuning_rates: Rates | None = None
+    """Lowest and highest learning rate that is tried for phase 2; unset keeps the one that is set for it."""
+    boundaries: tuple[str, ...] = ()
+    """Layers that are tried as `model.fine_tune_at`; none keeps the one that is set."""
+    epochs: Annotated[int, Field(ge=1)] = 3
+    """Passes over the training split in each trial."""
+
+    @field_validator("head_rates", "fine_tuning_rates")
+    @classmethod
+    def _are_a_range(cls, rates: Rates | None) -> Rates | None:
+        if rates and rates[0] >= rates[1]:
+            raise ValueError("is no range; give the lowest and the highest rate, such as [1.0e-5, 1.0e-3]")
+        return rates

@@ -1,0 +1,1 @@
+"""Training: phases, callbacks, checkpoints, several workers."""

@@ -1,0 +1,207 @@
+"""The two phases of training, on cached features, and how they are stopped and resumed."""
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from graftline.artifacts.examples import TEST, TRAIN, VALIDATION
+from graftline.base.stop import stopped_gently
+from graftline.features import on_device
+from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
+from graftline.network import backbone, losses
+from graftline.settings.training import Model, Phase, Training
+from graftline.training import checkpoints
+from graftline.training.callbacks import EpochLog, Progress, Saver
+from graftline.training.checkpoints import Checkpoints, Position
+from graftline.training.distributed_loop import Loop
+from graftline.training.workers import Workers
+
+EVALUATION_BATCH = 256
+WARMUP = 0.05  # part of a cosine schedule's steps
+
+Batches = Callable[..., tf.data.Dataset]  # of a split, by its name; other arguments as of CachedSplit.dataset
+
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "adam": keras.optimizers.Adam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """The parts of one network; they share layers and weights."""
+
+    base: keras.Model
+    head: keras.Model  # what phase 1 trains, on pooled features
+    fine_tuned: keras.Model  # what phase 2 trains, on activations where the base is cut
+
+
+class Plan(NamedTuple):
+    """What a phase trains and on what."""
+
+    number: int
+    phase: Phase
+    trained: keras.Model
+    features: str
+    fine_tune_at: str | None
+
+
+@dataclass
+class Run:
+    """A training of both phases, from the latest checkpoint on where there is one.
+
+    Attributes:
+      network: what is trained, in place.
+      splits: features of the splits, by name.
+      model: its settings.
+      training: settings of the training.
+      num_classes: 2 or more.
+      saved: where its checkpoints are.
+      log_dir: where curves for TensorBoard are written.
+      workers: who train together.
+      position: where it stands.
+    """
+
+    network: Network
+    splits: dict[str, CachedSplit]
+    model: Model
+    training: Training
+    num_classes: int
+    saved: Checkpoints
+    log_dir: str
+    workers: Workers
+    position: Position = field(default_factory=Position)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Trains the phases that have epochs.
+
+        Returns:
+          For each its number, learning curves and accuracies.
+
+        Raises:
+          KeyboardInterrupt: when the process was asked to stop, after a checkpoint was written.
+        """
+        moments = self._resume()
+        for plan in self._plans():
+            if plan.number < self.position.phase:
+                continue
+            if plan.number > self.position.phase:
+                self.position, moments = Position(plan.number, phases=self.position.phases), []
+            self.position.phases.append(self._phase(plan, moments))
+        return self.position.phases
+
+    def save(self, trained: keras.Model) -> None:
+        """Writes a checkpoint, where this worker is the one that does."""
+        if not self.workers.is_chief:
+            return
+        path = self.saved.save(self.position, [*self._variables(), *trained.optimizer.variables])
+        logging.getLogger("absl").info("Checkpoint %s written.", path)
+
+    def _resume(self) -> list[np.ndarray]:
+        """Restores position and network, and returns what was saved of the optimizer."""
+        found = self.saved.latest()
+        self.workers.check_same(self.saved.folder.name, found and found[0])
+        if found is None:
+            return []
+        self.position, arrays = found
+        variables = self._variables()
+        checkpoints.restore(variables, arrays[: len(variables)])
+        phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
+        print(f"Going on where training stopped: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
+        return arrays[len(variables) :]
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.network.base.variables, *self.network.head.variables]  # with the state of dropout
+
+    def _plans(self) -> list[Plan]:
+        both = [
+            Plan(1, self.training.phase_1, self.network.head, POOLED, None),
+            Plan(2, self.training.phase_2, self.network.fine_tuned, ACTIVATION, self.model.fine_tune_at),
+        ]
+        return [plan for plan in both if plan.phase.epochs]
+
+    def _phase(self, plan: Plan, moments: list[np.ndarray]) -> dict[str, Any]:
+        """Runs one phase and returns its number, learning curves and accuracies."""
+        train = self.splits[TRAIN]
+        backbone.set_trainable(self.network.base, plan.fine_tune_at)
+        loss = losses.loss(self.num_classes, self.training.label_smoothing)
+        accuracy = losses.accuracy(self.num_classes)
+        batches, trained = self._placed(plan)
+        # A fresh optimizer: phase 1's moments belong to other variables
+        optimizer = make_optimizer(plan.phase, train.steps(self.training.batch_size))
+        trained.compile(optimizer=optimizer, loss=loss, metrics=[accuracy])
+        trained.optimizer.build(trained.trainable_variables)
+        if moments:
+            checkpoints.restore(trained.optimizer.variables, moments)
+        print(_header(plan, train.examples), flush=True)
+        fitted = trained if self.workers.count == 1 else Loop(trained, loss, accuracy, self.workers)
+        with stopped_gently() as stop:
+            self._fit(plan, fitted, batches, lambda: self.save(trained), stop)
+        # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
+        test = batches(TEST, EVALUATION_BATCH)
+        test_accuracy = fitted.evaluate(test, verbose=0, return_dict=True)["accuracy"]
+        validation_accuracy = self.position.epochs[-1]["val_accuracy"]
+        print(
+            f"Phase {plan.number}: validation accuracy {validation_accuracy:.4f}, test {test_accuracy:.4f}.", flush=True
+        )
+        accuracies = {"validation_accuracy": validation_accuracy, "test_accuracy": test_accuracy}
+        return {"phase": plan.number, "epochs": self.position.epochs, **accuracies}
+
+    def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
+        """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
+        resident = on_device.place(self.splits, plan.features) if self.workers.count == 1 else None
+        if resident:
+            return resident.dataset, resident.network(plan.trained)
+        return lambda split, *which: self.splits[split].dataset(plan.features, *which), plan.trained
+
+    def _fit(
+        self, plan: Plan, fitted: keras.Model | Loop, batches: Batches, save: Callable[[], None], stop: threading.Event
+    ) -> None:
+        """Fits epoch by epoch, so that each can start at any step."""
+        batch_size, seed, train = self.training.batch_size, self.training.seed, self.splits[TRAIN]
+        validation = batches(VALIDATION, EVALUATION_BATCH)
+        log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
+        log = EpochLog(self.position, batch_size, train.examples, log_dir)
+        saver = Saver(save, self.training.checkpoint_minutes, stop, self.workers.any)
+        if self.position.step == train.steps(batch_size):  # stopped before the epoch was validated
+            found = fitted.evaluate(validation, verbose=0, return_dict=True)
+            log.on_epoch_begin(self.position.epoch)
+            log.on_epoch_end(self.position.epoch, self.position.logs | {f"val_{name}": found[name] for name in found})
+            saver.on_epoch_end(self.position.epoch)
+        for epoch in range(self.position.epoch, plan.phase.epochs):
+            fitted.fit(
+                batches(TRAIN, batch_size, seed, epoch, self.position.step),
+                validation_data=validation,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,  # the dataset shuffles itself
+                verbose=0,  # Progress is among the callbacks
+                callbacks=[log, saver, Progress(plan.phase.epochs)],
+            )
+
+
+def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+    """Returns a fresh optimizer of a phase whose epochs have so many steps."""
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = phase.learning_rate
+    if phase.schedule == "cosine":
+        total = phase.epochs * steps
+        warmup = math.ceil(WARMUP * total)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, max(total - warmup, 1), warmup_target=phase.learning_rate, warmup_steps=warmup
+        )
+    return OPTIMIZERS[phase.optimizer](learning_rate=rate)
+
+
+def _header(plan: Plan, pictures: int) -> str:
+    phase = plan.phase
+    parameters = sum(math.prod(variable.shape) for variable in plan.trained.trainable_variables)
+    rate = f"{phase.optimizer} {phase.learning_rate:g} {phase.schedule}"
+    return f"Phase {plan.number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {pictures:,} pictures"

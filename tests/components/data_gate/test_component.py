@@ -1,0 +1,170 @@
+"""DataGate: real anomalies of real statistics, drift and copies stop the run, each named."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tensorflow_data_validation as tfdv
+from tfx.types import Artifact, standard_artifacts
+from tfx.utils import json_utils
+
+from components.data_gate.component import DataGate
+from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport, Report
+from graftline.base.errors import UserError
+from graftline.base.paths import PROJECT
+from graftline.data.schema import num_classes
+from graftline.settings import data
+
+SCHEMA = PROJECT / "schemas" / "cats_vs_dogs.pbtxt"
+SOUND = Report(pictures=100, held_out=20)
+
+
+def statistics(**columns):
+    return tfdv.generate_statistics_from_dataframe(pd.DataFrame(columns), n_jobs=1)
+
+
+def good_columns(cats: int = 50, size: int = 400) -> dict:
+    """Returns columns of 100 pictures of two classes, whose sizes vary about one."""
+    labels = [0] * cats + [1] * (100 - cats)
+    return {
+        "image": [b"%d" % number for number in range(100)],
+        "image_id": [b"%d.jpg" % number for number in range(100)],
+        "label": labels,
+        "label_name": ["dog" if label else "cat" for label in labels],
+        "width": [size + number for number in range(100)],
+        "height": [size + 2 * number for number in range(100)],
+    }
+
+
+def put(artifact: Artifact, folder: Path, name: str, content: bytes) -> Artifact:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    artifact.uri = str(folder).removesuffix("/Split-train")
+    return artifact
+
+
+def split_artifact(kind: type[Artifact], folder: Path, name: str, content: bytes) -> Artifact:
+    artifact = put(kind(), folder / "Split-train", name, content)
+    artifact.split_names = json_utils.dumps(["train"])
+    return artifact
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Validates columns of examples against the schema of cats_vs_dogs, as ExampleValidator does, and runs DataGate."""
+
+    def run(columns: dict, before: dict | None = None, report: Report = SOUND, **limits: Any) -> None:
+        counted = statistics(**columns)
+        anomalies = tfdv.validate_statistics(counted, tfdv.load_schema_text(str(SCHEMA)))
+        inputs = {
+            "anomalies": split_artifact(
+                standard_artifacts.ExampleAnomalies, tmp_path / "a", "SchemaDiff.pb", anomalies.SerializeToString()
+            ),
+            "statistics": split_artifact(
+                standard_artifacts.ExampleStatistics, tmp_path / "s", "FeatureStats.pb", counted.SerializeToString()
+            ),
+            "schema": put(standard_artifacts.Schema(), tmp_path / "c", "schema.pbtxt", SCHEMA.read_bytes()),
+            "report": put(DuplicatesReport(), tmp_path / "d", REPORT_FILE, json.dumps(asdict(report)).encode()),
+        }
+        if before:
+            inputs["baseline"] = split_artifact(
+                standard_artifacts.ExampleStatistics,
+                tmp_path / "b",
+                "FeatureStats.pb",
+                statistics(**before).SerializeToString(),
+            )
+        properties = {"limits": data.DataGate(**limits).model_dump_json()}
+        artifacts = {name: [artifact] for name, artifact in inputs.items()} | ({} if before else {"baseline": []})
+        DataGate.EXECUTOR_SPEC.executor_class().Do(artifacts, {}, properties)
+
+    return run
+
+
+def test_data_as_the_schema_says_passes(gate):
+    gate(good_columns())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"label": [0] * 99 + [7]}, "feature 'label'.*"),
+        ({"label_name": ["cat"] * 50 + ["dog"] * 49 + ["wolf"]}, "feature 'label_name'.*wolf"),
+        ({"image": [b"1"] * 99 + [None]}, "feature 'image'"),
+    ],
+)
+def test_anomalies_stop_the_run_and_are_named_with_split_and_feature(gate, change, told):
+    with pytest.raises(UserError, match=f"split train, {told}"):
+        gate(good_columns() | change)
+
+
+def test_a_missing_feature_stops_the_run(gate):
+    columns = good_columns()
+    del columns["label"]
+    with pytest.raises(UserError, match=r"feature 'label'.*: Column is completely missing"):
+        gate(columns)
+
+
+def test_a_class_without_pictures_stops_the_run(gate):
+    with pytest.raises(UserError, match="split train: there is no picture of class dog, which the schema has"):
+        gate(good_columns(cats=100))
+
+
+def test_the_data_of_the_model_in_production_again_is_no_drift(gate):
+    gate(good_columns(), before=good_columns())
+
+
+def test_a_little_more_of_a_class_is_no_drift(gate):
+    gate(good_columns(cats=55, size=410), before=good_columns())
+
+
+def test_a_shifted_mix_of_classes_stops_the_run(gate):
+    with pytest.raises(
+        UserError, match=r"against the data of the model in production, feature 'label_name': High Linfty"
+    ):
+        gate(good_columns(cats=80), before=good_columns())
+
+
+def test_collapsed_sizes_stop_the_run(gate):
+    with pytest.raises(
+        UserError, match=r"in production, feature 'height': High approximate Jensen-Shannon(.|\n)*'width'"
+    ):
+        gate(good_columns(size=20), before=good_columns())
+
+
+def test_drift_is_not_told_twice_as_what_the_schema_forbids(gate):
+    with pytest.raises(UserError) as raised:
+        gate(good_columns() | {"label_name": ["cat"] * 50 + ["wolf"] * 50}, before=good_columns())
+    assert str(raised.value).count("Unexpected string values") == 1
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (
+            Report(100, contradictions=[{"a": "cat", "b": "dog"}]),
+            r"1 of 100 .* several labels, .*max_contradictions = 0.001 allows: 'a' is cat, 'b' is dog",
+        ),
+        (Report(100, copies=21, copied=[["a", "b"]]), r"21 of 100 .*max_duplicates = 0.2 allows: 'a', 'b'"),
+        (
+            Report(100, held_out=20, leaked=2, alike=[{"test": "a", "train": "b"}] * 4),
+            r"2 of 20 .*max_near_duplicates = 0.05 allows: 'a' in test and 'b' in train; .*; …",
+        ),
+    ],
+    ids=["contradictions", "copies", "leaks"],
+)
+def test_too_many_copies_stop_the_run(gate, report, told):
+    with pytest.raises(UserError, match=told):
+        gate(good_columns(), report=report)
+
+
+def test_the_limits_of_copies_are_the_users(gate):
+    report = Report(100, copies=40, contradictions=[{"a": "cat", "b": "dog"}], held_out=20, leaked=20)
+    gate(good_columns(), report=report, max_duplicates=0.4, max_contradictions=0.01, max_near_duplicates=1)
+
+
+def test_the_schema_tells_the_number_of_classes():
+    assert num_classes(SCHEMA) == 2
+    assert num_classes(PROJECT / "schemas" / "digits.pbtxt") == 10

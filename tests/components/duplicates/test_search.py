@@ -1,0 +1,124 @@
+"""Duplicates finds copies, contradictions, and pictures that look alike in two splits, and nothing else."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageFilter
+from tfx.types import standard_artifacts
+from tfx.utils import json_utils
+
+from components.duplicates.component import Duplicates
+from components.duplicates.search import NEAR, find, near_pairs, see
+from graftline.artifacts import duplicates
+from graftline.artifacts.duplicates import DuplicatesReport
+from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL, LABEL_NAME, SPLITS
+
+
+def photo(seed: int) -> Image.Image:
+    """Returns soft blobs, 200 x 150, whose perceptual hash is as random as a photo's."""
+    noise = np.random.default_rng(seed).integers(0, 256, (15, 20, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((200, 150), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(4))
+
+
+def encode(picture: Image.Image, kind: str = "JPEG", **options) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def record(image: bytes, name: bytes, label: int = 0) -> bytes:
+    values = {IMAGE: image, IMAGE_ID: name, LABEL_NAME: b"dog" if label else b"cat"}
+    feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in values.items()}
+    feature[LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+@pytest.fixture
+def examples(tmp_path):
+    """Writes records into the splits of an artifact."""
+
+    def write(**splits: list[bytes]) -> standard_artifacts.Examples:
+        artifact = standard_artifacts.Examples()
+        artifact.uri, artifact.split_names = str(tmp_path / "examples"), json_utils.dumps(list(SPLITS))
+        for split in SPLITS:
+            folder = tmp_path / "examples" / f"Split-{split}"
+            folder.mkdir(parents=True)
+            with tf.io.TFRecordWriter(str(folder / "data")) as writer:
+                for item in splits.get(split, []):
+                    writer.write(item)
+        return artifact
+
+    return write
+
+
+def report_of(examples: standard_artifacts.Examples, folder) -> duplicates.Report:
+    report = DuplicatesReport()
+    report.uri = str(folder)
+    Duplicates.EXECUTOR_SPEC.executor_class().Do({"examples": [examples]}, {"report": [report]}, {})
+    return duplicates.read(str(folder))
+
+
+def test_different_pictures_are_no_duplicates():
+    seen = [see(record(encode(photo(i)), b"%d" % i), SPLITS[i % 3]) for i in range(60)]
+    report = find(seen)
+    assert (report.pictures, report.held_out) == (60, 40)
+    assert (report.copies, report.contradictions, report.leaked) == (0, [], 0)
+
+
+def test_exact_copies_are_counted_and_named():
+    seen = [see(record(encode(photo(i // 3)), b"%d.jpg" % i), "train") for i in range(9)]
+    report = find(seen)
+    assert report.copies == 6
+    assert report.copied[0] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_the_same_bytes_under_two_labels_are_named_with_them():
+    seen = [see(record(encode(photo(0)), b"%d.jpg" % i, label=i), "train") for i in range(2)]
+    assert find(seen).contradictions == [{"0.jpg": "cat", "1.jpg": "dog"}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda picture: encode(picture, quality=40),
+        lambda picture: encode(picture.resize((120, 90))),
+        lambda picture: encode(picture, "PNG"),
+        lambda picture: encode(picture.point(lambda value: min(255, value + 12))),
+    ],
+    ids=["recompressed", "resized", "another format", "brighter"],
+)
+def test_a_copy_that_only_looks_the_same_is_found_across_splits(change):
+    seen = [see(record(encode(photo(i), quality=95), b"%d.jpg" % i), "train") for i in range(20)]
+    seen += [see(record(change(photo(i)), b"copy of %d" % i), "test") for i in range(10)]
+    report = find(seen)
+    assert (report.copies, report.leaked) == (0, 10)
+    assert report.alike[0] == {"test": "copy of 0", "train": "0.jpg"}
+
+
+def test_a_copy_in_the_same_split_is_no_leak():
+    seen = [see(record(encode(photo(0), quality=quality), b"%d" % quality), "train") for quality in (30, 90)]
+    assert find(seen).leaked == 0
+
+
+def test_near_pairs_are_those_of_comparing_all():
+    random = np.random.default_rng(0)
+    hashes = random.integers(0, 2**63, 300, dtype=np.uint64)
+    for bits in range(1, 8):  # neighbours at every distance about the limit
+        flipped = [random.choice(64, bits, replace=False) for _ in range(20)]
+        masks = np.array([sum(1 << int(bit) for bit in of) for of in flipped], np.uint64)
+        hashes = np.concatenate([hashes, hashes[:20] ^ masks])
+    hashes = np.unique(hashes)
+    distance = np.bitwise_count(hashes[:, None] ^ hashes)
+    rows, columns = np.nonzero(np.triu(distance <= NEAR, 1))
+    expected = {(int(hashes[row]), int(hashes[column])) for row, column in zip(rows, columns, strict=True)}
+    assert len(expected) >= 80
+    assert near_pairs(hashes) == expected
+
+
+def test_names_and_pictures_of_any_kind_are_survived(examples, tmp_path):
+    train = [record(encode(photo(i)), b"line\nbreak \xff %d" % i) for i in range(2)]
+    found = report_of(examples(train=[*train, record(b"no picture", b"x")], test=[train[0]]), tmp_path)
+    assert (found.pictures, found.copies, found.held_out) == (4, 1, 1)
+    assert found.copied == [["line\nbreak \\xff 0", "line\nbreak \\xff 0"]]

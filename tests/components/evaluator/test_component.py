@@ -1,0 +1,101 @@
+"""Metrics, thresholds and the verdict, through TFX's real Evaluator on models whose answers are known."""
+
+import numpy as np
+import pytest
+import tensorflow_model_analysis as tfma
+
+from components.evaluator import component
+from graftline.artifacts import evaluation
+from graftline.artifacts.evaluation import Key
+from graftline.settings.gate import Gate
+from tests import oracle
+from tests.oracle import CANDIDATE_ANSWERS, LABELS
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    """Runs the Evaluator; returns its output folder and whether it blessed."""
+
+    def run(gate: Gate, answers: list[int], baseline: list[int] | None = None, num_classes: int = 2):
+        uri, blessing = oracle.evaluate(tmp_path, gate, answers, baseline, num_classes)
+        return uri, blessing.get_int_custom_property("blessed")
+
+    return run
+
+
+def test_a_good_candidate_is_blessed_though_one_class_alone_is_below_the_threshold(evaluate):
+    uri, blessed = evaluate(Gate(min_accuracy=0.75), CANDIDATE_ANSWERS)
+    assert blessed == 1
+    assert evaluation.verdict(uri) == []
+    assert evaluation.accuracies(uri) == pytest.approx({"candidate": 0.8})
+
+
+def test_a_candidate_below_the_threshold_is_not_blessed(evaluate):
+    uri, blessed = evaluate(Gate(min_accuracy=0.81), CANDIDATE_ANSWERS)
+    assert blessed == 0
+    assert evaluation.verdict(uri) == ["accuracy 0.8000 is below the threshold of 0.8100"]
+
+
+def test_a_candidate_worse_than_the_baseline_is_not_blessed(evaluate):
+    uri, blessed = evaluate(Gate(min_accuracy=0.5), CANDIDATE_ANSWERS, baseline=LABELS)
+    assert blessed == 0
+    assert evaluation.verdict(uri) == ["accuracy is 0.2000 below the baseline's, 0.0000 is allowed"]
+    assert evaluation.accuracies(uri) == pytest.approx({"candidate": 0.8, "baseline": 1.0})
+
+
+@pytest.mark.parametrize(("drop", "answers"), [(0.2, CANDIDATE_ANSWERS), (0.0, LABELS)])
+def test_a_candidate_within_the_allowed_drop_is_blessed(evaluate, drop, answers):
+    uri, blessed = evaluate(Gate(min_accuracy=0.5, max_accuracy_drop=drop), answers, baseline=LABELS)
+    assert blessed == 1
+    assert evaluation.verdict(uri) == []
+
+
+def test_metrics_by_class_and_slice_are_those_of_the_confusion_matrix(evaluate):
+    uri, _ = evaluate(Gate(min_accuracy=0.5), CANDIDATE_ANSWERS)
+    found = evaluation.metrics(uri)
+    assert found[Key("recall", 0)] == pytest.approx(4 / 4)
+    assert found[Key("recall", 1)] == pytest.approx(4 / 6)
+    assert found[Key("precision", 0)] == pytest.approx(4 / 6)
+    assert found[Key("precision", 1)] == pytest.approx(4 / 4)
+    assert found[Key("auc", 1)] == pytest.approx(0.5 * (1 + 4 / 6), abs=1e-3)
+    assert found[Key(evaluation.ACCURACY_KEY, label_name="dog")] == pytest.approx(4 / 6)
+    assert found[Key("example_count")] == 10
+    assert evaluation.confusion(uri, 2) == [[4, 0], [2, 4]]
+    plots = list(tfma.load_plots(uri))
+    assert any(
+        item.value.HasField("calibration_histogram_buckets") for plot in plots for item in plot.plot_keys_and_values
+    )
+
+
+def test_with_a_baseline_metrics_and_confusion_are_still_the_candidates(evaluate):
+    uri, _ = evaluate(Gate(min_accuracy=0.5), CANDIDATE_ANSWERS, baseline=LABELS)
+    found = evaluation.metrics(uri)
+    assert found[Key("recall", 1)] == pytest.approx(4 / 6)
+    assert found[Key(evaluation.ACCURACY_KEY)] == pytest.approx(0.8)
+    assert evaluation.confusion(uri, 2) == [[4, 0], [2, 4]]
+
+
+def test_what_both_models_answered_is_kept_to_the_bit(evaluate, monkeypatch):
+    monkeypatch.setattr(component, "BATCH", 4)  # so that there are several
+    uri, _ = evaluate(Gate(min_accuracy=0.5), CANDIDATE_ANSWERS, baseline=LABELS)
+    kept = evaluation.predictions(uri)
+    assert kept.image_ids == [str(number) for number in range(10)]
+    assert kept.labels.tolist() == LABELS
+    assert kept.predicted.tolist() == CANDIDATE_ANSWERS
+    for answers, probabilities in ((CANDIDATE_ANSWERS, kept.candidate), (LABELS, kept.baseline)):
+        table = oracle.Oracle(answers, 2).probabilities.numpy()
+        assert probabilities.dtype == np.float32
+        assert np.array_equal(probabilities, table)
+
+
+def test_without_a_baseline_there_are_no_predictions_of_it(evaluate):
+    uri, _ = evaluate(Gate(min_accuracy=0.5), CANDIDATE_ANSWERS)
+    assert evaluation.predictions(uri).baseline is None
+
+
+def test_more_than_two_classes_are_measured_too(evaluate):
+    uri, blessed = evaluate(Gate(min_accuracy=0.5), [2, *CANDIDATE_ANSWERS[1:]], num_classes=3)
+    assert blessed == 1
+    assert evaluation.metrics(uri)[Key("recall", 0)] == pytest.approx(3 / 4)
+    assert evaluation.confusion(uri, 3) == [[3, 0, 1], [2, 4, 0], [0, 0, 0]]
+    assert evaluation.accuracies(uri) == pytest.approx({"candidate": 0.7})

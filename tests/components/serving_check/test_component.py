@@ -1,0 +1,100 @@
+"""The check of serving: a model that cannot be served, or costs too much, is not blessed, for a reason that is told."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from components.serving_check.component import faults, probe, sample, write_warm_up
+from graftline.artifacts.examples import TEST
+from graftline.settings.serving import Serving
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `examples` and an exported model in `serving`."""
+    folder = tmp_path_factory.mktemp("exported")
+    tiny.write_examples(folder / "examples", 2)
+    tiny.write_transform(folder, [])
+    untrained = {"phase_1": {"epochs": 0}, "phase_2": {"epochs": 0}}
+    tiny.train(folder / "examples", str(folder / "graph"), folder, training=untrained)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def records(exported: Path) -> list[bytes]:
+    return sample(f"{exported}/examples")
+
+
+@pytest.fixture(scope="module")
+def answers(exported: Path, records: list[bytes]) -> dict[str, Any]:
+    return probe(str(exported / "serving"), records)
+
+
+def _expected(exported: Path, records: list[bytes]) -> np.ndarray:
+    signature = tf.saved_model.load(str(exported / "serving")).signatures["serving_default"]
+    return signature(examples=tf.constant(records))["probabilities"].numpy()
+
+
+MEASURED = {"load_s": 1.5, "memory_gb": 0.5, "latency_ms": {"1": {"p99": 20.0}}}
+
+
+def test_a_fresh_process_gives_the_same_answers_and_is_measured(
+    exported: Path, records: list[bytes], answers: dict[str, Any]
+) -> None:
+    expected = _expected(exported, records)
+    assert answers["by_example"].shape == expected.shape == (tiny.PICTURES[TEST], 2)
+    assert faults(answers, expected, MEASURED, Serving()) == []
+    assert '"latency_ms": {"1": {"median"' in str(answers["measured"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ({"max_load_seconds": 1}, "loading took 1.5 s, 1 are allowed"),
+        ({"max_memory_gb": 0.1}, "it takes 0.5 GB, 0.1 are allowed"),
+        ({"max_latency_ms": 10}, "one picture takes (99th percentile) 20 ms, 10 are allowed"),
+    ],
+)
+def test_what_costs_too_much_is_told(answers: dict[str, Any], limit: dict[str, Any], reason: str) -> None:
+    assert faults(answers, answers["by_bytes"], MEASURED, Serving(**limit)) == [reason]
+
+
+@pytest.mark.parametrize("wrong", [0.1, np.nan])
+def test_other_answers_than_here_are_told(answers: dict[str, Any], wrong: float) -> None:
+    expected = answers["by_bytes"].copy()
+    expected[0, 0] += wrong
+    found = faults(answers, expected, MEASURED, Serving())
+    assert [line.split(",")[0] for line in found] == [
+        "by_example answers differently in a fresh process",
+        "by_bytes answers differently in a fresh process",
+    ]
+
+
+@pytest.mark.parametrize("missing", ["saved_model.pb", "variables/variables.index"])
+def test_a_model_with_a_missing_file_cannot_be_served(
+    exported: Path, records: list[bytes], tmp_path: Path, missing: str
+) -> None:
+    shutil.copytree(exported / "serving", tmp_path / "model")
+    (tmp_path / "model" / missing).unlink()
+    answers = probe(str(tmp_path / "model"), records)
+    (reason,) = faults(answers, np.zeros(0), {}, Serving())
+    assert reason.startswith("a fresh process cannot serve it: ")
+    assert "Error" in reason
+
+
+def test_warm_up_requests_are_answered_by_the_model(exported: Path, records: list[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "assets.extra/tf_serving_warmup_requests"
+    write_warm_up(records[:2], path)
+    signatures = tf.saved_model.load(str(exported / "serving")).signatures
+    records_read = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    found = [prediction_log_pb2.PredictionLog.FromString(log).predict_log.request for log in records_read]
+    assert [request.model_spec.signature_name for request in found] == ["serving_default"] * 2 + ["serving_bytes"] * 2
+    for request in found:
+        inputs = {name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
+        assert signatures[request.model_spec.signature_name](**inputs)["probabilities"].shape == (1, 2)

@@ -1,1 +1,0 @@
-"""Tests of components/try_page."""

@@ -1,0 +1,115 @@
+"""Datasets are found, prepared and fingerprinted, or refused in one sentence."""
+
+import os
+import shutil
+
+import pytest
+import tensorflow_datasets as tfds
+
+from graftline.base.errors import UserError
+from graftline.data import datasets
+from graftline.settings.data import Data
+
+
+class Unreachable(tfds.core.GeneratorBasedBuilder):
+    """A set of pictures whose one download, or two, fail."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("one", "two")]  # noqa: RUF012
+
+    @property
+    def url_infos(self):
+        return {f"https://pets.invalid/{i}.zip": None for i in range(1 if self.builder_config.name == "one" else 2)}
+
+    def _info(self):
+        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=["a", "b"])}
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        raise ConnectionError("tried (often) (Caused by no route to host)")
+
+    def _generate_examples(self):
+        yield from ()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("cat/1.jpg", "cat/deep/2.png", "dog/3.jpg", "dog/4.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("cats_vs_dog", "did you mean cats_vs_dogs"),
+        ("digits:9.9.9", "only: 1.0.0"),
+        ("mnist/wild", "BuilderConfig wild not found"),
+        ("zzqqxxyy", "folder:<path>"),
+    ],
+)
+def test_an_unknown_set_is_refused_by_name(dataset, words, tmp_path):
+    with pytest.raises(UserError, match=words) as raised:
+        datasets.find_builder(Data(dataset=dataset, data_dir=tmp_path))
+    assert dataset in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("dataset", ["ag_news_subset", "coco/2017"])
+def test_a_set_without_labelled_pictures_is_refused_before_it_is_downloaded(dataset, tmp_path):
+    with pytest.raises(UserError, match="image classification set"):
+        datasets.prepared_builder(Data(dataset=dataset, data_dir=tmp_path))
+
+
+@pytest.mark.parametrize(("config", "cure"), [("one", "`make data ARCHIVE=<zip>` prepares"), ("two", "try again")])
+def test_a_failing_download_names_set_reason_and_cure(config, cure, tmp_path):
+    with pytest.raises(UserError) as raised:
+        datasets.prepared_builder(Data(dataset=f"unreachable/{config}", data_dir=tmp_path))
+    assert str(raised.value).startswith(f"unreachable/{config} could not be prepared (no route to host): {cure}")
+
+
+def test_a_long_reason_is_cut_to_a_part_of_a_sentence():
+    reason = datasets.short(ValueError("much\ntoo long " * 100 + "."))
+    assert len(reason) <= 200
+    assert "\n" not in reason
+    assert datasets.short(KeyError()) == "KeyError"
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_its_pictures(folder):
+    data = Data(dataset=f"folder:{folder}")
+    before = datasets.fingerprint(data)
+    (folder / "cat/notes.txt").write_text("not a picture")
+    assert datasets.fingerprint(data) == before
+
+
+@pytest.mark.parametrize("change", ["touched", "grown", "renamed", "added", "removed"])
+def test_the_fingerprint_of_a_folder_changes_with_a_picture(change, folder):
+    data, path = Data(dataset=f"folder:{folder}"), folder / "cat/1.jpg"
+    before, stat = datasets.fingerprint(data), path.stat()
+    match change:
+        case "touched":
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+        case "grown":
+            path.write_bytes(b"more bytes than before")
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        case "renamed":
+            path.rename(folder / "cat/9.jpg")
+        case "added":
+            shutil.copy2(path, folder / "dog/1.jpg")
+        case "removed":
+            path.unlink()
+    assert datasets.fingerprint(data) != before
+
+
+def test_the_fingerprint_of_a_tfds_set_is_the_same_before_and_after_it_is_prepared_or_moved(tmp_path):
+    before = datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "a"))
+    assert datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "a")) == before
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "b")) == before
+    [records] = (tmp_path / "b").rglob("*.tfrecord*")
+    records.write_bytes(records.read_bytes() + b"x")
+    assert datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "b")) != before

@@ -1,0 +1,157 @@
+"""The cache: what goes in comes out, in order or shuffled; interrupted and damaged passes are mended."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from graftline.features import cache
+from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
+
+EXAMPLES = 50
+
+
+def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return pictures[:, :2, :2, :] * 2, pictures.mean((1, 2))
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "SHARD_EXAMPLES", 16)
+
+
+class Source:
+    """Pictures whose pixels all are their number, counted as they are read."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.read: list[int] = []
+        self.stop_at = stop_at
+
+    def __call__(self, skipped: int) -> tf.data.Dataset:
+        numbers = tf.data.Dataset.range(skipped, EXAMPLES).batch(8)
+        return numbers.map(lambda batch: (self._pictures(batch), tf.py_function(self._note, [batch], tf.int64)))
+
+    def _pictures(self, batch: tf.Tensor) -> tf.Tensor:
+        return tf.ones([tf.size(batch), 4, 4, 3]) * tf.cast(batch, tf.float32)[:, None, None, None]
+
+    def _note(self, batch: tf.Tensor) -> tf.Tensor:
+        if self.stop_at is not None and batch[-1] >= self.stop_at:
+            raise KeyboardInterrupt
+        self.read += batch.numpy().tolist()
+        return batch % 3
+
+
+def fill(folder: Path, source: Source, dtype: str = "float16") -> CachedSplit:
+    if not cache.is_complete(folder, EXAMPLES):
+        cache.fill(folder, EXAMPLES, source, run, dtype)
+    return CachedSplit((folder,), EXAMPLES)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_what_goes_in_comes_out_in_order(tmp_path: Path, dtype: str) -> None:
+    split = fill(tmp_path / "train", Source(), dtype)
+    activations, labels = zip(*split.dataset(ACTIVATION, 7).as_numpy_iterator(), strict=True)
+    pooled, _ = zip(*split.dataset(POOLED, 7).as_numpy_iterator(), strict=True)
+    numbers = np.arange(EXAMPLES, dtype=np.float32)
+    np.testing.assert_array_equal(
+        np.concatenate(activations), np.ones((EXAMPLES, 2, 2, 3)) * 2 * numbers[:, None, None, None]
+    )
+    np.testing.assert_array_equal(np.concatenate(pooled), np.ones((EXAMPLES, 3)) * numbers[:, None])
+    np.testing.assert_array_equal(np.concatenate(labels), numbers % 3)
+    assert activations[0].dtype == np.float32
+    stored = np.load(cache.shards(tmp_path / "train")[0] / "pooled.npy", mmap_mode="r")
+    assert stored.dtype == dtype
+
+
+def epochs(split: CachedSplit, seed: int, count: int = 2) -> list[list[float]]:
+    data = [split.dataset(POOLED, 8, seed, epoch) for epoch in range(count)]
+    return [[row[0] for batch, _ in epoch.as_numpy_iterator() for row in batch] for epoch in data]
+
+
+def test_shuffled_over_the_whole_set_anew_each_epoch_and_the_same_each_run(tmp_path: Path) -> None:
+    split = fill(tmp_path / "train", Source())
+    first, second = epochs(split, seed=7)
+    assert sorted(first) == sorted(second) == list(range(EXAMPLES))
+    assert first != second
+    assert [first, second] == epochs(split, seed=7)
+    assert [first, second] != epochs(split, seed=8)
+    assert max(first[:8]) - min(first[:8]) > 16, "a batch comes from one shard alone"
+
+
+def test_an_epoch_goes_on_at_any_step(tmp_path: Path) -> None:
+    split = fill(tmp_path / "train", Source())
+    whole = [labels.tolist() for _, labels in split.dataset(POOLED, 8, seed=7, epoch=1).as_numpy_iterator()]
+    rest = [labels.tolist() for _, labels in split.dataset(POOLED, 8, seed=7, epoch=1, start=3).as_numpy_iterator()]
+    assert rest == whole[3:]
+    assert len(whole) == split.steps(8)
+
+
+def test_an_epoch_takes_one_view_of_each_example(tmp_path: Path) -> None:
+    fill(tmp_path / "plain", Source())
+    cache.is_complete(tmp_path / "mirrored", EXAMPLES)
+    cache.fill(tmp_path / "mirrored", EXAMPLES, Source(), lambda pictures: run(pictures + 100), "float16")
+    split = CachedSplit((tmp_path / "plain", tmp_path / "mirrored"), EXAMPLES)
+    first, second = ([(value % 100, value >= 100) for value in epoch] for epoch in epochs(split, seed=7))
+    assert sorted(number for number, _ in first) == list(range(EXAMPLES))
+    assert 10 < sum(mirrored for _, mirrored in first) < 40
+    assert dict(first) != dict(second), "the same views were drawn in both epochs"
+    kept = [row[0] for batch, _ in split.dataset(POOLED, 8).as_numpy_iterator() for row in batch]
+    assert kept == list(range(EXAMPLES))
+
+
+def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:
+    fill(tmp_path / "train", Source())
+    again = Source()
+    fill(tmp_path / "train", again)
+    assert again.read == []
+
+
+def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with pytest.raises(tf.errors.OpError):
+        fill(tmp_path / "train", Source(stop_at=48))
+    again = Source()
+    split = fill(tmp_path / "train", again)
+    assert again.read == list(range(32, EXAMPLES))
+    assert epochs(split, seed=1)[0] != sorted(epochs(split, seed=1)[0])
+    assert sorted(epochs(split, seed=1)[0]) == list(range(EXAMPLES))
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "truncated", "missing field", "missing checksums"])
+def test_a_damaged_shard_is_told_and_made_again_with_those_after_it(tmp_path: Path, caplog, damage: str) -> None:
+    split = fill(tmp_path / "train", Source())
+    before = epochs(split, seed=1)
+    file = tmp_path / "train" / "00001" / ("crc32.json" if damage == "missing checksums" else f"{ACTIVATION}.npy")
+    contents = bytearray(file.read_bytes())
+    if damage == "flipped bit":
+        contents[-5] ^= 4
+        file.write_bytes(contents)
+    elif damage == "truncated":
+        file.write_bytes(contents[:-7])
+    else:
+        file.unlink()
+    again = Source()
+    with caplog.at_level(logging.WARNING):
+        split = fill(tmp_path / "train", again)
+    assert again.read == list(range(16, EXAMPLES))
+    assert str(tmp_path / "train" / "00001") in caplog.text
+    assert epochs(split, seed=1) == before
+
+
+def test_a_half_written_shard_is_not_read(tmp_path: Path) -> None:
+    fill(tmp_path / "train", Source())
+    last = cache.shards(tmp_path / "train")[-1]
+    last.rename(last.with_suffix(".tmp"))
+    assert not cache.is_complete(tmp_path / "train", EXAMPLES)
+    again = Source()
+    fill(tmp_path / "train", again)
+    assert again.read == list(range(48, EXAMPLES))
+
+
+def test_rows_are_read_across_shards_in_the_order_asked_for(tmp_path: Path) -> None:
+    split = fill(tmp_path / "train", Source())
+    rows = np.array([49, 0, 17, 16, 15])
+    pooled, labels = cache.Rows(split.views, POOLED).read(rows)
+    np.testing.assert_array_equal(pooled[:, 0], rows)
+    np.testing.assert_array_equal(labels, rows % 3)

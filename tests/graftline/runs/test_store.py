@@ -1,0 +1,63 @@
+"""What the metadata store says of files is kept true: outputs that lost one are removed, the others stay."""
+
+import pytest
+from ml_metadata.proto import metadata_store_pb2
+
+from graftline.runs import store
+from graftline.settings.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    loaded = Settings(name="pets", data={"dataset": "digits"}, gate={"min_accuracy": 0.5}, run={"root": tmp_path})
+    loaded.metadata_path.parent.mkdir(parents=True)
+    return loaded
+
+
+@pytest.fixture
+def executed(settings, tmp_path):
+    """An execution with an output of two files, noted in the store."""
+    output = tmp_path / "output"
+    (output / "deep").mkdir(parents=True)
+    (output / "one").write_text("1")
+    (output / "deep" / "two").write_text("22")
+    with store.opened(settings) as opened:
+        artifact_type = opened.put_artifact_type(metadata_store_pb2.ArtifactType(name="Model"))
+        execution_type = opened.put_execution_type(metadata_store_pb2.ExecutionType(name="Trainer"))
+        artifact = metadata_store_pb2.Artifact(type_id=artifact_type, uri=str(output))
+        execution = metadata_store_pb2.Execution(type_id=execution_type, last_known_state=store.COMPLETE)
+        event = metadata_store_pb2.Event(type=metadata_store_pb2.Event.OUTPUT)
+        execution_id, _, _ = opened.put_execution(execution, [(artifact, event)], [])
+        (execution,) = opened.get_executions_by_id([execution_id])
+        store.note_files(opened, execution)
+        opened.put_executions([execution])
+    return output
+
+
+def test_whole_outputs_stay(settings, executed):
+    with store.opened(settings) as opened:
+        store.forget_damaged(opened)
+        assert [artifact.type for artifact in store.outputs(opened, 1)] == ["Model"]
+    assert (executed / "deep" / "two").read_text() == "22"
+
+
+def test_files_that_came_later_do_not_matter(settings, executed):
+    (executed / "note").write_text("mine")
+    with store.opened(settings) as opened:
+        store.forget_damaged(opened)
+    assert (executed / "note").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda folder: (folder / "deep" / "two").unlink(), lambda folder: (folder / "deep" / "two").write_text("2")],
+    ids=["deleted", "truncated"],
+)
+def test_outputs_that_lost_something_are_removed_and_told(settings, executed, damage, caplog):
+    damage(executed)
+    with store.opened(settings) as opened:
+        store.forget_damaged(opened)
+        assert not executed.exists()
+        store.forget_damaged(opened)  # nothing is left to be removed
+    (message,) = caplog.messages
+    assert f"{executed / 'deep' / 'two'} is damaged or gone" in message

@@ -1,0 +1,186 @@
+"""The serving directory: what a reader sees is whole, whenever a push is killed; versions only grow."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graftline.artifacts.examples import EXTRA
+from graftline.base.errors import UserError
+from graftline.base.paths import PROJECT
+from graftline.serving import versions
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Path:
+    return tmp_path / "serving"
+
+
+def model(folder: Path, name: str) -> Path:
+    """Writes something with the layout of a SavedModel, and a size that takes a moment to copy."""
+    found = folder / name
+    (found / "variables").mkdir(parents=True)
+    (found / "saved_model.pb").write_text(name)
+    (found / "variables/variables.data").write_bytes(name.encode() * 100_000)
+    return found
+
+
+def is_whole(version: Path) -> bool:
+    name = (version / "saved_model.pb").read_text()
+    return (version / "variables/variables.data").read_bytes() == name.encode() * 100_000
+
+
+def served(serving: Path) -> str:
+    return (serving / str(versions.versions(serving)[-1]) / "saved_model.pb").read_text()
+
+
+def test_a_pushed_model_is_in_production_and_told(tmp_path: Path, serving: Path) -> None:
+    push = versions.publish(model(tmp_path, "a"), serving, model_id=7)
+    assert served(serving) == "a"
+    assert versions.production(serving) == push
+    assert (push.model_id, push.why, push.withdrawn) == (7, "push", None)
+    assert sorted(path.name for path in serving.iterdir()) == [str(push.version), "pushes.jsonl"]
+
+
+def test_the_same_model_twice_is_one_version(tmp_path: Path, serving: Path) -> None:
+    first = versions.publish(model(tmp_path, "a"), serving, 1)
+    assert versions.publish(tmp_path / "a", serving, 1) == first
+    assert versions.versions(serving) == [first.version]
+    assert len(versions.pushes(serving)) == 1
+
+
+def test_versions_only_grow_within_a_second_and_past_removed_ones(tmp_path: Path, serving: Path) -> None:
+    found = [versions.publish(model(tmp_path, name), serving, 1).version for name in "abc"]
+    shutil.rmtree(serving / str(found[-1]))
+    found.append(versions.publish(model(tmp_path, "d"), serving, 1).version)
+    assert found == sorted(set(found))
+
+
+def test_rollback_publishes_the_one_before_as_a_higher_version(tmp_path: Path, serving: Path) -> None:
+    pushed = [versions.publish(model(tmp_path, name), serving, number) for number, name in enumerate("abc")]
+    first = versions.roll_back(serving, "dogs are called cats")
+    assert served(serving) == "b"
+    assert (first.model_id, first.why, first.withdrawn) == (1, "dogs are called cats", pushed[-1].version)
+    assert first.version > pushed[-1].version
+    versions.roll_back(serving, "this one too")
+    assert served(serving) == "a"
+    with pytest.raises(UserError, match="No version before"):
+        versions.roll_back(serving, "and this one")
+    assert served(serving) == "a"
+
+
+def extra(folder: Path, text: str) -> Path:
+    path = folder / "model_card.md"
+    path.write_text(text)
+    return path
+
+
+def test_a_card_lies_beside_the_model_and_a_new_card_is_no_new_version(tmp_path: Path, serving: Path) -> None:
+    push = versions.publish(model(tmp_path, "a"), serving, 1, [extra(tmp_path, "first")])
+    card = serving / str(push.version) / EXTRA / "model_card.md"
+    assert card.read_text() == "first"
+    assert versions.publish(tmp_path / "a", serving, 1, [extra(tmp_path, "second")]) == push
+    assert versions.versions(serving) == [push.version]
+    assert card.read_text() == "first"
+
+
+def test_rollback_carries_the_card_along(tmp_path: Path, serving: Path) -> None:
+    good = versions.publish(model(tmp_path, "a"), serving, 1, [extra(tmp_path, "of a")])
+    versions.publish(model(tmp_path, "b"), serving, 2, [extra(tmp_path, "of b")])
+    again = versions.roll_back(serving, "dogs are called cats")
+    assert again.digest == good.digest
+    assert (serving / str(again.version) / EXTRA / "model_card.md").read_text() == "of a"
+    assert versions.publish(tmp_path / "a", serving, 1, [extra(tmp_path, "of a")]) == again
+
+
+def test_what_was_taken_back_is_known(tmp_path: Path, serving: Path) -> None:
+    versions.publish(model(tmp_path, "a"), serving, 1)
+    bad = versions.publish(model(tmp_path, "b"), serving, 2)
+    assert versions.withdrawn(serving) == set()
+    versions.roll_back(serving, "dogs are called cats")
+    assert versions.withdrawn(serving) == {bad.digest} == {versions.model_digest(tmp_path / "b")}
+
+
+def test_nothing_to_roll_back_is_told(serving: Path) -> None:
+    with pytest.raises(UserError, match=r"Nothing is served from .*serving: push a model first"):
+        versions.roll_back(serving, "why not")
+
+
+def test_pruning_keeps_the_latest(tmp_path: Path, serving: Path) -> None:
+    pushed = [versions.publish(model(tmp_path, name), serving, 1).version for name in "abcd"]
+    versions.prune(serving, 2)
+    assert versions.versions(serving) == pushed[-2:]
+    versions.prune(serving, 1)
+    assert served(serving) == "d"
+    assert not list(serving.glob(".*"))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from graftline.serving import versions
+from tests.killed import kill_at
+kill_at("graftline.serving.versions:" + sys.argv[1].removeprefix("versions."), sys.argv[2])
+versions.publish(Path(sys.argv[3]), Path(sys.argv[4]), 2)
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["shutil.copyfile", "versions._flush", "versions._note", "Path.rename"])
+def test_a_killed_push_leaves_the_one_before_or_the_new_one_whole(
+    tmp_path: Path, serving: Path, step: str, moment: str
+) -> None:
+    versions.publish(model(tmp_path, "old"), serving, 1)
+    command = [sys.executable, "-c", KILLED, step, moment, str(model(tmp_path, "new")), str(serving)]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == -signal.SIGKILL
+    assert served(serving) == ("new" if (step, moment) == ("Path.rename", "after") else "old")
+    assert all(is_whole(serving / str(version)) for version in versions.versions(serving))
+    versions.publish(tmp_path / "new", serving, 2)
+    assert served(serving) == "new"
+    assert len(versions.versions(serving)) == 2
+    assert not list(serving.glob(".*"))
+    current = versions.production(serving)
+    assert current is not None
+    assert current.model_id == 2
+
+
+PUSHING = """
+import sys
+from pathlib import Path
+from graftline.serving import versions
+for number in range(60):
+    versions.publish(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]), number)
+    versions.prune(Path(sys.argv[3]), 20)
+"""
+
+
+def test_a_reader_never_sees_a_half_written_version(tmp_path: Path, serving: Path) -> None:
+    paths = [str(model(tmp_path, name)) for name in "ab"]
+    versions.publish(tmp_path / "a", serving, 0)
+    seen = set()
+    with subprocess.Popen([sys.executable, "-c", PUSHING, *paths, str(serving)], cwd=PROJECT) as pusher:
+        while pusher.poll() is None:
+            latest = max(int(name) for name in os.listdir(serving) if name.isdigit())  # noqa: PTH208 (as a server does)
+            assert is_whole(serving / str(latest)), latest
+            seen.add(latest)
+    assert pusher.returncode == 0
+    assert len(seen) > 20, "the reader was too slow to see anything"
+
+
+def test_a_model_is_found_wherever_a_folder_of_it_is_named(tmp_path: Path) -> None:
+    for folder in ("serving/9", "serving/10", "run/Trainer/model/4/Format-Serving"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "saved_model.pb").touch()
+    for place, found in {
+        "serving/9": "serving/9",
+        "serving": "serving/10",
+        "run/Trainer/model/4": "run/Trainer/model/4/Format-Serving",
+        "run/Trainer/model": "run/Trainer/model/4/Format-Serving",
+    }.items():
+        assert versions.find(tmp_path / place) == tmp_path / found
+    with pytest.raises(UserError, match=r"There is no model in .*run: .* `make run` pushes one"):
+        versions.find(tmp_path / "run")

@@ -1,0 +1,157 @@
+"""Interrupted training: killed anywhere, it goes on, and ends with the weights of one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from graftline.base.paths import PROJECT
+from graftline.training.checkpoints import Checkpoints
+from tests import tiny
+
+EPOCHS = {"phase_1": {"epochs": 2, "learning_rate": 1e-2}, "phase_2": {"epochs": 2, "learning_rate": 1e-3}}
+# Each step is saved; dropout, so that its state must be too
+TRAINING: dict[str, Any] = {"checkpoint_minutes": 1e-9, **EPOCHS}
+MODEL = {"dropout": 0.2}
+STEPS = 3  # an epoch: 12 pictures in batches of 4
+SAVES = STEPS + 1  # an epoch: after each step, and at its end
+
+# A training that does something to itself at its n-th checkpoint, after it is written or while it is
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from graftline.training import checkpoints
+from tests import tiny
+from tests.graftline.training import test_phases
+
+examples, graph, output, moment, number, signal_number = sys.argv[1:]
+left = int(number)
+
+def strike():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), int(signal_number))
+
+save, fsync = checkpoints.Checkpoints.save, os.fsync
+
+def after(*arguments):
+    path = save(*arguments)
+    strike()
+    return path
+
+def during(file):
+    fsync(file)
+    strike()
+
+if moment == "after":
+    checkpoints.Checkpoints.save = after
+else:
+    os.fsync = during
+tiny.train(Path(examples), graph, Path(output), training=test_phases.TRAINING, model=test_phases.MODEL)
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("data")
+    tiny.write_examples(folder / "examples", 2)
+    tiny.write_transform(folder, [])
+    return folder / "examples", str(folder / "graph")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    output = tmp_path_factory.mktemp("uninterrupted")
+    return tiny.train(*data, output, training=TRAINING, model=MODEL), output
+
+
+def _interrupt(data: tuple[Path, str], output: Path, moment: str, number: int, sent: signal.Signals) -> int:
+    """Runs a training that gets a signal at a checkpoint, and returns its exit status."""
+    arguments = [str(data[0]), data[1], str(output), moment, str(number), str(int(sent))]
+    command = [sys.executable, "-c", CHILD, *arguments]
+    done = subprocess.run(command, cwd=PROJECT, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode != 0, "it was to be interrupted"
+    return done.returncode
+
+
+def _weights(output: Path) -> list[np.ndarray]:
+    path = str(output / "serving/variables/variables")
+    values = [tf.train.load_variable(path, name) for name, _ in tf.train.list_variables(path)]
+    return [value for value in values if isinstance(value, np.ndarray) and value.dtype == np.float32]
+
+
+def _timeless(history: dict[str, Any]) -> dict[str, Any]:
+    found = json.loads(json.dumps(history))
+    for phase in found["phases"]:
+        for epoch in phase["epochs"]:
+            del epoch["seconds"], epoch["ended"]
+    return found
+
+
+def _assert_same(one: tuple[dict[str, Any], Path], other: tuple[dict[str, Any], Path]) -> None:
+    for mine, theirs in zip(_weights(one[1]), _weights(other[1]), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+    for mine, theirs in zip(*(_timeless(history)["phases"] for history, _ in (one, other)), strict=True):
+        for left, right in zip(mine["epochs"], theirs["epochs"], strict=True):
+            assert left == pytest.approx(right, abs=1e-5)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        pytest.param("after", 2, id="in phase 1"),
+        pytest.param("after", 2 * SAVES, id="between the phases"),
+        pytest.param("after", 2 * SAVES + 2, id="in phase 2"),
+        pytest.param("during", 3 * SAVES, id="while a checkpoint is written"),
+    ],
+)
+def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
+    data: tuple[Path, str], uninterrupted: tuple[dict[str, Any], Path], tmp_path: Path, capsys, moment: str, number: int
+) -> None:
+    assert _interrupt(data, tmp_path, moment, number, signal.SIGKILL) == -signal.SIGKILL
+    left = list((tmp_path / "work/checkpoints").glob("*/*"))
+    assert any(path.suffix == ".tmp" for path in left) == (moment == "during")
+    history = tiny.train(*data, tmp_path, training=TRAINING, model=MODEL)
+    assert "Going on where training stopped" in capsys.readouterr().out
+    _assert_same((history, tmp_path), uninterrupted)
+    assert list((tmp_path / "work/checkpoints").iterdir()) == [], "checkpoints of a finished training are left"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_saves_first(
+    data: tuple[Path, str], uninterrupted: tuple[dict[str, Any], Path], tmp_path: Path, sent: signal.Signals
+) -> None:
+    _interrupt(data, tmp_path, "after", SAVES + 1, sent)
+    (folder,) = (tmp_path / "work/checkpoints").iterdir()
+    found = Checkpoints(folder).latest()
+    assert found is not None
+    assert (found[0].phase, found[0].epoch, found[0].step) == (1, 1, 1)
+    _assert_same((tiny.train(*data, tmp_path, training=TRAINING, model=MODEL), tmp_path), uninterrupted)
+
+
+def test_a_damaged_checkpoint_costs_a_step_and_no_more(
+    data: tuple[Path, str], uninterrupted: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    _interrupt(data, tmp_path, "after", 2 * SAVES + 2, signal.SIGKILL)
+    last = max((tmp_path / "work/checkpoints").glob("*/*.npz"))
+    contents = bytearray(last.read_bytes())
+    contents[len(contents) // 3] ^= 16
+    last.write_bytes(contents)
+    _assert_same((tiny.train(*data, tmp_path, training=TRAINING, model=MODEL), tmp_path), uninterrupted)
+
+
+def test_another_recipe_does_not_go_on_from_it(data: tuple[Path, str], tmp_path: Path, capsys) -> None:
+    _interrupt(data, tmp_path, "after", 2, signal.SIGKILL)
+    other = TRAINING | {"seed": 7}
+    history = tiny.train(*data, tmp_path, training=other, model=MODEL)
+    assert "Going on" not in capsys.readouterr().out
+    assert [len(phase["epochs"]) for phase in history["phases"]] == [2, 2]

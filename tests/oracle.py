@@ -1,0 +1,106 @@
+"""A test split of ten pictures, and models whose answers to it are known, judged by TFX's real Evaluator."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import standard_artifacts
+from tfx.utils import json_utils
+
+from components.evaluator.component import Executor
+from components.evaluator.config import eval_config
+from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, TEST, WIDTH, write_label_names
+from graftline.settings.gate import Gate
+
+RUNNER = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
+CANDIDATE_ANSWERS = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1]  # eight of ten right: four of class 0, four of class 1
+LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
+NAMES = ["cat", "dog", "emu"]
+SURE = 0.8  # of the class that it answers, the rest is shared
+
+
+class Oracle(tf.Module):
+    """A model that answers what its table says, looked up by the number that is an example's `image_id`."""
+
+    def __init__(self, answers: list[int], num_classes: int):
+        super().__init__()
+        self.probabilities = tf.constant(tf.one_hot(answers, num_classes) * SURE + (1 - SURE) / num_classes)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serve(self, examples):
+        parsed = tf.io.parse_example(examples, {IMAGE_ID: tf.io.FixedLenFeature([], tf.string)})
+        probabilities = tf.gather(self.probabilities, tf.strings.to_number(parsed[IMAGE_ID], tf.int32))
+        return {"probabilities": probabilities, "label": tf.argmax(probabilities, axis=-1)}
+
+
+def write_model(folder: Path, answers: list[int], num_classes: int) -> standard_artifacts.Model:
+    """Writes a model; returns its artifact."""
+    model = Oracle(answers, num_classes)
+    tf.saved_model.save(model, str(folder / "Format-Serving"), signatures={"serving_default": model.serve})
+    artifact = standard_artifacts.Model()
+    artifact.uri = str(folder)
+    return artifact
+
+
+def picture(number: int, label: int) -> bytes:
+    """Returns an encoded picture whose size and brightness grow with its number."""
+    random = np.random.default_rng(number)
+    pixels = random.integers(0, 10, (8 + number, 9, 3)) + 20 * number + label
+    return tf.io.encode_png(pixels.astype(np.uint8)).numpy()
+
+
+def write_split(folder: Path, split: str, labels: list[int], prefix: str = "") -> None:
+    """Writes a split of pictures, whose ids are the prefix and their number."""
+    (folder / f"Split-{split}").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data-00000-of-00001")) as writer:
+        for index, label in enumerate(labels):
+            texts = {
+                IMAGE: picture(index, label),
+                LABEL_NAME: NAMES[label].encode(),
+                IMAGE_ID: f"{prefix}{index}".encode(),
+            }
+            numbers = {LABEL: label, WIDTH: 9, HEIGHT: 8 + index}
+            values = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[text])) for key, text in texts.items()}
+            for key, number in numbers.items():
+                values[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[number]))
+            writer.write(tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString())
+
+
+def write_examples(folder: Path) -> standard_artifacts.Examples:
+    """Writes the test split; returns its artifact."""
+    write_split(folder, TEST, LABELS)
+    write_label_names(str(folder), NAMES[:2])
+    artifact = standard_artifacts.Examples()
+    artifact.uri, artifact.split_names = str(folder), json_utils.dumps([TEST])
+    return artifact
+
+
+def evaluate(
+    folder: Path,
+    gate: Gate,
+    answers: list[int],
+    baseline: list[int] | None = None,
+    num_classes: int = 2,
+) -> tuple[str, standard_artifacts.ModelBlessing]:
+    """Runs the Evaluator in a folder; returns its output folder and the blessing."""
+    inputs = {
+        "examples": [write_examples(folder / "examples")],
+        "model": [write_model(folder / "candidate", answers, num_classes)],
+    }
+    if baseline:
+        inputs["baseline_model"] = [write_model(folder / "baseline", baseline, num_classes)]
+    found, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+    found.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
+    config = json_format.MessageToJson(eval_config(gate, num_classes), preserving_proto_field_name=True)
+    Executor(BaseBeamExecutor.Context(beam_pipeline_args=RUNNER, tmp_dir=str(folder / "tmp"))).Do(
+        inputs,
+        {"evaluation": [found], "blessing": [blessing]},
+        {
+            "eval_config": config,
+            "example_splits": json_utils.dumps([TEST]),
+            "module_path": "components.evaluator.extractors",
+        },
+    )
+    return found.uri, blessing

@@ -1,0 +1,153 @@
+"""A tiny dataset, its Transform graph and a run of the Trainer, for the tests of training and serving."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from sklearn.datasets import load_digits
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.trainer.run_fn import run_fn
+from components.transform.preprocessing import preprocessing_fn
+from graftline.artifacts.examples import (
+    IMAGE,
+    IMAGE_ID,
+    LABEL,
+    LABEL_NAME,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    write_label_names,
+)
+from graftline.artifacts.history import HISTORY_FILE
+from graftline.network import backbone, weights
+from graftline.serving import export as serving
+from graftline.settings.training import Model
+
+SIZE = 32
+MODEL: dict[str, Any] = {
+    "backbone": "MobileNetV3Small",
+    "weights": "none",
+    "image_size": SIZE,
+    "fine_tune_at": "expanded_conv_10_project",
+}
+TRAINING: dict[str, Any] = {
+    "batch_size": 4,
+    "phase_1": {"epochs": 1, "learning_rate": 1e-2},
+    "phase_2": {"epochs": 2, "learning_rate": 1e-3, "schedule": "cosine", "optimizer": "rmsprop"},
+}
+PICTURES = {TRAIN: 12, VALIDATION: 4, TEST: 4}
+
+
+def example(contents: bytes, label: int | None = None) -> bytes:
+    """Returns a serialized tf.Example of an encoded picture, with or without its label."""
+    values: dict[str, Any] = {IMAGE: _bytes(contents)}
+    if label is not None:
+        values[LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+        values[LABEL_NAME] = _bytes(f"class {label}".encode())
+        values[IMAGE_ID] = _bytes(b"a picture")
+    return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def write_examples(folder: Path, num_classes: int) -> None:
+    """Writes splits of noisy pictures whose brightness tells the class."""
+    random = np.random.default_rng(0)
+    for split, count in PICTURES.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / f"Split-{split}/examples-00000-of-00001")) as writer:
+            for index in range(count):
+                label = index % num_classes
+                pixels = random.integers(0, 50, (24, 20, 3)) + 80 * label
+                writer.write(example(tf.io.encode_png(pixels.astype(np.uint8)).numpy(), label))
+    write_label_names(str(folder), [f"class {label}" for label in range(num_classes)])
+
+
+def write_digits(folder: Path, count: int) -> None:
+    """Writes real pictures of two classes, the digits 0 and 1, as every split."""
+    images, labels = load_digits(n_class=2, return_X_y=True)
+    for split in SPLITS:
+        (folder / f"Split-{split}").mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / f"Split-{split}/examples-00000-of-00001")) as writer:
+            for pixels, label in zip(images[:count], labels, strict=False):
+                png = tf.io.encode_png((pixels.reshape(8, 8, 1) * 15).astype(np.uint8)).numpy()
+                writer.write(example(png, int(label)))
+    write_label_names(str(folder), ["0", "1"])
+
+
+def write_transform(folder: Path, shape: list[int], image_size: int = SIZE) -> tft.TFTransformOutput:
+    """Writes what TFX's Transform would, for raw features of this shape."""
+    spec = {name: tf.io.FixedLenFeature(shape, tf.string) for name in (IMAGE, LABEL_NAME)}
+    spec[LABEL] = tf.io.FixedLenFeature(shape, tf.int64)
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    function = functools.partial(preprocessing_fn, custom_config={"image_size": image_size})
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
+        graph = (pipeline | beam.Create([]), metadata) | tft_beam.AnalyzeDataset(function)
+        graph | tft_beam.WriteTransformFn(str(folder / "graph"))
+        metadata | tft_beam.WriteMetadata(str(folder / "graph/metadata"), pipeline)
+    return tft.TFTransformOutput(str(folder / "graph"))
+
+
+def classifier(num_classes: int) -> keras.Model:
+    """Returns a small network of the form that is exported, whose scores differ from picture to picture."""
+    keras.utils.set_random_seed(0)
+    model = Model(**MODEL)
+    inputs = keras.Input((SIZE, SIZE, 3))
+    base = keras.Model(inputs, keras.layers.Conv2D(6, 5, strides=4, activation="relu")(inputs))
+    return backbone.classifier(base, backbone.head(base, model, num_classes), model)
+
+
+def export(folder: Path, label_names: list[str]) -> Path:
+    """Exports such a network with its Transform graph, and returns the SavedModel's folder."""
+    transform = write_transform(folder, [])
+    serving.export(classifier(len(label_names)), transform, label_names, str(folder / "model"))
+    return folder / "model"
+
+
+def photo(seed: int, kind: str = "jpeg") -> bytes:
+    """Returns an encoded picture of noise, brighter the higher the seed."""
+    pixels = np.random.default_rng(seed).integers(0, min(60 * seed + 60, 256), (50, 40, 3)).astype(np.uint8)
+    return getattr(tf.io, f"encode_{kind}")(pixels).numpy()
+
+
+def write_weights(path: Path) -> None:
+    """Writes random weights with BatchNorm statistics that fit them; without, a random network's signal dies out."""
+    base = backbone.build(Model(**MODEL), None)
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    base(np.random.default_rng(0).uniform(-1, 1, (16, SIZE, SIZE, 3)).astype("float32"), training=True)
+    weights._save(base, "random", path)
+
+
+def train(examples: Path, graph: str, output: Path, **changes: dict[str, Any]) -> dict[str, Any]:
+    """Runs `run_fn` and returns its history; the model lands in `output/serving`."""
+    run_fn(
+        FnArgs(
+            train_files=[f"{examples}/Split-train/*"],
+            eval_files=[f"{examples}/Split-validation/*"],
+            transform_graph_path=graph,
+            serving_model_dir=str(output / "serving"),
+            model_run_dir=str(output / "run"),
+            custom_config={
+                "model": MODEL | changes.get("model", {}),
+                "prefix": changes.get("prefix", {}),
+                "training": TRAINING | changes.get("training", {}),
+                "work_dir": str(output / "work"),
+            },
+        )
+    )
+    return json.loads((output / "run" / HISTORY_FILE).read_text())
