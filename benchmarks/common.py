@@ -30,22 +30,22 @@ class Prepared:
     transform: str
 
 
-def load_settings(config: str, pictures: int | None, root: str) -> Settings:
-    """Returns a configuration, cut down to so many pictures and kept in a folder of its own."""
+def load_settings(config: str, images: int | None, root: str) -> Settings:
+    """Returns a configuration, cut down to so many images and kept in a folder of its own."""
     os.environ[CONFIG_VARIABLE] = config
     loaded = load()
-    data = loaded.data.model_copy(update={"max_examples": pictures})
+    data = loaded.data.model_copy(update={"max_examples": images})
     run = loaded.run.model_copy(update={"root": Path(root), "serving_dir": Path(root, "serving")})
     return loaded.model_copy(update={"data": data, "run": run})
 
 
 @contextmanager
-def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
+def prepared(config: str, images: int | None) -> Iterator[Prepared]:
     """Runs the pipeline up to Transform, in a temporary folder.
 
     Args:
       config: name of a configuration.
-      pictures: how many, None for all.
+      images: how many, None for all.
     """
     from graftline.base import console
 
@@ -56,7 +56,7 @@ def prepared(config: str, pictures: int | None) -> Iterator[Prepared]:
     from pipeline import checked_nodes, data_nodes
 
     with tempfile.TemporaryDirectory() as root:
-        loaded = load_settings(config, pictures, root)
+        loaded = load_settings(config, images, root)
         data = data_nodes(loaded)
         run_id = LocalRunner(loaded).run(assemble(loaded, [*data, *checked_nodes(loaded, *data)]))
         uris = {kind: artifact.uri for node in summary.read(loaded, run_id) for kind, artifact in node.outputs.items()}

@@ -1,6 +1,6 @@
-"""The frozen prefix on each engine, alone and behind decoding: `python -m benchmarks.engines [--pictures N]`.
+"""The frozen prefix on each engine, alone and behind decoding: `python -m benchmarks.engines [--images N]`.
 
-Prints pictures a second; `ratio` is the whole pass (decode, Transform, prefix, pooled features) on OpenVINO, in
+Prints images a second; `ratio` is the whole pass (decode, Transform, prefix, pooled features) on OpenVINO, in
 bfloat16 where the processor has it, against TensorFlow's plain Keras model in the same loop.
 """
 
@@ -28,10 +28,10 @@ BATCHES_ALONE = 20
 def main() -> None:
     """Measures, and tells the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=2000, help="pictures that each round of the whole pass takes")
-    pictures = parser.parse_args().pictures
-    with common.prepared("cats_vs_dogs_tutorial", round(pictures * 1.3)) as data:
-        source = _source(data, pictures)
+    parser.add_argument("--images", type=int, default=2000, help="images that each round of the whole pass takes")
+    images = parser.parse_args().images
+    with common.prepared("cats_vs_dogs_tutorial", round(images * 1.3)) as data:
+        source = _source(data, images)
         engines = _compile(data)
         alone: dict[str, list[float]] = {name: [] for name in engines}
         whole: dict[str, list[float]] = {name: [] for name in engines}
@@ -42,13 +42,13 @@ def main() -> None:
     rates = {name: {"alone": round(np.median(alone[name])), "whole": round(np.median(whole[name]))} for name in engines}
     plain, *_, best = whole
     ratio = round(float(np.median(np.array(whole[best]) / np.array(whole[plain]))), 2)
-    common.tell("engines", pictures_per_s=rates, ratio=ratio, ratio_of=best, pictures=pictures, rounds=ROUNDS)
+    common.tell("engines", images_per_s=rates, ratio=ratio, ratio_of=best, images=images, rounds=ROUNDS)
 
 
-def _source(data: common.Prepared, pictures: int) -> Callable[[], tf.data.Dataset]:
+def _source(data: common.Prepared, images: int) -> Callable[[], tf.data.Dataset]:
     examples = records.read(data.examples, TRAIN)
     read = build._source(examples, tft.TFTransformOutput(data.transform), mirrored=False)
-    return lambda: read(0).take(pictures // build.PASS_BATCH)
+    return lambda: read(0).take(images // build.PASS_BATCH)
 
 
 def _compile(data: common.Prepared) -> dict[str, Run]:
@@ -65,12 +65,12 @@ def _compile(data: common.Prepared) -> dict[str, Run]:
 
 
 def _alone(run: Run, source: Callable[[], tf.data.Dataset]) -> float:
-    pictures, _ = next(source().as_numpy_iterator())
+    images, _ = next(source().as_numpy_iterator())
     with ThreadPoolExecutor(inference.STREAMS) as pool:
-        list(pool.map(run, [pictures] * inference.STREAMS))
+        list(pool.map(run, [images] * inference.STREAMS))
         start = time.monotonic()
-        list(pool.map(run, [pictures] * BATCHES_ALONE))
-    return BATCHES_ALONE * len(pictures) / (time.monotonic() - start)
+        list(pool.map(run, [images] * BATCHES_ALONE))
+    return BATCHES_ALONE * len(images) / (time.monotonic() - start)
 
 
 def _whole(run: Run, source: Callable[[], tf.data.Dataset]) -> float:

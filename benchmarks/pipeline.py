@@ -1,6 +1,6 @@
-"""Time and memory of each component as the data grows: `python -m benchmarks.pipeline [--pictures N N N]`.
+"""Time and memory of each component as the data grows: `python -m benchmarks.pipeline [--images N N N]`.
 
-Runs the whole pipeline of cats_vs_dogs.yaml on so many pictures, each time in a process of its own and an empty folder.
+Runs the whole pipeline of cats_vs_dogs.yaml on so many images, each time in a process of its own and an empty folder.
 Peak memory is that of the whole process while a component runs. `growth` is the exponent of time between the two largest
 sizes, 1 where it doubles with the data; `memory` the part by which it grew between them.
 """
@@ -23,8 +23,8 @@ CONFIG = "cats_vs_dogs"
 def main() -> None:
     """Measures each size, and tells times, memory and how they grow."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, nargs="+", default=[1_000, 5_000, 23_262], help="smallest first")
-    sizes = parser.parse_args().pictures
+    parser.add_argument("--images", type=int, nargs="+", default=[1_000, 5_000, 23_262], help="smallest first")
+    sizes = parser.parse_args().images
     runs = {size: _run(size) for size in sizes}
     growth = {name: _growth(name, sizes[-2], sizes[-1], runs) for name in runs[sizes[-1]]} if len(sizes) > 1 else {}
     overhead = {size: round(_all_but_the_trainer(run), 1) for size, run in runs.items()}
@@ -36,7 +36,7 @@ def _all_but_the_trainer(run: dict[str, dict[str, float]]) -> float:
 
 
 def _run(size: int) -> dict[str, dict[str, float]]:
-    """Runs the pipeline on so many pictures and returns figures of each component that took time."""
+    """Runs the pipeline on so many images and returns figures of each component that took time."""
     with tempfile.TemporaryDirectory() as root:
         changes = {"DATA__MAX_EXAMPLES": str(size), "RUN__ROOT": root, "RUN__SERVING_DIR": f"{root}/serving"}
         environment = os.environ | {PREFIX + key: value for key, value in changes.items()} | {CONFIG_VARIABLE: CONFIG}
@@ -46,7 +46,7 @@ def _run(size: int) -> dict[str, dict[str, float]]:
         node.name: {
             "seconds": round(node.seconds, 1),
             "peak_gb": round(node.peak_bytes / 1e9, 2),
-            "pictures_per_s": round(size / node.seconds),
+            "images_per_s": round(size / node.seconds),
         }
         for node in nodes
         if node.seconds >= 0.1

@@ -1,6 +1,6 @@
-"""Photos classified by `graftline.cli predict` and by the exported model: `python -m benchmarks.predict [--pictures N]`.
+"""Photos classified by `graftline.cli predict` and by the exported model: `python -m benchmarks.predict [--images N]`.
 
-Photos are those of cats_vs_dogs, the model is that of cats_vs_dogs.yaml as it is before training. Pictures a second, reading
+Photos are those of cats_vs_dogs, the model is that of cats_vs_dogs.yaml as it is before training. Images a second, reading
 of the files included, loading of the model not; `ratio` is predict against `serving_bytes`, one batch after the other.
 """
 
@@ -29,10 +29,10 @@ BATCH = 32
 def main() -> None:
     """Measures, and tells the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=2_000)
-    pictures = parser.parse_args().pictures
-    with common.prepared("cats_vs_dogs", round(pictures * 1.3)) as data, tempfile.TemporaryDirectory() as folder:
-        paths = _photos(data, pictures, Path(folder, "photos"))
+    parser.add_argument("--images", type=int, default=2_000)
+    images = parser.parse_args().images
+    with common.prepared("cats_vs_dogs", round(images * 1.3)) as data, tempfile.TemporaryDirectory() as folder:
+        paths = _photos(data, images, Path(folder, "photos"))
         exported = _exported(data, f"{folder}/model")
         fast = classifier.Classifier(exported, data.settings.data.max_pixels)
         ways: dict[str, Callable[[], np.ndarray]] = {
@@ -44,15 +44,15 @@ def main() -> None:
         for _, name in itertools.product(range(ROUNDS), ways):
             start = time.monotonic()
             answers[name] = ways[name]()
-            rates[name].append(pictures / (time.monotonic() - start))
+            rates[name].append(images / (time.monotonic() - start))
     difference = float(np.abs(answers["predict"] - answers["serving_bytes"]).max())
     ratio = round(float(np.median(np.array(rates["predict"]) / np.array(rates["serving_bytes"]))), 2)
     medians = {name: round(float(np.median(found))) for name, found in rates.items()}
-    common.tell("predict", pictures_per_s=medians, ratio=ratio, difference=difference, pictures=pictures, rounds=ROUNDS)
+    common.tell("predict", images_per_s=medians, ratio=ratio, difference=difference, images=images, rounds=ROUNDS)
 
 
 def _photos(data: common.Prepared, count: int, folder: Path) -> list[Path]:
-    """Writes so many pictures of the training split as files."""
+    """Writes so many images of the training split as files."""
     folder.mkdir()
     paths = []
     for number, record in enumerate(records.read(data.examples, TRAIN).take(count).as_numpy_iterator()):

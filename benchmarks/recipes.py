@@ -23,12 +23,12 @@ def main() -> None:
     parser.add_argument("--config", default="cats_vs_dogs", help="name of a configuration")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="such as training.phase_2.epochs=2")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--pictures", type=int, help="all by default")
+    parser.add_argument("--images", type=int, help="all by default")
     arguments = parser.parse_args()
     for change in arguments.set:
         key, value = change.split("=", 1)
         os.environ[PREFIX + key.upper().replace(".", "__")] = value
-    with common.prepared(arguments.config, arguments.pictures) as data:
+    with common.prepared(arguments.config, arguments.images) as data:
         runs = [_train(data, seed) for seed in range(arguments.seeds)]
     validation, test, seconds = zip(*runs, strict=True)
     common.tell(
@@ -38,7 +38,7 @@ def main() -> None:
         validation=_summary(validation),
         test=_summary(test),
         seconds=[round(value) for value in seconds],
-        pictures=arguments.pictures or "all",
+        images=arguments.images or "all",
     )
 
 

@@ -1,6 +1,6 @@
 """`make try` under load, on loopback: `python -m benchmarks.serve [--requests N] [--concurrency N] [--photos FOLDER]`.
 
-Asks the model in production of the configuration in GRAFTLINE_CONFIG, each time about one picture, as so many clients that
+Asks the model in production of the configuration in GRAFTLINE_CONFIG, each time about one image, as so many clients that
 each send the next request when they have an answer. They run on the same cores as the server. Milliseconds are those of a
 client, from its first byte to the answer's last.
 """
@@ -33,19 +33,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=1_000)
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--photos", type=Path, help="a folder of pictures; drawn digits otherwise")
+    parser.add_argument("--photos", type=Path, help="a folder of images; drawn digits otherwise")
     arguments = parser.parse_args()
-    pictures = [path.read_bytes() for path in image_files(arguments.photos)] if arguments.photos else _digits()
+    images = [path.read_bytes() for path in image_files(arguments.photos)] if arguments.photos else _digits()
     with subprocess.Popen(
         [sys.executable, "-m", "graftline.cli", "try", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     ) as server:
         try:
             address = server.stdout.readline().split("/")[2] if server.stdout else ""
-            found = {name: _load(address, name, pictures, arguments) for name in SIGNATURES}
+            found = {name: _load(address, name, images, arguments) for name in SIGNATURES}
         finally:
             server.terminate()
-    size = round(float(np.mean([len(picture) for picture in pictures])))
-    common.tell("serve", requests=arguments.requests, concurrency=arguments.concurrency, picture_bytes=size, **found)
+    size = round(float(np.mean([len(image) for image in images])))
+    common.tell("serve", requests=arguments.requests, concurrency=arguments.concurrency, image_bytes=size, **found)
 
 
 def _digits() -> list[bytes]:
@@ -63,14 +63,14 @@ def _digits() -> list[bytes]:
     return found
 
 
-def _load(address: str, signature: str, pictures: list[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
+def _load(address: str, signature: str, images: list[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
     """Sends all requests and returns how long they took; raises where one was not answered as it should be."""
     with contextlib.closing(http.client.HTTPConnection(address)) as connection:
         connection.request("GET", "/classes")
         path = f"/v1/models/{json.loads(connection.getresponse().read())['name']}:predict"
     bodies = [
-        json.dumps({"signature_name": signature, "instances": [{"b64": base64.b64encode(picture).decode()}]})
-        for picture in pictures
+        json.dumps({"signature_name": signature, "instances": [{"b64": base64.b64encode(image).decode()}]})
+        for image in images
     ]
 
     def client(numbers: range) -> list[float]:

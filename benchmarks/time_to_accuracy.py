@@ -21,7 +21,7 @@ NAMES = {"theirs": "the tutorial's code and recipe", "ours": "Graftline, cats_vs
 def main() -> None:
     """Measures both sides, or is one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, help="all by default")
+    parser.add_argument("--images", type=int, help="all by default")
     parser.add_argument("--epochs", type=int, default=10, help="of each of the tutorial's phases")
     parser.add_argument("--side", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -29,7 +29,7 @@ def main() -> None:
         side, *places = arguments.side
         common.answer({"curve": _ours(*places) if side == "ours" else _theirs(places[0], arguments.epochs)})
         return
-    with common.prepared("cats_vs_dogs", arguments.pictures) as data:
+    with common.prepared("cats_vs_dogs", arguments.images) as data:
         curves = {}
         for side in ("ours", "theirs"):
             places = [side, data.examples, data.transform, f"{data.settings.run.root}/{side}"]
@@ -53,7 +53,7 @@ def _tell(curves: dict[str, list[tuple[float, float]]], arguments: argparse.Name
         ratio=ours and round(theirs / ours, 1),
         ratio_to_first=ours and first and round(first / ours, 1),
         curves=curves,
-        pictures=arguments.pictures or "all",
+        images=arguments.images or "all",
     )
 
 

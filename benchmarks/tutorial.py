@@ -20,7 +20,7 @@ PHASES = (1, 2)
 def main() -> None:
     """Measures both sides, or is one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, help="all by default")
+    parser.add_argument("--images", type=int, help="all by default")
     parser.add_argument("--epochs", type=int, default=1, help="epochs measured of each phase")
     parser.add_argument("--rounds", type=int, default=1, help="how often each side runs, in turn")
     parser.add_argument("--tuned", action="store_true", help="against the tutorial's code with every cheap trick")
@@ -31,7 +31,7 @@ def main() -> None:
         ours = side == "ours"
         common.answer(_ours(examples, transform, work_dir, arguments.epochs) if ours else _theirs(examples, arguments))
         return
-    with common.prepared("cats_vs_dogs_tutorial", arguments.pictures) as data:
+    with common.prepared("cats_vs_dogs_tutorial", arguments.images) as data:
         sides: dict[str, list[dict[str, Any]]] = {"ours": [], "theirs": []}
         for index in range(arguments.rounds):
             for side, runs in sides.items():
@@ -46,7 +46,7 @@ def main() -> None:
         ratio=round(theirs_s / ours_s, 2),
         ours=sides["ours"],
         theirs=sides["theirs"],
-        pictures=arguments.pictures or "all",
+        images=arguments.images or "all",
         epochs_measured=arguments.epochs,
     )
 

@@ -65,7 +65,7 @@ def _batches(pattern: str, split: str, tuned: bool) -> tf.data.Dataset:
         return tf.image.resize((image / 127.5) - 1, (160, 160)), example["label"]
 
     records = tf.data.TFRecordDataset(tf.io.gfile.glob(pattern))
-    if tuned:  # what cache() keeps are the encoded pictures: decoded ones would be 7 GB
+    if tuned:  # what cache() keeps are the encoded images: decoded ones would be 7 GB
         decoded = records.cache().shuffle(1000).map(format_example, num_parallel_calls=tf.data.AUTOTUNE)
         return decoded.batch(BATCH).prefetch(tf.data.AUTOTUNE)
     formatted = records.map(format_example)

@@ -1,6 +1,6 @@
-"""Decodes mutated photos, as ExampleGen does: `make fuzz`, or `python -m tests.fuzz --pictures N --seed S`.
+"""Decodes mutated photos, as ExampleGen does: `make fuzz`, or `python -m tests.fuzz --images N --seed S`.
 
-No picture may crash the process, hang it, or make it take much memory; what cannot be decoded must get a reason.
+No image may crash the process, hang it, or make it take much memory; what cannot be decoded must get a reason.
 """
 
 import argparse
@@ -29,17 +29,17 @@ def originals() -> list[bytes]:
     """Returns real photos in every format that is read, the JPEGs as the camera wrote them too."""
     found = []
     for photo in datasets.load_sample_images().images:
-        picture = Image.fromarray(photo).resize(SIZE)
+        image = Image.fromarray(photo).resize(SIZE)
         for kind, options in KINDS:
             stream = io.BytesIO()
-            picture.save(stream, kind, **options, **({"append_images": [picture.rotate(90)]} if kind == "GIF" else {}))
+            image.save(stream, kind, **options, **({"append_images": [image.rotate(90)]} if kind == "GIF" else {}))
             found.append(stream.getvalue())
     folder = Path(datasets.__file__).parent / "images"
     return found + [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
 
 
 def mutate(image: bytes, random: np.random.Generator) -> bytes:
-    """Returns a picture with one to four faults: flipped bytes, extreme numbers, cuts, repeats, or another's middle."""
+    """Returns an image with one to four faults: flipped bytes, extreme numbers, cuts, repeats, or another's middle."""
     found = bytearray(image)
     for _ in range(random.integers(1, 5)):
         # Half of them in the header, where they do most
@@ -61,16 +61,16 @@ def mutate(image: bytes, random: np.random.Generator) -> bytes:
 
 
 def main() -> None:
-    """Decodes so many pictures and prints outcomes, the slowest decoding and the memory it took, as a line of JSON."""
+    """Decodes so many images and prints outcomes, the slowest decoding and the memory it took, as a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     photos, max_pixels = originals(), Data.model_fields["max_pixels"].default
     for photo in photos:
         assert isinstance(decoding.examine(photo, max_pixels), Size)
     before, slowest, outcomes = peak_gb(), 0.0, Counter[str]()
-    for number in range(arguments.pictures):
+    for number in range(arguments.images):
         random = np.random.default_rng([arguments.seed, number])
         image = mutate(photos[number % len(photos)], random)
         start = time.monotonic()

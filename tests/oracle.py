@@ -1,4 +1,4 @@
-"""A test split of ten pictures, and models whose answers to it are known, judged by TFX's real Evaluator."""
+"""A test split of ten images, and models whose answers to it are known, judged by TFX's real Evaluator."""
 
 from pathlib import Path
 
@@ -44,20 +44,20 @@ def write_model(folder: Path, answers: list[int], num_classes: int) -> standard_
     return artifact
 
 
-def picture(number: int, label: int) -> bytes:
-    """Returns an encoded picture whose size and brightness grow with its number."""
+def image(number: int, label: int) -> bytes:
+    """Returns an encoded image whose size and brightness grow with its number."""
     random = np.random.default_rng(number)
     pixels = random.integers(0, 10, (8 + number, 9, 3)) + 20 * number + label
     return tf.io.encode_png(pixels.astype(np.uint8)).numpy()
 
 
 def write_split(folder: Path, split: str, labels: list[int], prefix: str = "") -> None:
-    """Writes a split of pictures, whose ids are the prefix and their number."""
+    """Writes a split of images, whose ids are the prefix and their number."""
     (folder / f"Split-{split}").mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data-00000-of-00001")) as writer:
         for index, label in enumerate(labels):
             texts = {
-                IMAGE: picture(index, label),
+                IMAGE: image(index, label),
                 LABEL_NAME: NAMES[label].encode(),
                 IMAGE_ID: f"{prefix}{index}".encode(),
             }

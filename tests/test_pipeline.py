@@ -387,7 +387,7 @@ def test_a_full_disk_is_told_wherever_it_is_met_and_the_next_run_goes_on(tfx, sm
     fill(small_disk, leave=5_000_000)
     printed = tfx(program="pipeline.py", status=1, **changes)
     assert "✘ Trainer failed" in printed
-    assert re.search(r"The features of 1,469 pictures need \d+\.\d MB in .*: free some space and run again", printed)
+    assert re.search(r"The features of 1,469 images need \d+\.\d MB in .*: free some space and run again", printed)
     assert "Traceback" not in printed
     ballast.unlink()
     assert "✔ Trainer done" in tfx(program="pipeline.py", **changes)

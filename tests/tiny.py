@@ -46,16 +46,16 @@ TRAINING: dict[str, Any] = {
     "phase_1": {"epochs": 1, "learning_rate": 1e-2},
     "phase_2": {"epochs": 2, "learning_rate": 1e-3, "schedule": "cosine", "optimizer": "rmsprop"},
 }
-PICTURES = {TRAIN: 12, VALIDATION: 4, TEST: 4}
+IMAGES = {TRAIN: 12, VALIDATION: 4, TEST: 4}
 
 
 def example(contents: bytes, label: int | None = None) -> bytes:
-    """Returns a serialized tf.Example of an encoded picture, with or without its label."""
+    """Returns a serialized tf.Example of an encoded image, with or without its label."""
     values: dict[str, Any] = {IMAGE: _bytes(contents)}
     if label is not None:
         values[LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
         values[LABEL_NAME] = _bytes(f"class {label}".encode())
-        values[IMAGE_ID] = _bytes(b"a picture")
+        values[IMAGE_ID] = _bytes(b"an image")
     return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
 
 
@@ -64,9 +64,9 @@ def _bytes(value: bytes) -> tf.train.Feature:
 
 
 def write_examples(folder: Path, num_classes: int) -> None:
-    """Writes splits of noisy pictures whose brightness tells the class."""
+    """Writes splits of noisy images whose brightness tells the class."""
     random = np.random.default_rng(0)
-    for split, count in PICTURES.items():
+    for split, count in IMAGES.items():
         (folder / f"Split-{split}").mkdir(parents=True)
         with tf.io.TFRecordWriter(str(folder / f"Split-{split}/examples-00000-of-00001")) as writer:
             for index in range(count):
@@ -77,7 +77,7 @@ def write_examples(folder: Path, num_classes: int) -> None:
 
 
 def write_digits(folder: Path, count: int) -> None:
-    """Writes real pictures of two classes, the digits 0 and 1, as every split."""
+    """Writes real images of two classes, the digits 0 and 1, as every split."""
     images, labels = load_digits(n_class=2, return_X_y=True)
     for split in SPLITS:
         (folder / f"Split-{split}").mkdir(parents=True)
@@ -102,7 +102,7 @@ def write_transform(folder: Path, shape: list[int], image_size: int = SIZE) -> t
 
 
 def classifier(num_classes: int) -> keras.Model:
-    """Returns a small network of the form that is exported, whose scores differ from picture to picture."""
+    """Returns a small network of the form that is exported, whose scores differ from image to image."""
     keras.utils.set_random_seed(0)
     model = Model(**MODEL)
     inputs = keras.Input((SIZE, SIZE, 3))
@@ -118,7 +118,7 @@ def export(folder: Path, label_names: list[str]) -> Path:
 
 
 def photo(seed: int, kind: str = "jpeg") -> bytes:
-    """Returns an encoded picture of noise, brighter the higher the seed."""
+    """Returns an encoded image of noise, brighter the higher the seed."""
     pixels = np.random.default_rng(seed).integers(0, min(60 * seed + 60, 256), (50, 40, 3)).astype(np.uint8)
     return getattr(tf.io, f"encode_{kind}")(pixels).numpy()
 

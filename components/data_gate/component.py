@@ -63,14 +63,12 @@ def DataGate(  # noqa: N802 (a component is named as a class)
 
 
 def missing_classes(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[str]:
-    """Returns a line where a class of the schema has no picture to train on."""
+    """Returns a line where a class of the schema has no image to train on."""
     expected = list(tfdv.get_feature(schema, LABEL_NAME).string_domain.value)
     columns = [feature for feature in statistics.datasets[0].features if list(feature.path.step) == [LABEL_NAME]]
     present = {bucket.label for column in columns for bucket in column.string_stats.rank_histogram.buckets}
     missing = [name for name in expected if name not in present]
-    return (
-        [f"split {TRAIN}: there is no picture of class {', '.join(missing)}, which the schema has"] if missing else []
-    )
+    return [f"split {TRAIN}: there is no image of class {', '.join(missing)}, which the schema has"] if missing else []
 
 
 def copies(report: duplicates.Report, limits: data.DataGate) -> list[str]:
@@ -79,8 +77,8 @@ def copies(report: duplicates.Report, limits: data.DataGate) -> list[str]:
     copied = [", ".join(map(repr, names)) for names in report.copied]
     alike = [" and ".join(f"{name!r} in {split}" for split, name in pair.items()) for pair in report.alike]
     kinds = [
-        (len(labels), report.pictures, "are there under several labels", "max_contradictions", labels),
-        (report.copies, report.pictures, "are copies", "max_duplicates", copied),
+        (len(labels), report.images, "are there under several labels", "max_contradictions", labels),
+        (report.copies, report.images, "are copies", "max_duplicates", copied),
         (
             report.leaked,
             report.held_out,
@@ -90,7 +88,7 @@ def copies(report: duplicates.Report, limits: data.DataGate) -> list[str]:
         ),
     ]
     return [
-        f"{count:,} of {total:,} pictures {what}, more than data_gate.{name} = {limit:g} allows: {_some(examples)}"
+        f"{count:,} of {total:,} images {what}, more than data_gate.{name} = {limit:g} allows: {_some(examples)}"
         for count, total, what, name, examples in kinds
         if count > (limit := getattr(limits, name)) * total
     ]

@@ -1,1 +1,1 @@
-"""Duplicates: finds pictures that are there more than once."""
+"""Duplicates: finds images that are there more than once."""

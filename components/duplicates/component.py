@@ -1,6 +1,6 @@
-"""Duplicates: finds pictures that are there more than once, byte by byte or to the eye.
+"""Duplicates: finds images that are there more than once, byte by byte or to the eye.
 
-A split follows from a picture's bytes, so exact copies share theirs; a resized or recompressed copy need not, and makes
+A split follows from an image's bytes, so exact copies share theirs; a resized or recompressed copy need not, and makes
 validation and test look better than they are. Such copies are found by perceptual hash: 64 bits, of which those of copies
 differ in a few (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010).
 """
@@ -21,7 +21,7 @@ from components.duplicates.search import Seen, find, see
 from graftline.artifacts import records
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
 
-BATCH = 256  # pictures held at once
+BATCH = 256  # images held at once
 
 
 @component
@@ -29,10 +29,10 @@ def Duplicates(  # noqa: N802 (a component is named as a class)
     examples: InputArtifact[standard_artifacts.Examples],
     report: OutputArtifact[DuplicatesReport],
 ) -> None:
-    """Looks at every picture of all splits.
+    """Looks at every image of all splits.
 
     Args:
-      examples: the pictures.
+      examples: the images.
       report: what was found.
     """
     found = find(list(_seen(examples)))

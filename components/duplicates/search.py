@@ -1,4 +1,4 @@
-"""Finds pictures that are there more than once, byte by byte or to the eye."""
+"""Finds images that are there more than once, byte by byte or to the eye."""
 
 import hashlib
 import io
@@ -13,13 +13,13 @@ from PIL import Image
 from graftline.artifacts.duplicates import Report
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL_NAME, TRAIN
 
-NEAR = 4  # bits in which the hashes of two pictures of the same thing may differ
+NEAR = 4  # bits in which the hashes of two images of the same thing may differ
 BITS = 64
 LISTED = 100  # examples of each kind in the report
 
 
 class Seen(NamedTuple):
-    """What is kept of a picture."""
+    """What is kept of an image."""
 
     image_id: str
     split: str
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
 
 
 def see(record: bytes, split: str) -> Seen:
-    """Returns what is kept of a picture.
+    """Returns what is kept of an image.
 
     Args:
       record: a tf.Example.
@@ -43,49 +43,49 @@ def see(record: bytes, split: str) -> Seen:
 
 def _looks(image: bytes) -> int | None:
     try:
-        picture = Image.open(io.BytesIO(image))
-        picture.draft("L", (64, 64))  # a JPEG is decoded at an eighth of its size where that is enough
-        bits = imagehash.phash(picture).hash
+        pixels = Image.open(io.BytesIO(image))
+        pixels.draft("L", (64, 64))  # a JPEG is decoded at an eighth of its size where that is enough
+        bits = imagehash.phash(pixels).hash
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # TensorFlow reads a few pictures that Pillow does not
+        return None  # TensorFlow reads a few images that Pillow does not
     return int.from_bytes(np.packbits(bits).tobytes())
 
 
 def find(seen: list[Seen]) -> Report:
-    """Returns what copies there are among pictures."""
+    """Returns what copies there are among images."""
     same: dict[bytes, list[Seen]] = defaultdict(list)
-    for picture in seen:
-        same[picture.digest].append(picture)
+    for image in seen:
+        same[image.digest].append(image)
     groups = [group for group in same.values() if len(group) > 1]
-    contradictions = [group for group in groups if len({picture.label for picture in group}) > 1]
+    contradictions = [group for group in groups if len({image.label for image in group}) > 1]
     leaked, alike = _across_splits(seen)
     return Report(
-        pictures=len(seen),
+        images=len(seen),
         copies=sum(len(group) - 1 for group in groups),
-        copied=[[picture.image_id for picture in group] for group in groups[:LISTED]],
-        contradictions=[{picture.image_id: picture.label for picture in group} for group in contradictions],
-        held_out=sum(picture.split != TRAIN for picture in seen),
+        copied=[[image.image_id for image in group] for group in groups[:LISTED]],
+        contradictions=[{image.image_id: image.label for image in group} for group in contradictions],
+        held_out=sum(image.split != TRAIN for image in seen),
         leaked=leaked,
         alike=alike[:LISTED],
     )
 
 
 def _across_splits(seen: list[Seen]) -> tuple[int, list[dict[str, str]]]:
-    """Returns how many pictures of validation and test look like one of another split, and an example of each such pair."""
+    """Returns how many images of validation and test look like one of another split, and an example of each such pair."""
     by_looks: dict[int, list[Seen]] = defaultdict(list)
-    for picture in seen:
-        if picture.looks is not None:
-            by_looks[picture.looks].append(picture)
-    near = {looks: list(pictures) for looks, pictures in by_looks.items()}
+    for image in seen:
+        if image.looks is not None:
+            by_looks[image.looks].append(image)
+    near = {looks: list(images) for looks, images in by_looks.items()}
     for first, second in near_pairs(np.array(list(by_looks), np.uint64)):
         near[first] += by_looks[second]
         near[second] += by_looks[first]
     alike = []
-    for looks, pictures in by_looks.items():
-        for picture in pictures:
-            other = next((other for other in near[looks] if other.split != picture.split), None)
-            if picture.split != TRAIN and other:
-                alike.append({picture.split: picture.image_id, other.split: other.image_id})
+    for looks, images in by_looks.items():
+        for image in images:
+            other = next((other for other in near[looks] if other.split != image.split), None)
+            if image.split != TRAIN and other:
+                alike.append({image.split: image.image_id, other.split: other.image_id})
     return len(alike), alike
 
 
@@ -93,7 +93,7 @@ def near_pairs(hashes: np.ndarray) -> set[tuple[int, int]]:
     """Returns the pairs of hashes that differ in at most NEAR bits.
 
     Cut into one piece more than bits may differ, two such hashes agree in at least one piece: only those that do are
-    compared, so that the work grows with the pictures and not with their square.
+    compared, so that the work grows with the images and not with their square.
 
     Args:
       hashes: distinct, uint64 [n].

@@ -7,7 +7,7 @@ from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import Artifact, artifact_utils
 
-BATCH = 64  # pictures that a model answers at once
+BATCH = 64  # images that a model answers at once
 FOLDER: ContextVar[str] = ContextVar("folder")  # where `extractors` write, who are not told
 
 

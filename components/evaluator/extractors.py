@@ -25,7 +25,7 @@ def custom_extractors(
 ) -> list[tfma.extractors.Extractor]:
     """Returns TFMA's extractors, one before them that cuts batches, and one among them that keeps the predictions.
 
-    Batches grow to 1,000 pictures, which take gigabytes. TFX's Evaluator finds this function by its name; the arguments are
+    Batches grow to 1,000 images, which take gigabytes. TFX's Evaluator finds this function by its name; the arguments are
     its own, for TFMA.
     """
     usual = tfma.default_extractors(

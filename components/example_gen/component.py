@@ -1,15 +1,15 @@
 """TfdsExampleGen: reads a TFDS set or a folder of photos into train, validation and test examples.
 
-An example holds the picture's bytes exactly as they were encoded, its size, its label, the label's name and its id
+An example holds the image's bytes exactly as they were encoded, its size, its label, the label's name and its id
 (`graftline/artifacts/examples.py`). Whatever TensorFlow's decoder reads is accepted: greyscale, palette, RGBA, CMYK and
-16-bit pictures become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is
+16-bit images become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is
 not read. An EXIF orientation is ignored in training and serving alike, because that decoder ignores it. What does not
 decode is left out, listed with its reason in `left_out.jsonl`, and stops the run when there is too much of it.
 
-The split of a picture follows from its bytes alone, so copies of one photo never fall into two splits, and a picture
+The split of an image follows from its bytes alone, so copies of one photo never fall into two splits, and an image
 keeps its split when others are added.
 
-Pictures never pass a shuffle, for Beam's local runner keeps shuffled data in memory: each worker writes what it reads.
+Images never pass a shuffle, for Beam's local runner keeps shuffled data in memory: each worker writes what it reads.
 """
 
 from typing import ClassVar
@@ -42,7 +42,7 @@ class TfdsExampleGenSpec(ComponentSpec):
 
 
 class TfdsExampleGen(base_beam_component.BaseBeamComponent):
-    """Reads a dataset of labelled pictures into examples, in three splits."""
+    """Reads a dataset of labelled images into examples, in three splits."""
 
     SPEC_CLASS = TfdsExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

@@ -32,28 +32,28 @@ from graftline.artifacts.examples import (
 )
 from graftline.base.errors import UserError
 from graftline.data.decoding import Size
-from graftline.data.pictures import Picture, examine
+from graftline.data.images import RawImage, examine
 from graftline.settings.data import Data
 
 
-def _sort_out(picture: Picture, data: Data, label_names: list[str]) -> Iterator[Any]:
-    """Sends a picture to its split, or to those left out."""
-    found = examine(picture, data.max_pixels)
-    if isinstance(found, str) or picture.image is None:
-        yield TaggedOutput(LEFT_OUT, {"id": picture.image_id.decode(errors="backslashreplace"), "reason": found})
+def _sort_out(image: RawImage, data: Data, label_names: list[str]) -> Iterator[Any]:
+    """Sends an image to its split, or to those left out."""
+    found = examine(image, data.max_pixels)
+    if isinstance(found, str) or image.image is None:
+        yield TaggedOutput(LEFT_OUT, {"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
         return
-    split, name = split_of(picture.image, data.splits), label_names[picture.label]
+    split, name = split_of(image.image, data.splits), label_names[image.label]
     yield TaggedOutput(COUNTS, (split, name))
-    yield TaggedOutput(split, _example(picture, found, name))
+    yield TaggedOutput(split, _example(image, found, name))
 
 
-def _example(picture: Picture, size: Size, label_name: str) -> bytes:
+def _example(image: RawImage, size: Size, label_name: str) -> bytes:
     texts = {
-        IMAGE: picture.image,
+        IMAGE: image.image,
         LABEL_NAME: label_name.encode(),
-        IMAGE_ID: picture.image_id,
+        IMAGE_ID: image.image_id,
     }
-    numbers = {LABEL: picture.label, WIDTH: size.width, HEIGHT: size.height}
+    numbers = {LABEL: image.label, WIDTH: size.width, HEIGHT: size.height}
     feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
     for key, value in numbers.items():
         feature[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
@@ -78,7 +78,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           exec_properties: those of `TfdsExampleGenSpec`.
 
         Raises:
-          UserError: where the dataset cannot be had, has too many bad pictures, or leaves a split or a class empty.
+          UserError: where the dataset cannot be had, has too many bad images, or leaves a split or a class empty.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         data = data_of(exec_properties)
@@ -132,19 +132,19 @@ def _check_left_out(left_out: list[dict[str, str]], used: int, limit: float) -> 
     [(reason, count)] = Counter(line["reason"] for line in left_out).most_common(1)
     names = ", ".join(repr(line["id"]) for line in [line for line in left_out if line["reason"] == reason][:3])
     raise UserError(
-        f"{len(left_out):,} of {total:,} pictures cannot be used, more than data.max_bad_images = {limit:g} allows; most "
+        f"{len(left_out):,} of {total:,} images cannot be used, more than data.max_bad_images = {limit:g} allows; most "
         f"often ({count:,} times): {reason}, such as {names}; repair or remove them, or raise data.max_bad_images."
     )
 
 
 def _check_counts(counts: dict[tuple[str, str], int], label_names: list[str]) -> None:
-    total, cure = sum(counts.values()), "add pictures, or raise data.max_examples where it is set"
+    total, cure = sum(counts.values()), "add images, or raise data.max_examples where it is set"
     empty_classes = [name for name in label_names if not any(label == name for _, label in counts)]
     if empty_classes:
-        raise UserError(f"Of {total:,} pictures, none is of class {', '.join(empty_classes)}: {cure}.")
+        raise UserError(f"Of {total:,} images, none is of class {', '.join(empty_classes)}: {cure}.")
     empty_splits = [name for name in SPLITS if not any(split == name for split, _ in counts)]
     if empty_splits:
-        raise UserError(f"Of only {total:,} pictures, none is left for {', '.join(empty_splits)}: {cure}.")
+        raise UserError(f"Of only {total:,} images, none is left for {', '.join(empty_splits)}: {cure}.")
 
 
 def _finish(

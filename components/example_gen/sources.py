@@ -1,4 +1,4 @@
-"""What reads the pictures of a dataset, and to which split each belongs."""
+"""What reads the images of a dataset, and to which split each belongs."""
 
 import hashlib
 import itertools
@@ -13,15 +13,15 @@ from graftline.artifacts import records
 from graftline.artifacts.examples import SPLITS
 from graftline.base.photos import class_folders, image_files
 from graftline.data import datasets
-from graftline.data.pictures import Picture, read_file
+from graftline.data.images import RawImage, read_file
 from graftline.settings.data import Data, Splits
 
 
 def split_of(image: bytes, splits: Splits) -> str:
-    """Returns the name of the split that a picture belongs to.
+    """Returns the name of the split that an image belongs to.
 
     Args:
-      image: the encoded picture.
+      image: the encoded image.
       splits: fraction of each split.
     """
     position = int.from_bytes(hashlib.sha256(image).digest()[:8]) / 2**64
@@ -30,13 +30,13 @@ def split_of(image: bytes, splits: Splits) -> str:
 
 
 def source(data: Data) -> tuple[beam.PTransform, list[str]]:
-    """Returns what reads a dataset's pictures into a collection of `Picture`, and the label names in their order.
+    """Returns what reads a dataset's images into a collection of `RawImage`, and the label names in their order.
 
     Args:
       data: what to read.
 
     Raises:
-      UserError: where a TFDS set cannot be had, or is not one of labelled pictures.
+      UserError: where a TFDS set cannot be had, or is not one of labelled images.
     """
     return _folder_source(data, data.folder) if data.folder else _tfds_source(data)
 
@@ -77,5 +77,5 @@ def _tfds_slices(builder: tfds.core.DatasetBuilder, limit: int | None) -> str:
     return "+".join(slices)
 
 
-def _from_tfds(example: dict[str, tf.Tensor], image: str, label: str, image_id: str) -> Picture:
-    return Picture(example[image].numpy(), int(example[label]), example[image_id].numpy())
+def _from_tfds(example: dict[str, tf.Tensor], image: str, label: str, image_id: str) -> RawImage:
+    return RawImage(example[image].numpy(), int(example[label]), example[image_id].numpy())

@@ -1,6 +1,6 @@
 """UnlabelledExampleGen: reads a folder of photos without labels into examples.
 
-The pictures are read by TensorFlow's decoder, as those of a dataset; what cannot be is left out and listed in
+The images are read by TensorFlow's decoder, as those of a dataset; what cannot be is left out and listed in
 `left_out.jsonl`. The node is there where `bulk.folder` is set.
 """
 
@@ -22,7 +22,7 @@ from components.example_gen import driver
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, LEFT_OUT_FILE
 from graftline.base.errors import UserError
 from graftline.base.photos import image_files
-from graftline.data import datasets, pictures
+from graftline.data import datasets, images
 
 SPLIT = "unlabelled"
 
@@ -33,12 +33,12 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     folder: Parameter[str],
     max_pixels: Parameter[int],
 ) -> None:
-    """Reads a folder of photos into examples, each with the picture as it is encoded, and its path in the folder.
+    """Reads a folder of photos into examples, each with the image as it is encoded, and its path in the folder.
 
     Args:
       examples: one split.
       folder: where the photos are, at any depth.
-      max_pixels: a picture that claims more is left out.
+      max_pixels: an image that claims more is left out.
 
     Raises:
       UserError: where none of them can be read.
@@ -48,15 +48,15 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     split.mkdir(parents=True)
     count = 0
     with tf.io.TFRecordWriter(str(split / "data_tfrecord.gz"), "GZIP") as writer:
-        for picture in _pictures(Path(folder)):
-            found = pictures.examine(picture, max_pixels)
+        for image in _images(Path(folder)):
+            found = images.examine(image, max_pixels)
             if isinstance(found, str):
-                left_out.append({"id": picture.image_id.decode(errors="backslashreplace"), "reason": found})
+                left_out.append({"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
             else:
-                writer.write(_example(picture))
+                writer.write(_example(image))
                 count += 1
     if not count:
-        raise UserError(f"bulk.folder = {folder!r}: none of its {len(left_out):,} pictures can be read; give others.")
+        raise UserError(f"bulk.folder = {folder!r}: none of its {len(left_out):,} images can be read; give others.")
     Path(examples.uri, LEFT_OUT_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in left_out))
     examples.split_names = artifact_utils.encode_split_names([SPLIT])
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
@@ -64,13 +64,13 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     examples.set_string_custom_property(LEFT_OUT, json.dumps(reasons))
 
 
-def _pictures(folder: Path) -> Iterator[pictures.Picture]:
+def _images(folder: Path) -> Iterator[images.RawImage]:
     for path in image_files(folder):
-        yield pictures.read_file((os.fsencode(path.relative_to(folder)), 0), str(folder))
+        yield images.read_file((os.fsencode(path.relative_to(folder)), 0), str(folder))
 
 
-def _example(picture: pictures.Picture) -> bytes:
-    values = {IMAGE: picture.image, IMAGE_ID: picture.image_id}
+def _example(image: images.RawImage) -> bytes:
+    values = {IMAGE: image.image, IMAGE_ID: image.image_id}
     feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in values.items()}
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
@@ -79,7 +79,7 @@ class Driver(driver.Driver):
     """Puts the folder's fingerprint into the cache key."""
 
     def fingerprint(self, exec_properties: dict[str, Any]) -> str:
-        """Returns what changes when a picture does."""
+        """Returns what changes when an image does."""
         folder = Path(exec_properties["folder"])
         return datasets.files_fingerprint(folder, image_files(folder))
 

@@ -1,8 +1,8 @@
 """Exporter: smaller forms of the model, for phones: TFLite with float16 weights, and with int8 arithmetic.
 
-Each takes one picture as the Transform gives it, float32 [1, size, size, 3], and gives its probabilities, float32
+Each takes one image as the Transform gives it, float32 [1, size, size, 3], and gives its probabilities, float32
 [1, classes]: the same for both, so that an app can change one for the other; only the inside differs. Each is run on the
-test split, and not kept where it is that much worse than the model on the same pictures.
+test split, and not kept where it is that much worse than the model on the same images.
 """
 
 import json
@@ -23,8 +23,8 @@ from graftline.artifacts import records
 from graftline.artifacts.examples import EXTRA, IMAGE, LABEL, TEST, TRAIN, read_label_names, write_label_names
 from graftline.artifacts.exports import EXPORTS_FILE, Exports
 
-REPRESENTATIVE = 200  # training pictures that the ranges of int8 are taken from
-BATCH = 32  # pictures held at once
+REPRESENTATIVE = 200  # training images that the ranges of int8 are taken from
+BATCH = 32  # images held at once
 
 
 @component
@@ -46,9 +46,9 @@ def Exporter(  # noqa: N802 (a component is named as a class)
     """
     path = path_utils.serving_model_path(model.uri)
     loaded = tf.saved_model.load(path)
-    pictures = _Pictures(loaded.signatures["transform_features"], examples.uri)
-    contents = {name: convert(loaded, name, pictures.representative()) for name in json.loads(names)}
-    measured = measure(loaded, contents, pictures.test(), max_drop)
+    images = _Images(loaded.signatures["transform_features"], examples.uri)
+    contents = {name: convert(loaded, name, images.representative()) for name in json.loads(names)}
+    measured = measure(loaded, contents, images.test(), max_drop)
     Path(exports.uri).mkdir(parents=True, exist_ok=True)
     for export in measured:
         if export.kept:
@@ -57,15 +57,15 @@ def Exporter(  # noqa: N802 (a component is named as a class)
     Path(exports.uri, EXPORTS_FILE).write_text(json.dumps([asdict(export) for export in measured], indent=1))
 
 
-class _Pictures:
-    """Pictures of the splits, as the model's own Transform graph gives them."""
+class _Images:
+    """Images of the splits, as the model's own Transform graph gives them."""
 
     def __init__(self, transform: Any, examples_uri: str) -> None:
         self._transform = transform
         self._uri = examples_uri
 
     def representative(self) -> Iterator[np.ndarray]:
-        """Yields training pictures, float32 [1, size, size, 3], from all over the split."""
+        """Yields training images, float32 [1, size, size, 3], from all over the split."""
         train = records.read(self._uri, TRAIN)
         count = int(train.reduce(0, lambda count, _: count + 1))
         sample = train.shard(max(count // REPRESENTATIVE, 1), 0).take(REPRESENTATIVE)
@@ -73,7 +73,7 @@ class _Pictures:
             yield self._transform(examples=record)[IMAGE].numpy()
 
     def test(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields pictures [batch, size, size, 3] and labels [batch] of the test split."""
+        """Yields images [batch, size, size, 3] and labels [batch] of the test split."""
         for batch in records.read(self._uri, TEST).batch(BATCH).prefetch(1):
             found = self._transform(examples=batch)
             yield found[IMAGE].numpy(), found[LABEL].numpy()

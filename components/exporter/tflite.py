@@ -23,12 +23,12 @@ def convert(loaded: Any, name: str, representative: Iterator[np.ndarray]) -> byt
     Args:
       loaded: a SavedModel as `export` writes it.
       name: FP16 or INT8.
-      representative: pictures that the ranges of int8 are taken from, float32 [1, size, size, 3].
+      representative: images that the ranges of int8 are taken from, float32 [1, size, size, 3].
     """
     signature = loaded.signatures["serving_pixels"]
     (spec,) = signature.structured_input_signature[1].values()
-    picture = tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, IMAGE)
-    network = tf.function(lambda image: signature(image=image), [picture]).get_concrete_function()
+    encoded = tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, IMAGE)
+    network = tf.function(lambda image: signature(image=image), [encoded]).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network], loaded)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if name == FP16:
@@ -42,26 +42,26 @@ def convert(loaded: Any, name: str, representative: Iterator[np.ndarray]) -> byt
 def measure(
     loaded: Any, contents: dict[str, bytes], batches: Iterator[tuple[np.ndarray, np.ndarray]], max_drop: float
 ) -> list[Export]:
-    """Runs TFLite forms of a model, and the model itself, on the same pictures.
+    """Runs TFLite forms of a model, and the model itself, on the same images.
 
     Args:
       loaded: the SavedModel.
       contents: the forms, by name.
-      batches: pictures float32 [batch, size, size, 3] and labels [batch].
+      batches: images float32 [batch, size, size, 3] and labels [batch].
       max_drop: how far an accuracy may be below the model's.
 
     Returns:
-      For each its accuracy, bytes, milliseconds for one picture as the median, and whether it is kept.
+      For each its accuracy, bytes, milliseconds for one image as the median, and whether it is kept.
     """
     forms = {name: Form(content) for name, content in contents.items()}
     network = loaded.signatures["serving_pixels"]
     total = right = 0
-    for pictures, labels in batches:
+    for images, labels in batches:
         total += len(labels)
-        probabilities = network(image=tf.constant(pictures))["probabilities"].numpy()
+        probabilities = network(image=tf.constant(images))["probabilities"].numpy()
         right += int((probabilities.argmax(-1) == labels).sum())
         for form in forms.values():
-            form.look(pictures, labels)
+            form.look(images, labels)
     return [_export(name, form, total, right / total, max_drop) for name, form in forms.items()]
 
 
@@ -78,11 +78,11 @@ class Form:
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 
-    def look(self, pictures: np.ndarray, labels: np.ndarray) -> None:
-        """Classifies pictures one by one, and notes how many are right and how long each takes."""
-        for picture, label in zip(pictures, labels, strict=True):
+    def look(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Classifies images one by one, and notes how many are right and how long each takes."""
+        for image, label in zip(images, labels, strict=True):
             start = time.perf_counter()
-            self._interpreter.set_tensor(self._input, picture[None])
+            self._interpreter.set_tensor(self._input, image[None])
             self._interpreter.invoke()
             probabilities = self._interpreter.get_tensor(self._output)
             self.seconds.append(time.perf_counter() - start)

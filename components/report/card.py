@@ -15,7 +15,7 @@ TEMPLATE = "model_card.md.j2"
 
 
 def values(report: Report) -> dict[str, Any]:
-    """Returns the facts of the card: those of the report but for pictures and the points of curves.
+    """Returns the facts of the card: those of the report but for images and the points of curves.
 
     Args:
       report: of the run that made the model.

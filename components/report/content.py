@@ -15,7 +15,7 @@ from graftline.artifacts.exports import Export
 class Threshold:
     """One thing that a candidate must reach."""
 
-    name: str  # such as "test accuracy" or "time for one picture (99th percentile)"
+    name: str  # such as "test accuracy" or "time for one image (99th percentile)"
     value: float
     bound: float
     at_least: bool  # whether the bound is a lower one
@@ -71,7 +71,7 @@ class ClassScore:
 class Slice:
     """Accuracy on a part of the test split."""
 
-    group: str  # "class", "picture size" or "brightness"
+    group: str  # "class", "image size" or "brightness"
     name: str
     examples: int
     accuracy: float
@@ -116,8 +116,8 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture to look at, with why."""
+class GalleryImage:
+    """An image to look at, with why."""
 
     image: bytes  # as it was encoded
     image_id: str
@@ -130,12 +130,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind, the most telling first."""
+    """Images of one kind, the most telling first."""
 
     key: str  # "mistakes", "uncertain", "label_errors" or "near_duplicates"
     title: str
     why: str  # one sentence: how they were found and what to do about it
-    pictures: list[Picture]
+    images: list[GalleryImage]
     total: int  # of which these are the first
 
 
@@ -147,7 +147,7 @@ class Data:
     widths: np.ndarray  # int [n], pixels; of a sample where there are many
     heights: np.ndarray
     size_classes: list[str]  # class of each of these
-    left_out: dict[str, int]  # pictures by reason
+    left_out: dict[str, int]  # images by reason
     copies: int
     contradictions: int
     leaked: int

@@ -1,4 +1,4 @@
-"""The pictures of the report: which to look at, and one pass over the examples that finds them."""
+"""The images of the report: which to look at, and one pass over the examples that finds them."""
 
 import functools
 import io
@@ -12,19 +12,19 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from components.report.content import Gallery, Picture
+from components.report.content import Gallery, GalleryImage
 from components.report.label_errors import Judged, Row
 from graftline.artifacts import duplicates, records
 from graftline.artifacts.evaluation import Predictions
 from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL_NAME, SPLITS, TEST, WIDTH
 
-SHOWN = 24  # pictures, or pairs, of a gallery
+SHOWN = 24  # images, or pairs, of a gallery
 BATCH = 256  # examples held at once
 GLANCE = (64, 64)  # to how many pixels a JPEG is decoded, at least, for its brightness
 
 
 class Found(NamedTuple):
-    """A picture as it lies among the examples."""
+    """An image as it lies among the examples."""
 
     image: bytes
     image_id: str
@@ -48,7 +48,7 @@ class Seen:
     Attributes:
       widths, heights, labels: of every example.
       pixels, brightness: of the test examples by id.
-      by_id, by_row: the pictures that were wanted.
+      by_id, by_row: the images that were wanted.
     """
 
     widths: list[int] = field(default_factory=list)
@@ -65,8 +65,8 @@ def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
 
     Args:
       examples_uri: folder of the splits.
-      ids: pictures that are wanted, by id.
-      rows: pictures that are wanted, by their place.
+      ids: images that are wanted, by id.
+      rows: images that are wanted, by their place.
     """
     seen = Seen()
     for look in _looks(examples_uri):
@@ -103,16 +103,16 @@ def _look(record: bytes, row: Row) -> Look:
 
 def _brightness(image: bytes) -> float:
     try:
-        picture = Image.open(io.BytesIO(image))
-        picture.draft("L", GLANCE)  # a JPEG is decoded at an eighth of its size where that is enough
-        return float(np.asarray(picture.convert("L")).mean())
+        pixels = Image.open(io.BytesIO(image))
+        pixels.draft("L", GLANCE)  # a JPEG is decoded at an eighth of its size where that is enough
+        return float(np.asarray(pixels.convert("L")).mean())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return float("nan")  # TensorFlow reads a few pictures that Pillow does not
+        return float("nan")  # TensorFlow reads a few images that Pillow does not
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known of the pictures before any is looked at.
+    """What is known of the images before any is looked at.
 
     Attributes:
       classes: class names in the order of their labels.
@@ -129,18 +129,18 @@ class Knowledge:
     gone: list[str]
 
     def ids(self) -> set[str]:
-        """Returns the pictures that galleries show, by id."""
+        """Returns the images that galleries show, by id."""
         numbers = [*mistaken(self.predictions)[:SHOWN], *unsure(self.predictions)[:SHOWN]]
         alike = [image_id for pair in self.copies.alike[:SHOWN] for image_id in pair.values()]
         return {self.predictions.image_ids[number] for number in numbers} | self.contradicted() | set(alike)
 
     def rows(self) -> set[Row]:
-        """Returns the pictures that galleries show, by their place."""
+        """Returns the images that galleries show, by their place."""
         # As many more as may be among the contradictions
         return {self.judged.rows[number] for number in self.judged.suspects[: SHOWN + len(self.contradicted())]}
 
     def judgement(self, found: Found) -> tuple[str, float]:
-        """Returns class and confidence of a picture by a classifier that had not seen it; "" and 0 where none judged."""
+        """Returns class and confidence of an image by a classifier that had not seen it; "" and 0 where none judged."""
         number = self._numbers.get(found.row)
         if number is None:
             return "", 0.0
@@ -151,7 +151,7 @@ class Knowledge:
         return {row: number for number, row in enumerate(self.judged.rows)}
 
     def contradicted(self) -> set[str]:
-        """Returns the ids of pictures whose very bytes are there under several labels."""
+        """Returns the ids of images whose very bytes are there under several labels."""
         return {image_id for group in self.copies.contradictions for image_id in group}
 
 
@@ -172,22 +172,22 @@ def galleries(known: Knowledge, seen: Seen) -> list[Gallery]:
     """Returns all galleries.
 
     Args:
-      known: what is known of the pictures.
-      seen: the pictures.
+      known: what is known of the images.
+      seen: the images.
     """
     wrong, close = mistaken(known.predictions), unsure(known.predictions)
     return [
         Gallery(
             "mistakes",
             "Confident mistakes",
-            "Test pictures that the model has wrong, those first that it is surest of: look for what they share.",
+            "Test images that the model has wrong, those first that it is surest of: look for what they share.",
             [_tested(known, seen, number) for number in wrong[:SHOWN]],
             len(wrong),
         ),
         Gallery(
             "uncertain",
             "Least certain",
-            "Test pictures whose two likeliest classes are closest: more pictures like these would teach the model most.",
+            "Test images whose two likeliest classes are closest: more images like these would teach the model most.",
             [_tested(known, seen, number) for number in close[:SHOWN]],
             len(close),
         ),
@@ -195,31 +195,31 @@ def galleries(known: Knowledge, seen: Seen) -> list[Gallery]:
         Gallery(
             "near_duplicates",
             "Near-duplicates across splits",
-            "Pairs of pictures that look alike and are in two splits: validation and test tell too good a story of them.",
-            [picture for pair in known.copies.alike[:SHOWN] for picture in _alike(known, seen, pair)],
+            "Pairs of images that look alike and are in two splits: validation and test tell too good a story of them.",
+            [image for pair in known.copies.alike[:SHOWN] for image in _alike(known, seen, pair)],
             known.copies.leaked,
         ),
     ]
 
 
-def _tested(known: Knowledge, seen: Seen, number: int) -> Picture:
+def _tested(known: Knowledge, seen: Seen, number: int) -> GalleryImage:
     found, probabilities = seen.by_id[known.predictions.image_ids[number]], known.predictions.candidate[number]
     note = f"{probabilities[known.predictions.labels[number]]:.1%} for {found.label}"
-    return _picture(found, known.classes[probabilities.argmax()], probabilities.max(), note)
+    return _image(found, known.classes[probabilities.argmax()], probabilities.max(), note)
 
 
-def _picture(found: Found, predicted: str, confidence: float, note: str) -> Picture:
-    return Picture(found.image, found.image_id, found.row[0], found.label, predicted, float(confidence), note)
+def _image(found: Found, predicted: str, confidence: float, note: str) -> GalleryImage:
+    return GalleryImage(found.image, found.image_id, found.row[0], found.label, predicted, float(confidence), note)
 
 
 def _label_errors(known: Knowledge, seen: Seen) -> Gallery:
     why = (
-        "Pictures that are there under two labels, then those that a classifier of the frozen features takes for another "
+        "Images that are there under two labels, then those that a classifier of the frozen features takes for another "
         "class without having seen them: correct the labels, or keep them as hard cases."
     )
     if known.gone:
         why = (
-            "Pictures that are there under two labels. Others were not looked for, because the cached features are gone "
+            "Images that are there under two labels. Others were not looked for, because the cached features are gone "
             f"from {known.gone[0]}: train again to see them."
         )
     groups = known.copies.contradictions
@@ -230,20 +230,20 @@ def _label_errors(known: Knowledge, seen: Seen) -> Gallery:
     return Gallery("label_errors", "Likely label errors", why, [*certain[:SHOWN], *shown], len(certain) + len(likely))
 
 
-def _contradicted(known: Knowledge, seen: Seen, image_id: str, group: dict[str, str]) -> Picture:
+def _contradicted(known: Knowledge, seen: Seen, image_id: str, group: dict[str, str]) -> GalleryImage:
     others = ", ".join(f"{other} as {label}" for other, label in group.items() if other != image_id)
     found = seen.by_id[image_id]
-    return _picture(found, *known.judgement(found), f"the same picture is there as {others}")
+    return _image(found, *known.judgement(found), f"the same image is there as {others}")
 
 
-def _suspected(known: Knowledge, seen: Seen, number: int) -> Picture:
+def _suspected(known: Knowledge, seen: Seen, number: int) -> GalleryImage:
     judged, found = known.judged, seen.by_row[known.judged.rows[number]]
     note = f"{judged.own[number]:.1%} for {found.label}"
-    return _picture(found, known.classes[judged.predicted[number]], judged.confidence[number], note)
+    return _image(found, known.classes[judged.predicted[number]], judged.confidence[number], note)
 
 
-def _alike(known: Knowledge, seen: Seen, pair: dict[str, str]) -> Iterator[Picture]:
+def _alike(known: Knowledge, seen: Seen, pair: dict[str, str]) -> Iterator[GalleryImage]:
     for split, image_id in pair.items():
         (other_split, other), *_ = [item for item in pair.items() if item != (split, image_id)]
         found = seen.by_id[image_id]
-        yield _picture(found, *known.judgement(found), f"looks like {other} in {other_split}")
+        yield _image(found, *known.judgement(found), f"looks like {other} in {other_split}")

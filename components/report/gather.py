@@ -28,7 +28,7 @@ from graftline.serving import versions
 from graftline.settings.gate import Gate
 from graftline.settings.serving import Serving
 
-SIZES = 5_000  # pictures whose size is shown, drawn at random where there are more
+SIZES = 5_000  # images whose size is shown, drawn at random where there are more
 LIBRARIES = ("tensorflow", "keras", "tfx", "openvino")
 Inputs = dict[str, Artifact]
 
@@ -105,7 +105,7 @@ def _looks(known: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]]:
     """Returns sizes and brightness of the test examples, in the order of the predictions."""
     ids = known.predictions.image_ids
     return {
-        "picture size": (np.array([seen.pixels[image_id] for image_id in ids], float), "pixels"),
+        "image size": (np.array([seen.pixels[image_id] for image_id in ids], float), "pixels"),
         "brightness": (np.array([seen.brightness[image_id] for image_id in ids]), "of 255"),
     }
 

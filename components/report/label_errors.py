@@ -1,6 +1,6 @@
-"""Likely label errors: pictures whose neighbours in the frozen features are confidently of another class.
+"""Likely label errors: images whose neighbours in the frozen features are confidently of another class.
 
-Each picture is judged by a linear classifier that has not seen it, and confident learning tells which labels such
+Each image is judged by a linear classifier that has not seen it, and confident learning tells which labels such
 probabilities speak against (C. Northcutt et al., Confident Learning: Estimating Uncertainty in Dataset Labels, 2021).
 """
 
@@ -19,9 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from graftline.features import cache
 from graftline.features.cache import LABEL, POOLED
 
-MOST = 50_000  # pictures that are looked at, drawn at random where there are more
+MOST = 50_000  # images that are looked at, drawn at random where there are more
 FOLDS = 3
-STRENGTH = 20.0  # of what the pictures say together, against the classifier's regularization
+STRENGTH = 20.0  # of what the images say together, against the classifier's regularization
 ITERATIONS, TOLERANCE = 200, 1e-2
 
 Row = tuple[str, int]  # a split, and the number of an example in it
@@ -29,13 +29,13 @@ Row = tuple[str, int]  # a split, and the number of an example in it
 
 @dataclass(frozen=True)
 class Judged:
-    """What the classifiers said of the pictures they had not seen.
+    """What the classifiers said of the images they had not seen.
 
     Attributes:
-      rows: which pictures.
-      predicted: the likeliest class of each, int64 [pictures].
-      confidence: its probability, float [pictures].
-      own: probability of the class that the label says, float [pictures].
+      rows: which images.
+      predicted: the likeliest class of each, int64 [images].
+      confidence: its probability, float [images].
+      own: probability of the class that the label says, float [images].
       suspects: numbers of those whose labels are likely wrong, the likeliest first.
     """
 
@@ -47,7 +47,7 @@ class Judged:
 
     @classmethod
     def nothing(cls) -> Self:
-        """Returns the judgement of no picture."""
+        """Returns the judgement of no image."""
         return cls([], np.zeros(0, np.int64), np.zeros(0), np.zeros(0), [])
 
 
@@ -61,7 +61,7 @@ def missing(folders: dict[str, str]) -> list[str]:
 
 
 def find(folders: dict[str, str]) -> Judged:
-    """Judges the pictures of all splits; those of classes too small to be judged are left out.
+    """Judges the images of all splits; those of classes too small to be judged are left out.
 
     Args:
       folders: of each split's features, all there.
@@ -91,7 +91,7 @@ def _out_of_fold(pooled: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _read(folders: dict[str, str]) -> tuple[list[Row], np.ndarray, np.ndarray]:
-    """Returns which pictures there are, their features float32 [pictures, channels], and labels int64 [pictures]."""
+    """Returns which images there are, their features float32 [images, channels], and labels int64 [images]."""
     shards = list(_shards(folders))
     sizes = [len(np.load(shard / f"{LABEL}.npy", mmap_mode="r")) for _, _, shard in shards]
     total = sum(sizes)

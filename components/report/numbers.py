@@ -17,7 +17,7 @@ from graftline.settings.serving import Serving
 NORMAL_95 = 1.959964  # of a normal distribution, 95 % are within so many standard deviations
 BINS = 15  # of the reliability diagram
 POINTS = 200  # of a curve
-PARTS = 3  # of a slice by size or brightness, with as many pictures each
+PARTS = 3  # of a slice by size or brightness, with as many images each
 TEMPERATURES = (0.05, 20.0)
 SMALLEST = 1e-12  # probability whose logarithm is taken
 ROUNDING = 1e-6  # TFMA's accuracy is of 32 bits
@@ -75,7 +75,7 @@ def _allowed(serving: Serving, checked: dict[str, Any]) -> list[Threshold]:
     return [
         Threshold("time to load", checked["load_s"], serving.max_load_seconds, at_least=False, unit="s"),
         Threshold("memory of a server", checked["memory_gb"], serving.max_memory_gb, at_least=False, unit="GB"),
-        Threshold("time for one picture (99th percentile)", slowest, serving.max_latency_ms, at_least=False, unit="ms"),
+        Threshold("time for one image (99th percentile)", slowest, serving.max_latency_ms, at_least=False, unit="ms"),
     ]
 
 
@@ -88,7 +88,7 @@ def measure(
       evaluation_uri: output folder of the Evaluator.
       predictions: what it kept.
       classes: class names in the order of their labels.
-      looks: values [examples] by which pictures are put in slices, and their unit, by what they are; NaN where unknown.
+      looks: values [examples] by which images are put in slices, and their unit, by what they are; NaN where unknown.
 
     Raises:
       ValueError: where the predictions are not those that TFMA counted, which is a fault of this program.
@@ -140,7 +140,7 @@ def _class_slices(measured: dict[Key, float], classes: list[str]) -> Iterator[Sl
 
 
 def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iterator[Slice]:
-    """Yields parts of about as many pictures, from the smallest values to the largest; none where all are the same."""
+    """Yields parts of about as many images, from the smallest values to the largest; none where all are the same."""
     edges = np.nanquantile(values, np.arange(1, PARTS) / PARTS) if not np.isnan(values).all() else []
     part_of = np.searchsorted(edges, values)
     found = [part for part in range(PARTS) if ((part_of == part) & ~np.isnan(values)).any()]

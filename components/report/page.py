@@ -11,9 +11,9 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from components.report import graph, pictures, plots
-from components.report.content import Data, Gallery, Numbers, Phase, Picture, Report, Slice, Threshold, Verdict
-from components.report.pictures import Thumbnail
+from components.report import graph, images, plots
+from components.report.content import Data, Gallery, GalleryImage, Numbers, Phase, Report, Slice, Threshold, Verdict
+from components.report.images import Thumbnail
 
 MOST_CLASSES = 40  # of a confusion matrix that is shown as a whole
 MOST_CONFUSED = 10  # pairs of classes
@@ -21,9 +21,9 @@ ROUNDING = 1e-9  # a bound is met where the value misses it by no more, as in th
 
 
 class Shown(NamedTuple):
-    """A picture as the page shows it."""
+    """An image as the page shows it."""
 
-    picture: Picture
+    image: GalleryImage
     thumbnail: Thumbnail
     heat: str | None  # a `data:` URI
 
@@ -33,8 +33,8 @@ class Confused(NamedTuple):
 
     true: str
     predicted: str
-    pictures: int
-    share: float  # of the pictures of the true class
+    images: int
+    share: float  # of the images of the true class
 
 
 def render(report: Report, model_path: str | None) -> str:
@@ -150,20 +150,20 @@ def most_confused(numbers: Numbers) -> list[Confused]:
 
 
 def show(galleries: list[Gallery], model_path: str | None) -> list[tuple[Gallery, list[Shown]]]:
-    """Returns the pictures of galleries as they are shown.
+    """Returns the images of galleries as they are shown.
 
     Args:
-      galleries: some of whose pictures may be the same.
+      galleries: some of whose images may be the same.
       model_path: as for `render`.
     """
-    images = list(dict.fromkeys(picture.image for gallery in galleries for picture in gallery.pictures))
-    thumbnails = {image: pictures.thumbnail(image) for image in images}
-    maps = pictures.heat_maps(model_path, images) if model_path else None
-    heats = {} if maps is None else {image: pictures.overlay(found) for image, found in zip(images, maps, strict=True)}
+    encoded = list(dict.fromkeys(item.image for gallery in galleries for item in gallery.images))
+    thumbnails = {image: images.thumbnail(image) for image in encoded}
+    maps = images.heat_maps(model_path, encoded) if model_path else None
+    heats = {} if maps is None else {image: images.overlay(found) for image, found in zip(encoded, maps, strict=True)}
     return [
         (
             gallery,
-            [Shown(picture, thumbnails[picture.image], heats.get(picture.image)) for picture in gallery.pictures],
+            [Shown(item, thumbnails[item.image], heats.get(item.image)) for item in gallery.images],
         )
         for gallery in galleries
     ]

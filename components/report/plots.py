@@ -111,7 +111,7 @@ def _rates(name: str, title: str, curves: Sequence[Curve], axis_labels: tuple[st
 
 
 def reliability(calibration: Calibration) -> Plot:
-    """Returns accuracy by confidence; the more pictures a dot stands for, the larger it is."""
+    """Returns accuracy by confidence; the more images a dot stands for, the larger it is."""
     confidence, accuracy = np.array(calibration.confidence), np.array(calibration.accuracy)
     examples = np.array(calibration.examples)
 
@@ -128,7 +128,7 @@ def reliability(calibration: Calibration) -> Plot:
 
 
 def sizes(data: Data) -> Plot:
-    """Returns width and height of the pictures, by class where the classes are few."""
+    """Returns width and height of the images, by class where the classes are few."""
     classes = sorted(set(data.size_classes))
     names = classes if len(classes) <= len(SERIES) else ["all classes"]
     points = np.stack([data.widths, data.heights], axis=1)
@@ -145,7 +145,7 @@ def sizes(data: Data) -> Plot:
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
 
-    return Plot(_svg("sizes", "Width and height of the pictures", WIDE, draw), names)
+    return Plot(_svg("sizes", "Width and height of the images", WIDE, draw), names)
 
 
 def _svg(name: str, label: str, size: tuple[float, float], draw: Callable[[Axes], None]) -> Markup:

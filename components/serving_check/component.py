@@ -107,7 +107,7 @@ def faults(answers: dict[str, Any], expected: np.ndarray, measured: dict[str, An
     checks = [
         ("loading took", measured["load_s"], limits.max_load_seconds, "s"),
         ("it takes", measured["memory_gb"], limits.max_memory_gb, "GB"),
-        ("one picture takes (99th percentile)", measured["latency_ms"]["1"]["p99"], limits.max_latency_ms, "ms"),
+        ("one image takes (99th percentile)", measured["latency_ms"]["1"]["p99"], limits.max_latency_ms, "ms"),
     ]
     return found + [
         f"{what} {value:g} {unit}, {limit:g} are allowed" for what, value, limit, unit in checks if value > limit
@@ -117,11 +117,11 @@ def faults(answers: dict[str, Any], expected: np.ndarray, measured: dict[str, An
 def write_warm_up(records: list[bytes], path: Path) -> None:
     """Writes requests that TF Serving sends to itself before it takes others, so that the first user does not wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = [tf.train.Example.FromString(record).features.feature[IMAGE].bytes_list.value[0] for record in records]
+    images = [tf.train.Example.FromString(record).features.feature[IMAGE].bytes_list.value[0] for record in records]
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, name, values in (
             ("serving_default", "examples", records),
-            ("serving_bytes", IMAGE_BYTES, pictures),
+            ("serving_bytes", IMAGE_BYTES, images),
         ):
             for value in values:
                 log = prediction_log_pb2.PredictionLog()

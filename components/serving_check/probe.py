@@ -1,6 +1,6 @@
 """Loads an exported model as a model server would and times it; it has TensorFlow and nothing of this project.
 
-`python -I probe.py MODEL EXAMPLES ANSWERS`: EXAMPLES is a TFRecord file of tf.Examples with encoded pictures under
+`python -I probe.py MODEL EXAMPLES ANSWERS`: EXAMPLES is a TFRecord file of tf.Examples with encoded images under
 `image`; into ANSWERS, an .npz file, go the `probabilities` of both signatures, and `measured`, JSON.
 """
 
@@ -26,12 +26,12 @@ def main() -> None:
     signatures = tf.saved_model.load(model_path).signatures
     load_s = time.monotonic() - start
     records = list(tf.data.TFRecordDataset(examples_path).as_numpy_iterator())
-    pictures = [tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0] for record in records]
+    images = [tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0] for record in records]
     by_example = signatures["serving_default"](examples=tf.constant(records))["probabilities"]
-    by_bytes = signatures["serving_bytes"](image_bytes=tf.constant(pictures))["probabilities"]
+    by_bytes = signatures["serving_bytes"](image_bytes=tf.constant(images))["probabilities"]
     measured: dict[str, Any] = {"load_s": round(load_s, 2), "latency_ms": {}}
     for size, times in BATCHES.items():
-        batch = tf.constant([pictures[index % len(pictures)] for index in range(size)])
+        batch = tf.constant([images[index % len(images)] for index in range(size)])
         measured["latency_ms"][size] = _latency(
             functools.partial(signatures["serving_bytes"], image_bytes=batch), times
         )

@@ -20,7 +20,7 @@ def trainer(
     """Returns the node that trains, and exports a model.
 
     Args:
-      examples: the pictures as they are encoded.
+      examples: the images as they are encoded.
       transform_graph: what they go through.
       config: as `graftline.training.config` makes it.
       hyperparameters: what comes before it, where something was searched.

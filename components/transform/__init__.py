@@ -1,1 +1,1 @@
-"""Transform: encoded pictures become what the network takes."""
+"""Transform: encoded images become what the network takes."""

@@ -8,12 +8,12 @@ from graftline.artifacts.examples import SPLITS, TRAIN
 
 
 def transform(examples: BaseChannel, schema: BaseChannel, image_size: int) -> Transform:
-    """Returns the node that writes the graph through which pictures are decoded, resized and scaled.
+    """Returns the node that writes the graph through which images are decoded, resized and scaled.
 
     Args:
-      examples: the pictures as they are encoded.
+      examples: the images as they are encoded.
       schema: the reviewed one.
-      image_size: edge of the square pictures that come out, in pixels.
+      image_size: edge of the square images that come out, in pixels.
     """
     return Transform(
         examples=examples,
@@ -21,6 +21,6 @@ def transform(examples: BaseChannel, schema: BaseChannel, image_size: int) -> Tr
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         custom_config={"image_size": image_size},
         splits_config=SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
-        materialize=False,  # float32 pictures are 30 times the size of the encoded ones
+        materialize=False,  # float32 images are 30 times the size of the encoded ones
         disable_statistics=True,
     )

@@ -14,7 +14,7 @@ def tuner(examples: BaseChannel, transform_graph: BaseChannel, config: dict[str,
     """Returns the node that searches what the Trainer is then given.
 
     Args:
-      examples: the pictures as they are encoded.
+      examples: the images as they are encoded.
       transform_graph: what they go through.
       config: the Trainer's.
       tuning: what is searched.

@@ -19,7 +19,7 @@ from graftline.settings.training import Model, Phase, Training, Tuning
 from graftline.training import phases
 from graftline.training.precision import choose_arithmetic, precision, with_values
 
-SLICE = 4096  # pictures an epoch of fine-tuning trains on, other ones in each
+SLICE = 4096  # images an epoch of fine-tuning trains on, other ones in each
 
 SPLITS = (TRAIN, VALIDATION)
 

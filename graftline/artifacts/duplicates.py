@@ -17,19 +17,19 @@ class DuplicatesReport(Artifact):
 
 @dataclass
 class Report:
-    """Copies among the pictures.
+    """Copies among the images.
 
     Attributes:
-      pictures: how many there are.
+      images: how many there are.
       copies: how many are an exact copy of another.
       copied: ids of exact copies, a list each, at most LISTED.
-      contradictions: label names by id, for pictures whose very bytes have several labels.
-      held_out: pictures of validation and test.
+      contradictions: label names by id, for images whose very bytes have several labels.
+      held_out: images of validation and test.
       leaked: how many of them look like one of another split.
-      alike: ids of two pictures that look alike and are in two splits, with those, at most LISTED.
+      alike: ids of two images that look alike and are in two splits, with those, at most LISTED.
     """
 
-    pictures: int = 0
+    images: int = 0
     copies: int = 0
     copied: list[list[str]] = field(default_factory=list)
     contradictions: list[dict[str, str]] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-IMAGE = "image"  # bytes: the picture as it was encoded
+IMAGE = "image"  # bytes: the image as it was encoded
 LABEL = "label"  # int64: index of the class
 LABEL_NAME = "label_name"  # bytes: name of the class
 IMAGE_ID = "image_id"  # bytes: file name, or id in the TFDS set
@@ -11,14 +11,14 @@ WIDTH, HEIGHT = "width", "height"  # int64: pixels, as decoded
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
-EXAMPLES, IMAGE_BYTES = "examples", "image_bytes"  # inputs of an exported model: tf.Examples, encoded pictures
+EXAMPLES, IMAGE_BYTES = "examples", "image_bytes"  # inputs of an exported model: tf.Examples, encoded images
 
 LABEL_NAMES_FILE = "label_names.txt"
 EXTRA = "assets.extra"  # folder in a SavedModel for what is no part of its graph; model servers leave it alone
 
 FINGERPRINT = "input_fingerprint"  # as TFX names it, whose module of such names takes seconds to import
 COUNTS = "counts"  # property of the artifact: JSON, examples by split and label name
-LEFT_OUT = "left_out"  # property of the artifact: JSON, pictures by reason
+LEFT_OUT = "left_out"  # property of the artifact: JSON, images by reason
 LEFT_OUT_FILE = "left_out.jsonl"
 COUNTS_FILE = "counts.jsonl"
 

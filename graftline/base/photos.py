@@ -7,7 +7,7 @@ from pathlib import Path
 LATEST, SPAN = "latest", "span-"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-MIN_PICTURES = 2  # of a class: one to learn from, one to be tested on
+MIN_IMAGES = 2  # of a class: one to learn from, one to be tested on
 SHOWN = 5  # names in a message
 
 
@@ -54,7 +54,7 @@ def check(folder: Path) -> None:
             raise ValueError(f"{path} must not be read; allow it with `chmod -R u+rX`, or give another folder")
     classes = class_folders(folder)
     _check_classes(folder, [path.name for path in classes])
-    _check_pictures({path.name: len(image_files(path)) for path in classes}, folder)
+    _check_images({path.name: len(image_files(path)) for path in classes}, folder)
 
 
 def _folders_below(folder: Path) -> list[Path]:
@@ -75,7 +75,7 @@ def _check_classes(folder: Path, classes: list[str]) -> None:
         )
 
 
-def _check_pictures(counts: dict[str, int], folder: Path) -> None:
+def _check_images(counts: dict[str, int], folder: Path) -> None:
     kinds = ", ".join(sorted(IMAGE_SUFFIXES))
     empty = [name for name, count in counts.items() if not count]
     if empty:
@@ -83,10 +83,10 @@ def _check_pictures(counts: dict[str, int], folder: Path) -> None:
         raise ValueError(
             f"no image ({kinds}) in {_some(empty)}{others}; {cure or 'add some to each or remove the folder'}"
         )
-    few = [name for name, count in counts.items() if count < MIN_PICTURES]
+    few = [name for name, count in counts.items() if count < MIN_IMAGES]
     if few:
         raise ValueError(
-            f"only one image ({kinds}) in {_some(few)}; a class needs at least {MIN_PICTURES}, better 50: add some or "
+            f"only one image ({kinds}) in {_some(few)}; a class needs at least {MIN_IMAGES}, better 50: add some or "
             "remove the folder"
         )
 

@@ -40,7 +40,7 @@ def main() -> int:
 def _arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m graftline.cli predict",
-        description="Classifies photos with an exported model: a line a picture, with path, label and probability.",
+        description="Classifies photos with an exported model: a line an image, with path, label and probability.",
         epilog="Exit status: 0 all were classified, 1 none was, or there is no model, 2 the command line or the "
         "configuration is wrong, 3 some were skipped. Standard error says why.",
     )
@@ -49,12 +49,12 @@ def _arguments(given: list[str]) -> argparse.Namespace:
         help="folder of a SavedModel or of its versions, of which the highest counts; "
         f"{PRODUCTION}: the one that the configuration in GRAFTLINE_CONFIG has pushed",
     )
-    parser.add_argument("photos", nargs="+", help="pictures, folders of them, or - to read paths from standard input")
+    parser.add_argument("photos", nargs="+", help="images, folders of them, or - to read paths from standard input")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--json", dest="kind", action="store_const", const="json", help="objects, with all probabilities")
     kind.add_argument("--csv", dest="kind", action="store_const", const="csv", help="CSV with a header")
     parser.add_argument("--top", type=_positive, default=1, metavar="N", help="tell the N most probable classes (1)")
-    parser.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="pictures computed at once (32)")
+    parser.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="images computed at once (32)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there, once all is done")
     return parser.parse_args(given)
 
@@ -81,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
         bar = sys.stderr.isatty() and not file.isatty()  # lines that go to a terminal are progress enough
         done, skipped = _predict(answers, count, write, bar)
         if not done:
-            raise UserError(f"No picture was classified, {skipped:,} could not be: give some that can be read.")
+            raise UserError(f"No image was classified, {skipped:,} could not be: give some that can be read.")
     return SOME_SKIPPED if skipped else FINE
 
 
@@ -99,7 +99,7 @@ def _silenced() -> Iterator[None]:
 
 
 def _model(name: str) -> tuple[Path, int]:
-    """Returns the folder of the model that is asked for, and how many pixels a picture may have."""
+    """Returns the folder of the model that is asked for, and how many pixels an image may have."""
     if name != PRODUCTION:
         return versions.find(Path(name)), Data.model_fields["max_pixels"].default
     from graftline.settings.load import load_or_exit
@@ -109,13 +109,13 @@ def _model(name: str) -> tuple[Path, int]:
 
 
 def _paths(given: list[str]) -> tuple[Iterable[Path], int | None]:
-    """Returns the pictures, and how many there are, where that is known beforehand."""
+    """Returns the images, and how many there are, where that is known beforehand."""
     paths = itertools.chain.from_iterable(map(_below, given))
     if "-" in given:
         return paths, None
     found = list(paths)
     if not found:
-        raise UserError(f"There is no picture in {', '.join(given)}: give pictures, or folders that hold some.")
+        raise UserError(f"There is no image in {', '.join(given)}: give images, or folders that hold some.")
     return found, len(found)
 
 
@@ -127,14 +127,14 @@ def _below(given: str) -> Iterable[Path]:
 
 
 def _predict(answers: Answers, count: int | None, write: Write, bar: bool) -> tuple[int, int]:
-    """Writes answer after answer, and returns how many there were and how many pictures were skipped."""
+    """Writes answer after answer, and returns how many there were and how many images were skipped."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     done = skipped = 0
     with Progress(console=console, redirect_stdout=False, transient=True, disable=not bar) as progress:
-        task = progress.add_task("Pictures", total=count)
+        task = progress.add_task("Images", total=count)
         for path, answer in answers:
             if isinstance(answer, str):
                 print(f"{path}: {answer}", file=sys.stderr)

@@ -55,7 +55,7 @@ def prepared_builder(data: Data) -> tfds.core.DatasetBuilder:
       data: settings whose dataset is a TFDS name.
 
     Raises:
-      UserError: where there is no such set, where it is not one of labelled pictures, or where it cannot be downloaded.
+      UserError: where there is no such set, where it is not one of labelled images, or where it cannot be downloaded.
     """
     builder = find_builder(data)
     image_and_label(builder)  # before a long download, not after it
@@ -78,21 +78,21 @@ def _cure(builder: tfds.core.DatasetBuilder) -> str:
 
 
 def image_and_label(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
-    """Returns the names of the features that hold a set's picture and its class.
+    """Returns the names of the features that hold a set's image and its class.
 
     Args:
       builder: any set's builder.
 
     Raises:
-      UserError: where the set is not one of labelled pictures.
+      UserError: where the set is not one of labelled images.
     """
     match builder.info.supervised_keys:
         case (str(image), str(label)):
-            picture, kind = builder.info.features[image], builder.info.features[label]
-            labelled = isinstance(kind, tfds.features.ClassLabel) and kind.num_classes
-            if labelled and isinstance(picture, tfds.features.Image):
+            image_feature, label_feature = builder.info.features[image], builder.info.features[label]
+            labelled = isinstance(label_feature, tfds.features.ClassLabel) and label_feature.num_classes
+            if labelled and isinstance(image_feature, tfds.features.Image):
                 return image, label
-    raise UserError(f"{builder.name} is no set of pictures with one class each: choose an image classification set.")
+    raise UserError(f"{builder.name} is no set of images with one class each: choose an image classification set.")
 
 
 def fingerprint(data: Data) -> str:

@@ -1,4 +1,4 @@
-"""Tells which bytes are a picture, and in a few words why others are none.
+"""Tells which bytes are an image, and in a few words why others are none.
 
 Only TensorFlow's own decoder decides, the operation that training and serving use too.
 """
@@ -17,17 +17,17 @@ TOO_LARGE = "more pixels than data.max_pixels allows"
 
 
 class Size(NamedTuple):
-    """Size of a decoded picture in pixels."""
+    """Size of a decoded image in pixels."""
 
     width: int
     height: int
 
 
 def refused(image: bytes, max_pixels: int) -> str | None:
-    """Returns why a picture is not even decoded; None where it is worth trying.
+    """Returns why an image is not even decoded; None where it is worth trying.
 
     Args:
-      image: the picture as it is encoded.
+      image: the image as it is encoded.
       max_pixels: what its header may claim; more is refused before any memory is taken for it.
     """
     if not image:
@@ -36,10 +36,10 @@ def refused(image: bytes, max_pixels: int) -> str | None:
 
 
 def examine(image: bytes, max_pixels: int) -> Size | str:
-    """Returns the size of a picture that can be used, or why it cannot.
+    """Returns the size of an image that can be used, or why it cannot.
 
     Args:
-      image: the picture as it is encoded, which is decoded here.
+      image: the image as it is encoded, which is decoded here.
       max_pixels: as for `refused`.
     """
     reason = refused(image, max_pixels)

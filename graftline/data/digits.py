@@ -11,7 +11,7 @@ FULL_SCALE = 255 / 16  # scikit-learn's pixels are 0 to 16
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
-    """Pictures of 8x8 grey pixels, in ten classes of about 180 each."""
+    """Images of 8x8 grey pixels, in ten classes of about 180 each."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -22,7 +22,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        del dl_manager  # the pictures come with scikit-learn
+        del dl_manager  # the images come with scikit-learn
         return {"train": self._generate_examples()}
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -12,7 +12,7 @@ SIZE_DRIFT = 0.3  # Jensen-Shannon divergence of widths and heights, 1 where non
 
 
 def statistics_options() -> tfdv.StatsOptions:
-    """Returns how StatisticsGen counts: pictures are no words, so their bytes are not put into a table of frequent ones."""
+    """Returns how StatisticsGen counts: images are no words, so their bytes are not put into a table of frequent ones."""
     image = schema_pb2.Feature(name=IMAGE, type=schema_pb2.BYTES, image_domain=schema_pb2.ImageDomain())
     domain = schema_pb2.IntDomain(is_categorical=True)
     label = schema_pb2.Feature(name=LABEL, type=schema_pb2.INT, int_domain=domain)

@@ -17,7 +17,7 @@ from typing import Any
 import bootstrap
 
 SECONDS = 60  # to wait for all answers
-VIEWS = {"none": 1, "flip": 2}  # how often the features of a picture are kept
+VIEWS = {"none": 1, "flip": 2}  # how often the features of an image are kept
 
 
 class Probe:
@@ -85,36 +85,36 @@ def bfloat16() -> bool:
 
 
 def dataset() -> dict[str, Any]:
-    """Returns how many pictures are there, how many bytes they take, and the addresses of what is not there yet."""
+    """Returns how many images are there, how many bytes they take, and the addresses of what is not there yet."""
     from graftline.base import photos
     from graftline.settings.load import load
 
     data = load().data
     if data.folder:
         files = [file for label in photos.class_folders(data.folder) for file in photos.image_files(label)]
-        return {"pictures": len(files), "bytes": sum(file.stat().st_size for file in files), "urls": []}
+        return {"images": len(files), "bytes": sum(file.stat().st_size for file in files), "urls": []}
     from graftline.data import datasets
 
     builder = datasets.find_builder(data)
     if not builder.is_prepared():
-        return {"pictures": 0, "bytes": 0, "urls": list(builder.url_infos or ())}
-    pictures = sum(split.num_examples for split in builder.info.splits.values())
-    return {"pictures": pictures, "bytes": builder.info.dataset_size, "urls": []}
+        return {"images": 0, "bytes": 0, "urls": list(builder.url_infos or ())}
+    images = sum(split.num_examples for split in builder.info.splits.values())
+    return {"images": images, "bytes": builder.info.dataset_size, "urls": []}
 
 
 def writes() -> float:
-    """Returns how many bytes a run writes: a copy of the pictures, and their features."""
+    """Returns how many bytes a run writes: a copy of the images, and their features."""
     import numpy as np
 
     from graftline.network import backbone
     from graftline.settings.load import load
 
     given, found = load(), dataset()
-    pictures = min(found["pictures"], given.data.max_examples or math.inf)
+    images = min(found["images"], given.data.max_examples or math.inf)
     base = backbone.build(given.model, None)
     prefix = backbone.prefix(base, given.model, backbone.cut(base, given.model.fine_tune_at))
     row = sum(math.prod(output.shape[1:]) for output in prefix.outputs) * np.dtype(given.prefix.cache_dtype).itemsize
-    return found["bytes"] + pictures * row * VIEWS[given.training.augmentation]
+    return found["bytes"] + images * row * VIEWS[given.training.augmentation]
 
 
 QUESTIONS = {"tensorflow": tensorflow, "bfloat16": bfloat16, "dataset": dataset, "writes": writes}

@@ -15,7 +15,7 @@ from graftline.doctor import BAD, GOOD, WARNING, Finding
 from graftline.doctor.probe import Probe
 from graftline.settings.settings import Settings
 
-SPARE = 1e9  # bytes of disk that a run may need beside pictures and features
+SPARE = 1e9  # bytes of disk that a run may need beside images and features
 NETWORK_SECONDS = 3
 RECENT = 20  # runs that are looked at
 LEFT_OVER = re.compile(r"\.tmp$|\.aside$|^\.aside-|\.incomplete")  # names of what is being written
@@ -153,8 +153,8 @@ def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
     except RuntimeError as error:  # it says what to do
         yield Finding(BAD, "dataset", str(error))
         return
-    if found["pictures"]:
-        yield Finding(GOOD, "dataset", f"{settings.data.dataset}, {found['pictures']:,} pictures")
+    if found["images"]:
+        yield Finding(GOOD, "dataset", f"{settings.data.dataset}, {found['images']:,} images")
         return
     if not found["urls"]:
         yield Finding(GOOD, "dataset", f"{settings.data.dataset} is not there yet, and is made without a download")
@@ -180,7 +180,7 @@ def _unreachable(url: str) -> str | None:
 
 
 def check_disk(settings: Settings, probe: Probe) -> Iterator[Finding]:
-    """There is room for what a run writes: a copy of the pictures, and their features."""
+    """There is room for what a run writes: a copy of the images, and their features."""
     try:
         needed = probe.answer("writes") + SPARE
     except RuntimeError:  # told by another check

@@ -1,1 +1,1 @@
-"""What the frozen prefix makes of every picture, computed once and kept."""
+"""What the frozen prefix makes of every image, computed once and kept."""

@@ -1,4 +1,4 @@
-"""The one pass over the pictures: through the Transform graph and the frozen prefix, into the feature cache."""
+"""The one pass over the images: through the Transform graph and the frozen prefix, into the feature cache."""
 
 import functools
 import hashlib
@@ -24,7 +24,7 @@ from graftline.features.cache import CachedSplit, Source
 from graftline.network import backbone, inference
 from graftline.settings.training import Model, Prefix, Training
 
-PASS_BATCH = 32  # pictures the prefix takes at once
+PASS_BATCH = 32  # images the prefix takes at once
 VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
 
 
@@ -89,7 +89,7 @@ def _check_space(folder: Path, network: keras.Model, examples: int, dtype: str) 
     needed, free = examples * row - there, shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"The features of {examples:,} pictures need {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} are "
+            f"The features of {examples:,} images need {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} are "
             "free: free some space and run again, or set run.root to a folder on another disk."
         )
 
@@ -124,14 +124,14 @@ def _digest(files: list[Path]) -> str:
 
 
 def _source(examples: tf.data.Dataset, transform: tft.TFTransformOutput, mirrored: bool) -> Source:
-    """Reads tf.Examples as pictures and labels through the Transform graph."""
+    """Reads tf.Examples as images and labels through the Transform graph."""
     spec = {name: transform.raw_feature_spec()[name] for name in (IMAGE, LABEL)}
     transform_layer = transform.transform_features_layer()
 
     def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         transformed = transform_layer(tf.io.parse_example(serialized, spec))
-        pictures = transformed[IMAGE]
-        return tf.reverse(pictures, [2]) if mirrored else pictures, transformed[LABEL]
+        images = transformed[IMAGE]
+        return tf.reverse(images, [2]) if mirrored else images, transformed[LABEL]
 
     def source(skipped: int) -> tf.data.Dataset:
         batches = examples.skip(skipped).batch(PASS_BATCH)

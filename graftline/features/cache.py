@@ -1,6 +1,6 @@
-"""What the frozen prefix makes of every picture, computed once and kept on disk.
+"""What the frozen prefix makes of every image, computed once and kept on disk.
 
-The prefix never changes, so its output is the same in every epoch, and in every later run on the same pictures with the
+The prefix never changes, so its output is the same in every epoch, and in every later run on the same images with the
 same weights. It is kept in shards: a folder each, of one .npy file a field, written aside, checksummed and renamed, so that
 an interrupted pass goes on where it stopped and a damaged shard is made again.
 
@@ -34,7 +34,7 @@ ACTIVATION, POOLED, LABEL = "activation", "pooled", "label"
 FIELDS = (ACTIVATION, POOLED, LABEL)
 CHECKSUMS = "crc32.json"
 
-# Batches (pictures float32 [batch, size, size, 3], labels int64 [batch]) of a split from its n-th example on
+# Batches (images float32 [batch, size, size, 3], labels int64 [batch]) of a split from its n-th example on
 Source = Callable[[int], tf.data.Dataset]
 
 
@@ -43,7 +43,7 @@ class CachedSplit:
     """The features of one split, on disk.
 
     Attributes:
-      views: a folder for each version of the pictures, as they are and mirrored for instance.
+      views: a folder for each version of the images, as they are and mirrored for instance.
       examples: number of examples in each.
     """
 
@@ -148,7 +148,7 @@ def fill(folder: Path, examples: int, source: Source, run: Run, dtype: str) -> N
     Args:
       folder: of one view of the split.
       examples: how many the source has.
-      source: where the pictures come from.
+      source: where the images come from.
       run: the compiled prefix.
       dtype: float16 or float32.
     """
@@ -213,8 +213,8 @@ def computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[st
     """Yields the fields of batch after batch, some of which are computed side by side."""
 
     def compute(batch: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
-        pictures, labels = batch
-        activation, pooled = run(pictures)
+        images, labels = batch
+        activation, pooled = run(images)
         return {ACTIVATION: activation.astype(dtype), POOLED: pooled.astype(dtype), LABEL: labels}
 
     return side_by_side(compute, batches.as_numpy_iterator(), STREAMS)

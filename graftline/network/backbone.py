@@ -23,7 +23,7 @@ def network(name: str, image_size: int, weights: str | None) -> keras.Model:
 
     Args:
       name: one of `BACKBONE_LAYERS`.
-      image_size: height and width of a picture, at least 32.
+      image_size: height and width of an image, at least 32.
       weights: `imagenet` lets Keras download them; None gives random ones.
     """
     build_base = getattr(keras.applications, name)
@@ -105,7 +105,7 @@ def suffix(base: keras.Model, at: str) -> keras.Model:
 
 
 def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
-    """Returns the network from pictures to a layer's output and to the base's pooled features.
+    """Returns the network from images to a layer's output and to the base's pooled features.
 
     Args:
       base: the base network.
@@ -113,10 +113,10 @@ def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
       at: the layer where it is cut.
 
     Returns:
-      A model from pictures [batch, size, size, 3] in [-1, 1] to an activation [batch, height, width, channels] and
+      A model from images [batch, size, size, 3] in [-1, 1] to an activation [batch, height, width, channels] and
       features [batch, channels], sharing the layers of the base.
     """
-    inputs = _pictures(model)
+    inputs = _images(model)
     both = keras.Model(base.input, [base.get_layer(at).output, base.output])
     activation, output = both(_scaled(inputs, model))
     return keras.Model(inputs, [activation, _pooling()(output)], name="prefix")
@@ -165,9 +165,9 @@ def classifier(base: keras.Model, on_top: keras.Model, model: Model) -> keras.Mo
       model: their settings.
 
     Returns:
-      A model from pictures [batch, size, size, 3] in [-1, 1] to float32 logits [batch, 1 or classes].
+      A model from images [batch, size, size, 3] in [-1, 1] to float32 logits [batch, 1 or classes].
     """
-    inputs = _pictures(model)
+    inputs = _images(model)
     return keras.Model(inputs, on_top(_pooling()(base(_scaled(inputs, model)))), name="classifier")
 
 
@@ -181,14 +181,14 @@ def kernel(classifier: keras.Model) -> Any:
     return classifier.get_layer("head").get_layer("logits").kernel
 
 
-def _pictures(model: Model) -> Any:
+def _images(model: Model) -> Any:
     return keras.Input((model.image_size, model.image_size, 3), name="image")
 
 
-def _scaled(pictures: Any, model: Model) -> Any:
+def _scaled(images: Any, model: Model) -> Any:
     if model.backbone not in TAKES_PIXELS:
-        return pictures
-    return keras.layers.Rescaling(127.5, offset=127.5, name="pixels")(pictures)
+        return images
+    return keras.layers.Rescaling(127.5, offset=127.5, name="pixels")(images)
 
 
 def _pooling() -> keras.layers.Layer:

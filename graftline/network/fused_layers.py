@@ -1,7 +1,7 @@
 """Networks with the same layers and weights, but faster arithmetic.
 
 Where BatchNorm keeps the moving statistics of pretraining it multiplies and adds per channel, which can be done to the
-kernel of the convolution before it instead of to every pixel of every picture: `InferenceMode`. Where it trains, Keras
+kernel of the convolution before it instead of to every pixel of every image: `InferenceMode`. Where it trains, Keras
 computes it in some ten passes over the activations, and TensorFlow has one operation for all of them: `fused`. Both give the
 same outputs and gradients for the same variables, rounding aside.
 """

@@ -70,11 +70,11 @@ def compile_prefix(prefix: keras.Model, engine: Engine) -> Run:
     """Compiles a network for inference.
 
     Args:
-      prefix: a model from pictures [batch, size, size, 3] to an activation and pooled features.
+      prefix: a model from images [batch, size, size, 3] to an activation and pooled features.
       engine: what runs it.
 
     Returns:
-      A function from float32 pictures to float32 activation and features, as `compile_function` gives it.
+      A function from float32 images to float32 activation and features, as `compile_function` gives it.
     """
     return compile_function(_traced(prefix), engine)
 
@@ -83,23 +83,23 @@ def compile_function(function: tf.types.experimental.ConcreteFunction, engine: E
     """Compiles a traced function, of a network here or of a SavedModel, for inference.
 
     Args:
-      function: from pictures [batch, size, size, 3] to one or more tensors.
+      function: from images [batch, size, size, 3] to one or more tensors.
       engine: what runs it.
 
     Returns:
-      A function from float32 pictures to arrays, for threads; what it returns is valid until the thread's next call.
+      A function from float32 images to arrays, for threads; what it returns is valid until the thread's next call.
     """
     return _openvino(function, engine.precision) if engine.name == "openvino" else _tensorflow(function)
 
 
 def _tensorflow(function: tf.types.experimental.ConcreteFunction) -> Run:
     # Not folded, though that would be a little faster: so its output is, to the bit, what training sees without a cache
-    return lambda pictures: tuple(output.numpy() for output in tf.nest.flatten(function(tf.constant(pictures))))
+    return lambda images: tuple(output.numpy() for output in tf.nest.flatten(function(tf.constant(images))))
 
 
 def _traced(prefix: keras.Model) -> tf.types.experimental.ConcreteFunction:
-    pictures = tf.TensorSpec([None, *prefix.input.shape[1:]], tf.float32)
-    return tf.function(lambda batch: prefix(batch, training=False), [pictures]).get_concrete_function()
+    images = tf.TensorSpec([None, *prefix.input.shape[1:]], tf.float32)
+    return tf.function(lambda batch: prefix(batch, training=False), [images]).get_concrete_function()
 
 
 def _openvino(function: tf.types.experimental.ConcreteFunction, precision: str) -> Run:
@@ -116,9 +116,9 @@ def _openvino(function: tf.types.experimental.ConcreteFunction, precision: str) 
         compiled = core.compile_model(graph, "CPU", {"NUM_STREAMS": STREAMS, "INFERENCE_PRECISION_HINT": hint})
     own = threading.local()
 
-    def run(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    def run(images: np.ndarray) -> tuple[np.ndarray, ...]:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        return own.request.infer({0: pictures}, share_inputs=True, share_outputs=True).to_tuple()
+        return own.request.infer({0: images}, share_inputs=True, share_outputs=True).to_tuple()
 
     return run

@@ -60,7 +60,7 @@ def resolve(
 
     Args:
       backbone: one of `BACKBONE_LAYERS`.
-      image_size: height and width of the pictures, which chooses among the weights that Keras has.
+      image_size: height and width of the images, which chooses among the weights that Keras has.
       weights: `imagenet`, `none`, or the path of an .h5 file.
       folder: where fetched weights are kept.
       seconds: what Keras's download may take in all.

@@ -188,8 +188,8 @@ def _serving(run: Run) -> Values:
     if not measured:
         return {}
     found = {"serving: loads in": f"{measured['load_s']} s", "serving: takes": f"{measured['memory_gb']} GB"}
-    for pictures, latency in measured["latency_ms"].items():
-        found[f"serving: {pictures} at once, median and 99 %"] = f"{latency['median']} ms, {latency['p99']} ms"
+    for images, latency in measured["latency_ms"].items():
+        found[f"serving: {images} at once, median and 99 %"] = f"{latency['median']} ms, {latency['p99']} ms"
     return found
 
 

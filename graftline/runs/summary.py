@@ -80,7 +80,7 @@ def _show_nodes(nodes: list[Node]) -> None:
 
 def _show_copies(report: duplicates.Report) -> None:
     console.line(
-        f"Of {report.pictures:,} pictures {report.copies:,} are copies and {len(report.contradictions):,} are there "
+        f"Of {report.images:,} images {report.copies:,} are copies and {len(report.contradictions):,} are there "
         f"under several labels; of {report.held_out:,} held out, {report.leaked:,} look like one of another split."
     )
 
@@ -114,7 +114,7 @@ def _show_serving(check: Mapping[str, metadata_store_pb2.Value]) -> None:
     measured = json.loads(check[MEASURED].string_value)
     one, many = (measured["latency_ms"][size]["median"] for size in ("1", "32"))
     console.line(
-        f"Can be served: loads in {measured['load_s']:.1f} s, takes {measured['memory_gb']:.2f} GB, answers one picture in "
+        f"Can be served: loads in {measured['load_s']:.1f} s, takes {measured['memory_gb']:.2f} GB, answers one image in "
         f"{one:.0f} ms and 32 in {many:.0f} ms."
     )
 
@@ -130,4 +130,4 @@ def _show_exports(path: Path) -> None:
         ]
         for export in json.loads(path.read_text())
     ]
-    console.table("Smaller forms", ["name", "size", "test", "one picture", "kept"], rows)
+    console.table("Smaller forms", ["name", "size", "test", "one image", "kept"], rows)

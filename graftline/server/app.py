@@ -31,7 +31,7 @@ def create_app(name: str, directory: Path, max_pixels: int) -> FastAPI:
     Args:
       name: of the model.
       directory: where its versions are pushed.
-      max_pixels: a picture that claims more is refused.
+      max_pixels: an image that claims more is refused.
 
     Raises:
       UserError: where no model can be served.
@@ -113,7 +113,5 @@ async def _body(request: Request) -> bytes:
         elif size > PATIENCE * MAX_BODY:
             break
     if size > MAX_BODY:
-        raise RequestError(
-            413, f"The request is longer than {MAX_BODY // 1_000_000} MB: send fewer or smaller pictures."
-        )
+        raise RequestError(413, f"The request is longer than {MAX_BODY // 1_000_000} MB: send fewer or smaller images.")
     return bytes(body)

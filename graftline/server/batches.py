@@ -1,4 +1,4 @@
-"""Answers together what is asked at once, for a network takes 32 pictures in much less than 32 times the time of one."""
+"""Answers together what is asked at once, for a network takes 32 images in much less than 32 times the time of one."""
 
 import asyncio
 from collections.abc import Callable

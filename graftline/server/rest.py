@@ -37,7 +37,7 @@ class Question:
 
     Attributes:
       signature: its name.
-      rows: a value of its one input for each picture.
+      rows: a value of its one input for each image.
       in_columns: whether the answer is wanted in columns.
     """
 

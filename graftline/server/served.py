@@ -43,7 +43,7 @@ class Served:
         Args:
           name: of the model.
           folder: of the version.
-          max_pixels: a picture that claims more is refused.
+          max_pixels: an image that claims more is refused.
           pool: where it computes.
 
         Raises:
@@ -62,13 +62,13 @@ class Served:
         """Returns the outputs for each row, by their names.
 
         Raises:
-          RequestError: where one of them is no picture, or one too large.
+          RequestError: where one of them is no image, or one too large.
         """
         for row in question.rows:
-            image = self._picture(question.signature, row)
+            image = self._image(question.signature, row)
             reason = None if image is None else decoding.refused(image, self._max_pixels)
             if reason:
-                raise RequestError(400, f"The picture cannot be used: {reason}.")
+                raise RequestError(400, f"The image cannot be used: {reason}.")
         return await asyncio.gather(*(self._batches[question.signature].ask(row) for row in question.rows))
 
     def _answer(self, signature: str, rows: list[Any]) -> list[dict[str, np.ndarray] | RequestError]:
@@ -84,14 +84,14 @@ class Served:
         return [{name: array[index] for name, array in arrays.items()} for index in range(len(rows))]
 
     def _reason(self, signature: str, row: Any) -> str:
-        image = self._picture(signature, row)
+        image = self._image(signature, row)
         found = decoding.examine(image, self._max_pixels) if image is not None else None
         if isinstance(found, str):
-            return f"The picture cannot be used: {found}."
+            return f"The image cannot be used: {found}."
         return f"The request holds what the signature {signature} cannot take."
 
-    def _picture(self, signature: str, row: Any) -> bytes | None:
-        """Returns the encoded picture of a row; None where it holds none."""
+    def _image(self, signature: str, row: Any) -> bytes | None:
+        """Returns the encoded image of a row; None where it holds none."""
         name, _ = rest.one_input(self.signatures[signature])
         if name != EXAMPLES:
             return row if name == IMAGE_BYTES else None

@@ -1,4 +1,4 @@
-"""An exported model, opened: what its classes are called, and many pictures classified as serving does, only faster."""
+"""An exported model, opened: what its classes are called, and many images classified as serving does, only faster."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def load(folder: Path) -> Exported:
 
 
 class Classifier:
-    """Classifies encoded pictures: through the model's own Transform graph, and its network on the fastest engine.
+    """Classifies encoded images: through the model's own Transform graph, and its network on the fastest engine.
 
     Threads may call it side by side: while one decodes, another computes.
     """
@@ -68,17 +68,17 @@ class Classifier:
 
         Args:
           exported: the model.
-          max_pixels: a picture that claims more is not decoded.
+          max_pixels: an image that claims more is not decoded.
         """
         self._transform = exported.signatures["transform_features"]
         self._network = inference.compile_function(exported.signatures["serving_pixels"], inference.choose(Prefix()))
         self._max_pixels = max_pixels
 
     def __call__(self, images: Sequence[bytes | str]) -> list[np.ndarray | str]:
-        """Returns for each picture float32 probabilities [classes], or why there are none.
+        """Returns for each image float32 probabilities [classes], or why there are none.
 
         Args:
-          images: encoded pictures, or why they could not be read.
+          images: encoded images, or why they could not be read.
         """
         checked = [_or_reason(image, decoding.refused, self._max_pixels) for image in images]
         try:
@@ -86,14 +86,14 @@ class Classifier:
         except tf.errors.OpError:
             before = checked
             checked = [_or_reason(image, decoding.examine, self._max_pixels) for image in before]
-            if checked == before:  # no picture is to blame
+            if checked == before:  # no image is to blame
                 raise
             pixels = self._decoded(checked)
         rows = iter(self._network(pixels)[0].copy() if len(pixels) else ())
         return [image if isinstance(image, str) else next(rows) for image in checked]
 
     def _decoded(self, images: Sequence[bytes | str]) -> np.ndarray:
-        """Returns those that are pictures, float32 [pictures, size, size, 3]."""
+        """Returns those that are images, float32 [images, size, size, 3]."""
         examples = [_example(image) for image in images if isinstance(image, bytes)]
         if not examples:
             return np.empty(0)
@@ -101,7 +101,7 @@ class Classifier:
 
 
 def _or_reason(image: bytes | str, check: Any, max_pixels: int) -> bytes | str:
-    """Returns a picture as it is, or why a check of `decoding` does not like it."""
+    """Returns an image as it is, or why a check of `decoding` does not like it."""
     reason = None if isinstance(image, str) else check(image, max_pixels)
     return reason if isinstance(reason, str) else image
 

@@ -1,4 +1,4 @@
-"""The exported model: one SavedModel that takes tf.Examples or encoded pictures and answers with names."""
+"""The exported model: one SavedModel that takes tf.Examples or encoded images and answers with names."""
 
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ class ServingModule(tf.Module):
     def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, label_names: list[str]) -> None:
         super().__init__()
         explained = backbone.with_activation(model)
-        self._pictures = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, IMAGE)
+        self._images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, IMAGE)
         # One function for all signatures, and of the model its variables alone: so the graph holds the network once
-        self._network = tf.function(lambda image: explained(image, training=False), [self._pictures])
+        self._network = tf.function(lambda image: explained(image, training=False), [self._images])
         self._variables = [variable.value for variable in model.variables]
         self._kernel = backbone.kernel(model).value
         self._transform = transform.transform_features_layer()  # an attribute: its resources are saved with the module
@@ -35,22 +35,22 @@ class ServingModule(tf.Module):
             "serving_bytes": tf.function(self.classify_bytes, [image_bytes]),
             "serving_explain": tf.function(self.explain_bytes, [image_bytes]),
             "serving_scores": tf.function(self.score_examples, [examples]),
-            "serving_pixels": tf.function(self.classify_pixels, [self._pictures]),
+            "serving_pixels": tf.function(self.classify_pixels, [self._images]),
             "transform_features": tf.function(self.transform_examples, [examples]),
         }
 
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies serialized tf.Examples [batch]; of their features only the picture is read, so none has a label."""
+        """Classifies serialized tf.Examples [batch]; of their features only the image is read, so none has a label."""
         _, logits = self._activation_and_logits(self._parse(examples, IMAGE))
         return self._named(logits)
 
     def classify_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies encoded pictures, strings [batch]."""
+        """Classifies encoded images, strings [batch]."""
         _, logits = self._activation_and_logits(self._raw(image_bytes))
         return self._named(logits)
 
     def explain_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies encoded pictures, strings [batch], and shows what of each one spoke for its class."""
+        """Classifies encoded images, strings [batch], and shows what of each one spoke for its class."""
         activation, logits = self._activation_and_logits(self._raw(image_bytes))
         answer = self._named(logits)
         return answer | {"heat_map": heat_map(activation, self._kernel, answer["label"])}
@@ -61,7 +61,7 @@ class ServingModule(tf.Module):
         return {"probabilities": probabilities(logits)}
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies pictures [batch, size, size, 3] as the Transform gives them."""
+        """Classifies images [batch, size, size, 3] as the Transform gives them."""
         _, logits = self._network(image)
         return {"probabilities": probabilities(logits)}
 
@@ -94,7 +94,7 @@ def probabilities(logits: tf.Tensor) -> tf.Tensor:
 
 
 def heat_map(activation: tf.Tensor, kernel: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    """Returns where in a picture the network saw what spoke for its class: the class activation map over its maximum.
+    """Returns where in an image the network saw what spoke for its class: the class activation map over its maximum.
 
     That map is relu(sum_k w_kc A_k) (Zhou et al. 2016). Up to a factor, which the division removes, it is Grad-CAM's for a
     network that ends in average pooling and one dense layer (Selvaraju et al. 2017, section 3 and appendix A).
@@ -117,11 +117,11 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, label_names: li
     """Saves a classifier with its Transform graph, loadable by TensorFlow alone.
 
     Every signature takes a batch of any size. `serving_default` (input `examples`, serialized tf.Examples) and
-    `serving_bytes` (input `image_bytes`, encoded pictures) give `probabilities` float32 [batch, classes], `label` int64
+    `serving_bytes` (input `image_bytes`, encoded images) give `probabilities` float32 [batch, classes], `label` int64
     [batch] and `label_name` string [batch]; `serving_explain` (input `image_bytes`) gives `heat_map` too, see the function
     of that name. `transform_features` gives the transformed features of labelled examples; `serving_pixels` takes an `image`
     such as these, float32 [batch, size, size, 3], and gives `probabilities` alone. So does `serving_scores` of `examples`,
-    for TFX's BulkInferrer, which fails on outputs of one string a picture. The class names lie beside the graph.
+    for TFX's BulkInferrer, which fails on outputs of one string an image. The class names lie beside the graph.
 
     Args:
       model: as `backbone.classifier` makes it.

@@ -15,7 +15,7 @@ THREADS = 4  # so that some decode while others compute
 
 
 def answers(paths: Iterable[Path], classify: Classify, batch_size: int) -> Answers:
-    """Yields what is found of each picture, in order; no more of them are held at once than threads work on."""
+    """Yields what is found of each image, in order; no more of them are held at once than threads work on."""
 
     def answer(batch: list[Path]) -> list[tuple[Path, np.ndarray | str]]:
         return list(zip(batch, classify([_read(path) for path in batch]), strict=True))

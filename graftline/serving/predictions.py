@@ -1,4 +1,4 @@
-"""How predictions are written: a line a picture, as text, CSV or JSON."""
+"""How predictions are written: a line an image, as text, CSV or JSON."""
 
 import csv
 import json

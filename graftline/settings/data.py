@@ -47,13 +47,13 @@ class Data(Section):
     data_dir: ProjectPath = Path("output/data")
     """Where TFDS keeps its sets; relative to the project."""
     splits: Splits = Splits()
-    """How the pictures are split: each by a hash of its bytes, so that it keeps its split when others come."""
+    """How the images are split: each by a hash of its bytes, so that it keeps its split when others come."""
     max_bad_images: Fraction = 0.01
     """Part of the files that may be unreadable before the run is stopped."""
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
-    """Width times height that a picture may claim; larger ones are left out as bad."""
+    """Width times height that an image may claim; larger ones are left out as bad."""
     max_examples: Annotated[int, Field(ge=1)] | None = None
-    """How many pictures are read at most; unset reads all."""
+    """How many images are read at most; unset reads all."""
 
     @field_validator("dataset")
     @classmethod
@@ -87,11 +87,11 @@ class DataGate(Section):
     """How many copies the data may hold before a run is stopped; what else may be wrong with it is in the schema."""
 
     max_duplicates: Fraction = 0.2
-    """Part of the pictures that may be exact copies of others."""
+    """Part of the images that may be exact copies of others."""
     max_contradictions: Fraction = 0.001
-    """Part of the pictures that may be there under several labels."""
+    """Part of the images that may be there under several labels."""
     max_near_duplicates: Fraction = 0.05
-    """Part of validation and test that may look like a picture of another split."""
+    """Part of validation and test that may look like an image of another split."""
     infer_schema: bool = False
     """Whether a run whose schema nobody has reviewed infers one, and keeps it below `run.root` for later runs."""
 

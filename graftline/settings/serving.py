@@ -17,4 +17,4 @@ class Serving(Section):
     max_memory_gb: Annotated[float, Field(gt=0)] = 4
     """Most memory of that process, in GB."""
     max_latency_ms: Annotated[float, Field(gt=0)] = 1000
-    """Milliseconds to answer a request of one picture, as the 99th percentile."""
+    """Milliseconds to answer a request of one image, as the 99th percentile."""

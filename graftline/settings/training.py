@@ -33,7 +33,7 @@ class Model(Section):
     weights: str = "imagenet"
     """`imagenet`, `none` for random ones, or the path of an .h5 file; relative to the project."""
     image_size: Annotated[int, Field(ge=32, le=1024)] = 160
-    """Height and width in pixels that pictures are resized to."""
+    """Height and width in pixels that images are resized to."""
     fine_tune_at: str = "block_11_expand_BN"
     """Name of the first layer that phase 2 trains."""
     batch_norm: Literal["frozen", "train"] = "frozen"
@@ -68,7 +68,7 @@ class Model(Section):
 
 
 class Prefix(Section):
-    """How the frozen part of the network is run, once for each picture, and how its output is kept."""
+    """How the frozen part of the network is run, once for each image, and how its output is kept."""
 
     engine: Literal["auto", "tensorflow", "openvino"] = "auto"
     """What runs the frozen part; `auto` takes OpenVINO on CPUs and TensorFlow on GPUs."""
@@ -95,13 +95,13 @@ class Training(Section):
     """Phase 1 trains the head on the frozen base, phase 2 also the layers from `model.fine_tune_at` on."""
 
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Pictures per step."""
+    """Images per step."""
     seed: Annotated[int, Field(ge=0)] = 42
-    """Of the order of pictures, of augmentation and of the head's first weights."""
+    """Of the order of images, of augmentation and of the head's first weights."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of a label's probability that is spread over the other classes."""
     augmentation: Literal["none", "flip"] = "none"
-    """`flip` shows pictures mirrored, too."""
+    """`flip` shows images mirrored, too."""
     mixed_precision: Literal["auto", "off"] = "auto"
     """`auto` computes in half precision on GPUs that are made for it."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5

@@ -200,8 +200,8 @@ def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
     return OPTIMIZERS[phase.optimizer](learning_rate=rate)
 
 
-def _header(plan: Plan, pictures: int) -> str:
+def _header(plan: Plan, images: int) -> str:
     phase = plan.phase
     parameters = sum(math.prod(variable.shape) for variable in plan.trained.trainable_variables)
     rate = f"{phase.optimizer} {phase.learning_rate:g} {phase.schedule}"
-    return f"Phase {plan.number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {pictures:,} pictures"
+    return f"Phase {plan.number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {images:,} images"

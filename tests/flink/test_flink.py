@@ -101,7 +101,7 @@ def statistics(root: Path, split: str) -> dict[str, Any]:
 
 
 def transformed(root: Path) -> np.ndarray:
-    """Returns what the run's Transform makes of the first pictures of this test split, in the order of their bytes."""
+    """Returns what the run's Transform makes of the first images of this test split, in the order of their bytes."""
     output = tft.TFTransformOutput(last(root, "TransformGraph"))
     raw = tf.io.parse_example(sorted(examples(root, "test"))[:16], output.raw_feature_spec())
     return output.transform_features_layer()(raw)[IMAGE].numpy()

@@ -35,7 +35,7 @@ function follow() {
   const tab = tabs.find((one) => `#${one.getAttribute("aria-controls")}` === location.hash);
   if (!tab) return;
   choose(tab);
-  $("pictures").scrollIntoView();
+  $("images").scrollIntoView();
 }
 addEventListener("hashchange", follow);
 follow();

@@ -52,9 +52,9 @@ async function classify(file) {
 }
 
 function show(file) {
-  URL.revokeObjectURL($("picture").src);
-  $("picture").src = URL.createObjectURL(file);
-  $("picture").alt = `The chosen photo, ${file.name || "pasted"}`;
+  URL.revokeObjectURL($("image").src);
+  $("image").src = URL.createObjectURL(file);
+  $("image").alt = `The chosen photo, ${file.name || "pasted"}`;
   $("figure").hidden = false;
   $("heat").hidden = true;
 }
@@ -80,7 +80,7 @@ function draw(prediction, classes, file) {
   $("bars").replaceChildren(
     ...order.slice(0, SHOWN).map((label) => bar(classes[label], prediction.probabilities[label])),
   );
-  $("picture").alt = `${file.name || "The pasted photo"}, which the model calls ${prediction.label_name}`;
+  $("image").alt = `${file.name || "The pasted photo"}, which the model calls ${prediction.label_name}`;
   heat(prediction.heat_map);
 }
 
@@ -101,7 +101,7 @@ function bar(name, probability) {
   return item;
 }
 
-// A pixel a cell, which the browser smooths over the picture: clear where nothing spoke for the class, then yellow, then red
+// A pixel a cell, which the browser smooths over the image: clear where nothing spoke for the class, then yellow, then red
 function heat(map) {
   const canvas = $("heat");
   canvas.height = map.length;

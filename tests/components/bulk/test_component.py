@@ -58,7 +58,7 @@ def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.jpg").write_bytes(b"")
     examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
-    with pytest.raises(UserError, match="none of its 1 pictures can be read"):
+    with pytest.raises(UserError, match="none of its 1 images can be read"):
         UnlabelledExampleGen.test_call(examples=examples, folder=str(tmp_path / "photos"), max_pixels=10_000)
 
 

@@ -19,7 +19,7 @@ from graftline.data.schema import num_classes
 from graftline.settings import data
 
 SCHEMA = PROJECT / "schemas" / "cats_vs_dogs.pbtxt"
-SOUND = Report(pictures=100, held_out=20)
+SOUND = Report(images=100, held_out=20)
 
 
 def statistics(**columns):
@@ -27,7 +27,7 @@ def statistics(**columns):
 
 
 def good_columns(cats: int = 50, size: int = 400) -> dict:
-    """Returns columns of 100 pictures of two classes, whose sizes vary about one."""
+    """Returns columns of 100 images of two classes, whose sizes vary about one."""
     labels = [0] * cats + [1] * (100 - cats)
     return {
         "image": [b"%d" % number for number in range(100)],
@@ -107,8 +107,8 @@ def test_a_missing_feature_stops_the_run(gate):
         gate(columns)
 
 
-def test_a_class_without_pictures_stops_the_run(gate):
-    with pytest.raises(UserError, match="split train: there is no picture of class dog, which the schema has"):
+def test_a_class_without_images_stops_the_run(gate):
+    with pytest.raises(UserError, match="split train: there is no image of class dog, which the schema has"):
         gate(good_columns(cats=100))
 
 

@@ -1,4 +1,4 @@
-"""Duplicates finds copies, contradictions, and pictures that look alike in two splits, and nothing else."""
+"""Duplicates finds copies, contradictions, and images that look alike in two splits, and nothing else."""
 
 import io
 
@@ -22,9 +22,9 @@ def photo(seed: int) -> Image.Image:
     return Image.fromarray(noise).resize((200, 150), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(4))
 
 
-def encode(picture: Image.Image, kind: str = "JPEG", **options) -> bytes:
+def encode(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -60,10 +60,10 @@ def report_of(examples: standard_artifacts.Examples, folder) -> duplicates.Repor
     return duplicates.read(str(folder))
 
 
-def test_different_pictures_are_no_duplicates():
+def test_different_images_are_no_duplicates():
     seen = [see(record(encode(photo(i)), b"%d" % i), SPLITS[i % 3]) for i in range(60)]
     report = find(seen)
-    assert (report.pictures, report.held_out) == (60, 40)
+    assert (report.images, report.held_out) == (60, 40)
     assert (report.copies, report.contradictions, report.leaked) == (0, [], 0)
 
 
@@ -82,10 +82,10 @@ def test_the_same_bytes_under_two_labels_are_named_with_them():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda picture: encode(picture, quality=40),
-        lambda picture: encode(picture.resize((120, 90))),
-        lambda picture: encode(picture, "PNG"),
-        lambda picture: encode(picture.point(lambda value: min(255, value + 12))),
+        lambda image: encode(image, quality=40),
+        lambda image: encode(image.resize((120, 90))),
+        lambda image: encode(image, "PNG"),
+        lambda image: encode(image.point(lambda value: min(255, value + 12))),
     ],
     ids=["recompressed", "resized", "another format", "brighter"],
 )
@@ -117,8 +117,8 @@ def test_near_pairs_are_those_of_comparing_all():
     assert near_pairs(hashes) == expected
 
 
-def test_names_and_pictures_of_any_kind_are_survived(examples, tmp_path):
+def test_names_and_images_of_any_kind_are_survived(examples, tmp_path):
     train = [record(encode(photo(i)), b"line\nbreak \xff %d" % i) for i in range(2)]
-    found = report_of(examples(train=[*train, record(b"no picture", b"x")], test=[train[0]]), tmp_path)
-    assert (found.pictures, found.copies, found.held_out) == (4, 1, 1)
+    found = report_of(examples(train=[*train, record(b"no image", b"x")], test=[train[0]]), tmp_path)
+    assert (found.images, found.copies, found.held_out) == (4, 1, 1)
     assert found.copied == [["line\nbreak \\xff 0", "line\nbreak \\xff 0"]]

@@ -39,7 +39,7 @@ def jpeg(seed: int) -> bytes:
 
 
 class OddPets(tfds.core.GeneratorBasedBuilder):
-    """A set whose third class has no picture, or which has one class only."""
+    """A set whose third class has no image, or which has one class only."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("empty_class", "one_class")]  # noqa: RUF012
@@ -94,14 +94,14 @@ def read(examples: types.Artifact, split: str) -> list[dict[str, bytes | int]]:
 
 @pytest.fixture(scope="module", params=[(), TWO_WORKERS], ids=["one_worker", "two_workers"])
 def written(request, tmp_path_factory):
-    """A folder in which every picture is there twice, and the examples made of it."""
+    """A folder in which every image is there twice, and the examples made of it."""
     folder = photos(tmp_path_factory.mktemp("data") / "photos")
     for i in range(60):
         (folder / "dog" / f"copy of {i}.jpg").write_bytes(jpeg(i))
     return folder, execute(Data(dataset=f"folder:{folder}"), folder.parent / "out", *request.param)
 
 
-def test_every_picture_becomes_one_example_with_its_bytes(written):
+def test_every_image_becomes_one_example_with_its_bytes(written):
     folder, examples = written
     found = [example for split in SPLITS for example in read(examples, split)]
     assert {example["image_id"].decode(): example["image"] for example in found} == {
@@ -113,16 +113,16 @@ def test_every_picture_becomes_one_example_with_its_bytes(written):
     assert {(example["width"], example["height"]) for example in found} == {(16, 16)}
 
 
-def test_the_same_pictures_are_the_same_bytes_in_every_process(written):
+def test_the_same_images_are_the_same_bytes_in_every_process(written):
     files = [str(path) for path in Path(written[1].uri).glob("Split-*/*")]
     records = list(tf.data.TFRecordDataset(files).as_numpy_iterator())
     assert len(records) == 120
     assert all(tf.train.Example.FromString(one).SerializeToString(deterministic=True) == one for one in records)
 
 
-def test_copies_of_a_picture_never_fall_into_two_splits(written):
-    pictures = {split: {example["image"] for example in read(written[1], split)} for split in SPLITS}
-    assert sum(map(len, pictures.values())) == 60
+def test_copies_of_an_image_never_fall_into_two_splits(written):
+    images = {split: {example["image"] for example in read(written[1], split)} for split in SPLITS}
+    assert sum(map(len, images.values())) == 60
 
 
 def test_the_artifact_tells_splits_counts_and_names(written):
@@ -143,7 +143,7 @@ def test_tfx_reads_the_examples(written):
     assert sum(batch.num_rows for batch in batches) == len(read(written[1], "train"))
 
 
-def test_bad_pictures_are_left_out_and_listed(folder, tmp_path):
+def test_bad_images_are_left_out_and_listed(folder, tmp_path):
     bad = {"cat/cut.jpg": jpeg(1)[:300], "cat/empty.jpg": b"", "dog/two\nlines.jpg": b"GIF is this not"}
     for name, content in bad.items():
         (folder / name).write_bytes(content)
@@ -161,31 +161,31 @@ def test_bad_pictures_are_left_out_and_listed(folder, tmp_path):
     assert sum(len(read(examples, split)) for split in SPLITS) == 60
 
 
-def test_too_many_bad_pictures_stop_the_run(folder, tmp_path):
+def test_too_many_bad_images_stop_the_run(folder, tmp_path):
     for i in range(40):
-        (folder / "cat" / f"bad{i:02}.jpg").write_bytes(b"" if i else b"no picture")
+        (folder / "cat" / f"bad{i:02}.jpg").write_bytes(b"" if i else b"no image")
     message = r"^40 of 100 .*data.max_bad_images = 0.39 .*39 times\): empty file, such as 'cat/bad01.jpg', .*raise data"
     with pytest.raises(UserError, match=message):
         execute(Data(dataset=f"folder:{folder}", max_bad_images=0.39), tmp_path / "out")
 
 
-def test_too_few_pictures_for_every_split_are_refused(folder, tmp_path):
-    with pytest.raises(UserError, match=r"Of only 3 pictures, none is left for .*: add pictures"):
+def test_too_few_images_for_every_split_are_refused(folder, tmp_path):
+    with pytest.raises(UserError, match=r"Of only 3 images, none is left for .*: add images"):
         execute(Data(dataset=f"folder:{folder}", max_examples=3), tmp_path / "out")
 
 
-def test_a_class_whose_pictures_are_all_bad_is_refused(folder, tmp_path):
+def test_a_class_whose_images_are_all_bad_is_refused(folder, tmp_path):
     (folder / "unicorn").mkdir()
     for number in (1, 2):
         (folder / "unicorn" / f"{number}.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="Of 60 pictures, none is of class unicorn"):
+    with pytest.raises(UserError, match="Of 60 images, none is of class unicorn"):
         execute(Data(dataset=f"folder:{folder}", max_bad_images=0.5), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("config", "words"), [("empty_class", "none is of class unicorn"), ("one_class", "one class only, 'cat'")]
 )
-def test_a_tfds_set_without_pictures_of_two_classes_is_refused(config, words, tmp_path):
+def test_a_tfds_set_without_images_of_two_classes_is_refused(config, words, tmp_path):
     with pytest.raises(UserError, match=words):
         execute(Data(dataset=f"odd_pets/{config}", data_dir=tmp_path / "data"), tmp_path / "out")
 

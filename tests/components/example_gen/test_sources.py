@@ -1,4 +1,4 @@
-"""Pictures are read, judged by TensorFlow's decoder, and split by their bytes."""
+"""Images are read, judged by TensorFlow's decoder, and split by their bytes."""
 
 import io
 import os
@@ -18,18 +18,18 @@ from PIL import Image
 from components.example_gen import sources
 from graftline.artifacts.examples import SPLITS
 from graftline.base.errors import UserError
-from graftline.data import pictures
+from graftline.data import images
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
-from graftline.data.pictures import NO_LABEL, OUTSIDE, UNREADABLE, Picture
+from graftline.data.images import NO_LABEL, OUTSIDE, UNREADABLE, RawImage
 from graftline.settings.data import Data, Splits
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20, 4), dtype=np.uint8)
 
 
-def encode(picture: Image.Image, kind: str, **options) -> bytes:
+def encode(image: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -66,7 +66,7 @@ def bomb() -> bytes:
 
 
 class MixedPets(tfds.core.GeneratorBasedBuilder):
-    """Two splits, with file names, something that is of no use here, and a picture without a label."""
+    """Two splits, with file names, something that is of no use here, and an image without a label."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -91,14 +91,14 @@ class MixedPets(tfds.core.GeneratorBasedBuilder):
             yield i, {**example, "species": label}
 
 
-FOUND: list[Picture] = []  # Beam pickles what a test's function encloses, but not a module's variables
+FOUND: list[RawImage] = []  # Beam pickles what a test's function encloses, but not a module's variables
 
 
-def find(elements: list[Picture]) -> None:
+def find(elements: list[RawImage]) -> None:
     FOUND[:] = elements
 
 
-def read(data: Data) -> tuple[list[Picture], list[str]]:
+def read(data: Data) -> tuple[list[RawImage], list[str]]:
     source, label_names = sources.source(data)
     with beam.Pipeline(runner=RUNNER) as pipeline:
         assert_that(pipeline | source, find)
@@ -115,8 +115,8 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_every_kind_of_picture_decodes_to_3_channels(kind):
-    assert pictures.examine(Picture(GOOD[kind], 0, b"x"), 24 * 20) == (20, 24)
+def test_every_kind_of_image_decodes_to_3_channels(kind):
+    assert images.examine(RawImage(GOOD[kind], 0, b"x"), 24 * 20) == (20, 24)
     decoded = tf.io.decode_image(GOOD[kind], channels=3, expand_animations=False)
     assert decoded.shape == (24, 20, 3)
     assert np.std(decoded) > 0  # of the animation, the second frame is black
@@ -140,7 +140,7 @@ def test_every_kind_of_picture_decodes_to_3_channels(kind):
     ],
 )
 def test_what_cannot_be_used_has_a_short_reason(image, label, reason):
-    assert pictures.examine(Picture(image, label, b"x"), MAX_PIXELS) == reason
+    assert images.examine(RawImage(image, label, b"x"), MAX_PIXELS) == reason
 
 
 def test_splits_get_their_fractions():
@@ -149,24 +149,24 @@ def test_splits_get_their_fractions():
     assert [counts[name] for name in SPLITS] == pytest.approx([5000, 3000, 2000], abs=150)
 
 
-def test_a_picture_keeps_its_split_from_version_to_version():
+def test_an_image_keeps_its_split_from_version_to_version():
     found = [sources.split_of(str(i).encode(), Splits()) for i in range(10)]
     others = {2: "validation", 5: "test", 6: "test"}
     assert found == [others.get(i, "train") for i in range(10)]
 
 
-def test_a_folders_pictures_are_read_as_they_are_and_mixed(folder):
+def test_a_folders_images_are_read_as_they_are_and_mixed(folder):
     found, label_names = read(Data(dataset=f"folder:{folder}"))
     assert label_names == ["cat", "dog"]
-    assert all(picture.image == (folder / picture.image_id.decode()).read_bytes() for picture in found)
-    assert all(picture.image_id.startswith(label_names[picture.label].encode()) for picture in found)
-    assert len({picture.label for picture in found[:20]}) == 2
+    assert all(image.image == (folder / image.image_id.decode()).read_bytes() for image in found)
+    assert all(image.image_id.startswith(label_names[image.label].encode()) for image in found)
+    assert len({image.label for image in found[:20]}) == 2
 
 
-def test_the_first_pictures_of_a_folder_are_of_both_classes(folder):
+def test_the_first_images_of_a_folder_are_of_both_classes(folder):
     found, _ = read(Data(dataset=f"folder:{folder}", max_examples=10))
     assert len(found) == 10
-    assert {picture.label for picture in found} == {0, 1}
+    assert {image.label for image in found} == {0, 1}
 
 
 def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
@@ -174,7 +174,7 @@ def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
     source, _ = sources.source(data)
     (folder / "cat/deep/1.jpg").unlink()
     with beam.Pipeline(runner=RUNNER) as pipeline:
-        found = pipeline | source | beam.Map(pictures.examine, MAX_PIXELS)
+        found = pipeline | source | beam.Map(images.examine, MAX_PIXELS)
         assert_that(found, equal_to([UNREADABLE] + [(20, 24)] * 39))
 
 
@@ -184,7 +184,7 @@ def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):
     (folder / "cat/inside.jpg").symlink_to(folder / "dog/deep/0.jpg")
     (folder / "dog/elsewhere").symlink_to(tmp_path)
     found, _ = read(Data(dataset=f"folder:{folder}"))
-    told = {picture.image_id: pictures.examine(picture, MAX_PIXELS) for picture in found}
+    told = {image.image_id: images.examine(image, MAX_PIXELS) for image in found}
     assert len(told) == 42
     assert told[b"cat/link.jpg"] == OUTSIDE
     assert told[b"cat/inside.jpg"] == (20, 24)
@@ -195,17 +195,17 @@ def test_names_with_newlines_or_invalid_utf_8_are_names_like_others(folder):
     for name in names:
         (folder / os.fsdecode(name)).write_bytes(JPEG)
     found, _ = read(Data(dataset=f"folder:{folder}"))
-    assert {picture.image_id for picture in found} >= set(names)
-    assert all(pictures.examine(picture, MAX_PIXELS) == (20, 24) for picture in found)
+    assert {image.image_id for image in found} >= set(names)
+    assert all(images.examine(image, MAX_PIXELS) == (20, 24) for image in found)
 
 
 def test_all_splits_of_a_tfds_set_are_read_with_names_and_bytes(tmp_path):
     found, label_names = read(Data(dataset="mixed_pets", data_dir=tmp_path))
     assert label_names == ["cat", "dog"]
     names = [f"train/{i}.jpg" for i in range(5)] + [f"test/{i}.jpg" for i in range(3)]
-    assert sorted(picture.image_id.decode() for picture in found) == sorted(names)
-    assert {picture.image for picture in found} == {JPEG}
-    assert {picture.label for picture in found if picture.image_id == b"test/0.jpg"} == {-1}
+    assert sorted(image.image_id.decode() for image in found) == sorted(names)
+    assert {image.image for image in found} == {JPEG}
+    assert {image.label for image in found if image.image_id == b"test/0.jpg"} == {-1}
 
 
 @pytest.mark.parametrize(("limit", "count"), [(3, 3), (5, 5), (7, 7), (99, 8)])
@@ -213,9 +213,9 @@ def test_max_examples_runs_over_all_splits(limit, count, tmp_path):
     assert len(read(Data(dataset="mixed_pets", data_dir=tmp_path, max_examples=limit))[0]) == count
 
 
-def test_pictures_without_file_names_have_tfds_ids(tmp_path):
-    [picture], _ = read(Data(dataset="digits", data_dir=tmp_path, max_examples=1))
-    assert picture.image_id.startswith(b"digits-train.tfrecord-00000")
+def test_images_without_file_names_have_tfds_ids(tmp_path):
+    [image], _ = read(Data(dataset="digits", data_dir=tmp_path, max_examples=1))
+    assert image.image_id.startswith(b"digits-train.tfrecord-00000")
 
 
 def test_a_set_that_cannot_be_had_is_the_users_error(tmp_path):

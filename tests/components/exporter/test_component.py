@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tfx.types import standard_artifacts
 
 from components.exporter import component
-from components.exporter.component import Exporter, _Pictures
+from components.exporter.component import Exporter, _Images
 from components.exporter.tflite import FP16, INT8
 from graftline.artifacts.examples import IMAGE, TRAIN, read_label_names
 from graftline.artifacts.exports import EXPORTS_FILE, Exports
@@ -24,7 +24,7 @@ BOTH = (FP16, INT8)
 
 
 def brightness_classifier(loud: float) -> keras.Model:
-    """Returns a network that tells the tiny pictures by brightness, beside a channel whose activation is `loud`."""
+    """Returns a network that tells the tiny images by brightness, beside a channel whose activation is `loud`."""
     model = Model(**tiny.MODEL)
     inputs = keras.Input((tiny.SIZE, tiny.SIZE, 3))
     base = keras.Model(inputs, keras.layers.Conv2D(2, 5, strides=4, activation="relu")(inputs))
@@ -106,7 +106,7 @@ def test_a_form_that_is_worse_by_less_than_the_limit_is_kept(tmp_path):
     assert (folder / f"{INT8}.tflite").is_file()
 
 
-def test_the_ranges_of_int8_are_taken_from_training_pictures_of_all_the_split(tmp_path, monkeypatch):
+def test_the_ranges_of_int8_are_taken_from_training_images_of_all_the_split(tmp_path, monkeypatch):
     tiny.write_examples(tmp_path / "examples", 2)
     monkeypatch.setattr(component, "REPRESENTATIVE", 4)
     read = []
@@ -115,6 +115,6 @@ def test_the_ranges_of_int8_are_taken_from_training_pictures_of_all_the_split(tm
         read.append(examples.numpy()[0])
         return {IMAGE: tf.zeros([1, 1, 1, 3])}
 
-    list(_Pictures(transform, str(tmp_path / "examples")).representative())
+    list(_Images(transform, str(tmp_path / "examples")).representative())
     train = list(component.records.read(str(tmp_path / "examples"), TRAIN).as_numpy_iterator())
     assert read == train[::3]

@@ -14,9 +14,9 @@ from components.report.content import (
     Data,
     Facts,
     Gallery,
+    GalleryImage,
     Numbers,
     Phase,
-    Picture,
     Report,
     Slice,
     Step,
@@ -51,12 +51,12 @@ STEPS = {
 SERVING = {"load_s": 1.4, "memory_gb": 1.72, "latency_ms": {"1": {"median": 8.0, "p99": 12.0}}}
 
 
-def report(num_classes: int = 3, pictures: int = 6, examples: int = 300) -> Report:
+def report(num_classes: int = 3, images: int = 6, examples: int = 300) -> Report:
     """Returns a report.
 
     Args:
       num_classes: two or more.
-      pictures: of each gallery.
+      images: of each gallery.
       examples: of the test split.
     """
     names = [*NAMES, *(f"class {number}" for number in range(len(NAMES), num_classes))][:num_classes]
@@ -65,10 +65,10 @@ def report(num_classes: int = 3, pictures: int = 6, examples: int = 300) -> Repo
         phases=_phases(),
         numbers=_numbers(names, examples),
         galleries=[
-            Gallery("mistakes", "Confident mistakes", "Look for what they share.", _pictures(names, pictures), 37),
-            Gallery("uncertain", "Least certain", "More like these.", _pictures(names, pictures, 50), examples),
-            Gallery("label_errors", "Likely label errors", "Correct them.", _pictures(names, pictures, 99), 2_411),
-            Gallery("near_duplicates", "Near-duplicates across splits", "Pairs of pictures that look alike.", [], 0),
+            Gallery("mistakes", "Confident mistakes", "Look for what they share.", _images(names, images), 37),
+            Gallery("uncertain", "Least certain", "More like these.", _images(names, images, 50), examples),
+            Gallery("label_errors", "Likely label errors", "Correct them.", _images(names, images, 99), 2_411),
+            Gallery("near_duplicates", "Near-duplicates across splits", "Pairs of images that look alike.", [], 0),
         ],
         data=_data(names),
         facts=_facts(),
@@ -143,8 +143,8 @@ def _numbers(names: list[str], examples: int) -> Numbers:
                 Slice("class", name, int(count), float(share), (0.9 * float(share), (1 + float(share)) / 2))
                 for name, count, share in zip(names, support, recall, strict=True)
             ),
-            Slice("picture size", "9,000 to 101,000 pixels", 100, 0.91, (0.84, 0.95)),
-            Slice("picture size", "101,001 to 187,500 pixels", 200, 0.985, (0.96, 0.995)),
+            Slice("image size", "9,000 to 101,000 pixels", 100, 0.91, (0.84, 0.95)),
+            Slice("image size", "101,001 to 187,500 pixels", 200, 0.985, (0.96, 0.995)),
             Slice("brightness", "12 to 90 of 255", 150, 0.953, (0.907, 0.977)),
         ],
         log_loss=0.1234,
@@ -162,10 +162,10 @@ def _precision(name: str, is_class: np.ndarray, scores: np.ndarray) -> Curve:
     return Curve(name, x.tolist(), y.tolist(), float(metrics.average_precision_score(is_class, scores)))
 
 
-def _pictures(names: list[str], count: int, seed: int = 0) -> list[Picture]:
+def _images(names: list[str], count: int, seed: int = 0) -> list[GalleryImage]:
     files = [name if not turn else f"{turn}/{name}" for turn in range(count) for name in FILES]
     return [
-        Picture(
+        GalleryImage(
             image=image(seed + number),
             image_id=name,
             split="test",
@@ -180,7 +180,7 @@ def _pictures(names: list[str], count: int, seed: int = 0) -> list[Picture]:
 
 @functools.cache
 def image(seed: int) -> bytes:
-    """Returns a picture of soft colours, encoded: upright, wide or tiny."""
+    """Returns an image of soft colours, encoded: upright, wide or tiny."""
     random = np.random.default_rng(seed)
     height, width = [(300, 220), (180, 320), (8, 8)][seed % 3]
     small = random.uniform(0, 255, (4, 4, 3))

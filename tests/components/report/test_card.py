@@ -14,9 +14,9 @@ from components.report.content import (
     Data,
     Facts,
     Gallery,
+    GalleryImage,
     Numbers,
     Phase,
-    Picture,
     Report,
     Slice,
     Step,
@@ -25,7 +25,7 @@ from components.report.content import (
 )
 from graftline.artifacts.exports import Export
 
-PICTURE = Picture(b"bytes", "cat/1.jpg", "test", "cat", "dog", 0.99)
+IMAGE = GalleryImage(b"bytes", "cat/1.jpg", "test", "cat", "dog", 0.99)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def report() -> Report:
             log_loss=0.4,
             examples=16,
         ),
-        galleries=[Gallery("mistakes", "Confident mistakes", "Look.", [PICTURE], 3)],
+        galleries=[Gallery("mistakes", "Confident mistakes", "Look.", [IMAGE], 3)],
         data=Data(
             counts={"train": {"cat": 70, "*dog*|x": 60}, "test": {"cat": 8, "*dog*|x": 8}},
             widths=np.array([10, 20]),
@@ -88,7 +88,7 @@ def report() -> Report:
     )
 
 
-def test_json_holds_every_number_unrounded_and_no_picture(report):
+def test_json_holds_every_number_unrounded_and_no_image(report):
     found = json.loads(card.as_json(report))
     assert found["verdict"]["accuracy"] == 0.8125
     assert found["verdict"]["thresholds"][0]["margin"] == 0.0625
@@ -104,7 +104,7 @@ def test_markdown_tells_verdict_scores_slices_and_how_to_make_it_again(report):
     text = card.as_markdown(report)
     assert "**Blessed.**" in text
     assert "**81.25 %**, 95 % interval 57.00 to 93.00 %" in text
-    assert "has 75.00 % on the same pictures; the difference is within -10.00 to 20.00 %" in text
+    assert "has 75.00 % on the same images; the difference is within -10.00 to 20.00 %" in text
     assert "| cat | 8 | 72.00 % | 100.00 % | 84.00 % |" in text
     assert "| brightness | 0 to 90 of 255 | 5 | 60.00 % | 20.00 to 90.00 % |" in text
     assert "| test accuracy | 0.8125  | at least 0.75  | +0.0625  |" in text

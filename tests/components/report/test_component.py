@@ -1,4 +1,4 @@
-"""ReportGen as a whole: what it writes of a real evaluation, real pictures and cached features."""
+"""ReportGen as a whole: what it writes of a real evaluation, real images and cached features."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from tests.components.report.test_label_errors import clusters, write
 from tests.oracle import CANDIDATE_ANSWERS, LABELS, NAMES
 
 TRAINED = [0, 1] * 12
-WRONG = 7  # number of the training picture whose label is wrong
+WRONG = 7  # number of the training image whose label is wrong
 MEASURED = {"load_s": 1.0, "memory_gb": 1.5, "latency_ms": {"1": {"median": 8.0, "p99": 9.0}}}
 EPOCH = {"accuracy": 0.7, "val_accuracy": 0.8, "loss": 0.5, "val_loss": 0.4, "seconds": 1.0}
 SETTINGS = {
@@ -45,7 +45,7 @@ def artifact(kind, folder: Path, **properties: str | int):
 
 @pytest.fixture
 def features_of(tmp_path) -> dict[str, list[str]]:
-    """Cached features of all splits, in which one training picture is where the other class is."""
+    """Cached features of all splits, in which one training image is where the other class is."""
     labels = {TRAIN: np.array(TRAINED), VALIDATION: np.array([0, 1]), TEST: np.array(LABELS)}
     true = labels[TRAIN].copy()
     true[WRONG] = 1 - true[WRONG]
@@ -79,7 +79,7 @@ def inputs(tmp_path, judged, features_of) -> dict:
     run = artifact(standard_artifacts.ModelRun, tmp_path / "run")
     Path(run.uri, HISTORY_FILE).write_text(json.dumps(history))
     report = {
-        "pictures": 36,
+        "images": 36,
         "contradictions": [{"train-3": "dog", "train-4": "cat"}],
         "held_out": 12,
         "leaked": 1,
@@ -134,22 +134,22 @@ def test_the_page_and_the_cards_are_written(inputs, properties, tmp_path):
     assert "pets" in Path(made.uri, PAGE).read_text()
 
 
-def test_mistakes_are_shown_with_their_pictures_and_what_the_model_took_them_for(inputs, properties):
+def test_mistakes_are_shown_with_their_images_and_what_the_model_took_them_for(inputs, properties):
     report = gather.report(inputs, properties)
     mistakes = gallery(report, "mistakes")
-    assert (mistakes.total, [picture.image_id for picture in mistakes.pictures]) == (2, ["7", "8"])
-    for picture in mistakes.pictures:
-        assert (picture.split, picture.label, picture.predicted) == (TEST, "dog", "cat")
-        assert picture.confidence == pytest.approx(0.9)
-        assert picture.image == oracle.picture(int(picture.image_id), 1)
+    assert (mistakes.total, [image.image_id for image in mistakes.images]) == (2, ["7", "8"])
+    for image in mistakes.images:
+        assert (image.split, image.label, image.predicted) == (TEST, "dog", "cat")
+        assert image.confidence == pytest.approx(0.9)
+        assert image.image == oracle.image(int(image.image_id), 1)
 
 
 def test_contradictions_come_before_likely_label_errors(inputs, properties):
-    pictures = gallery(gather.report(inputs, properties), "label_errors").pictures
-    assert [picture.image_id for picture in pictures] == ["train-3", "train-4", f"train-{WRONG}"]
-    assert pictures[0].note == "the same picture is there as train-4 as cat"
-    assert (pictures[2].label, pictures[2].predicted, pictures[2].split) == ("dog", "cat", TRAIN)
-    assert pictures[2].image == oracle.picture(WRONG, 1)
+    images = gallery(gather.report(inputs, properties), "label_errors").images
+    assert [image.image_id for image in images] == ["train-3", "train-4", f"train-{WRONG}"]
+    assert images[0].note == "the same image is there as train-4 as cat"
+    assert (images[2].label, images[2].predicted, images[2].split) == ("dog", "cat", TRAIN)
+    assert images[2].image == oracle.image(WRONG, 1)
 
 
 def test_a_contradiction_that_is_also_suspected_is_shown_once(inputs, properties):
@@ -157,20 +157,20 @@ def test_a_contradiction_that_is_also_suspected_is_shown_once(inputs, properties
     found = json.loads(path.read_text()) | {"contradictions": [{f"train-{WRONG}": "dog", "train-4": "cat"}]}
     path.write_text(json.dumps(found))
     shown = gallery(gather.report(inputs, properties), "label_errors")
-    assert ([picture.image_id for picture in shown.pictures], shown.total) == ([f"train-{WRONG}", "train-4"], 2)
+    assert ([image.image_id for image in shown.images], shown.total) == ([f"train-{WRONG}", "train-4"], 2)
 
 
 def test_where_the_features_are_gone_the_gallery_says_so(inputs, properties, features_of):
     shutil.rmtree(features_of[TEST][0])
     found = gallery(gather.report(inputs, properties), "label_errors")
     assert f"the cached features are gone from {features_of[TEST][0]}" in found.why
-    assert [(picture.image_id, picture.predicted) for picture in found.pictures] == [("train-3", ""), ("train-4", "")]
+    assert [(image.image_id, image.predicted) for image in found.images] == [("train-3", ""), ("train-4", "")]
 
 
 def test_near_duplicates_are_pairs(inputs, properties):
     found = gallery(gather.report(inputs, properties), "near_duplicates")
-    assert [(picture.split, picture.image_id) for picture in found.pictures] == [(TEST, "2"), (TRAIN, "train-2")]
-    assert [picture.note for picture in found.pictures] == ["looks like train-2 in train", "looks like 2 in test"]
+    assert [(image.split, image.image_id) for image in found.images] == [(TEST, "2"), (TRAIN, "train-2")]
+    assert [image.note for image in found.images] == ["looks like train-2 in train", "looks like 2 in test"]
     assert found.total == 1
 
 
@@ -178,9 +178,9 @@ def test_the_data_and_its_slices_are_told(inputs, properties):
     report = gather.report(inputs, properties)
     assert report.data.left_out == {"empty file": 1}
     assert len(report.data.widths) == len(report.data.size_classes) == 36
-    assert {(part.group, part.examples) for part in report.numbers.slices if part.group == "picture size"} == {
-        ("picture size", 3),
-        ("picture size", 4),
+    assert {(part.group, part.examples) for part in report.numbers.slices if part.group == "image size"} == {
+        ("image size", 3),
+        ("image size", 4),
     }
     darkest, _, brightest = [part for part in report.numbers.slices if part.group == "brightness"]
     assert (darkest.accuracy, brightest.accuracy) == (1, pytest.approx(1 / 3))  # brightness grows with the number

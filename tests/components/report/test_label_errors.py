@@ -57,13 +57,13 @@ def test_changed_labels_are_found_in_their_places_with_their_true_class(folders)
     assert found.own[found.suspects].tolist() == sorted(found.own[found.suspects])
 
 
-def test_every_picture_is_judged_once(folders):
+def test_every_image_is_judged_once(folders):
     found = label_errors.find(folders)
     assert len(found.rows) == len(set(found.rows)) == 120
     assert sorted(number for split, number in found.rows if split == TEST) == list(range(30))
 
 
-def test_classes_of_too_few_pictures_are_left_out(tmp_path):
+def test_classes_of_too_few_images_are_left_out(tmp_path):
     labels = np.array([0, 1] * 20 + [4, 4, 6])
     found = label_errors.find({TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
     assert len(found.rows) == 40
@@ -77,7 +77,7 @@ def test_one_class_alone_is_not_judged(tmp_path):
     assert (found.rows, found.suspects) == ([], [])
 
 
-def test_of_many_pictures_some_are_drawn(folders, monkeypatch):
+def test_of_many_images_some_are_drawn(folders, monkeypatch):
     monkeypatch.setattr(label_errors, "MOST", 50)
     rows, pooled, labels = label_errors._read(folders)
     assert len(rows) == len(set(rows)) == len(pooled) == len(labels) == 50

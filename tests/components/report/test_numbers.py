@@ -49,7 +49,7 @@ def test_predictions_that_are_not_those_that_tfma_counted_are_refused(uri):
         numbers.measure(uri, other, NAMES, {})
 
 
-def test_slices_hold_about_as_many_pictures_each(uri):
+def test_slices_hold_about_as_many_images_each(uri):
     found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=list(range(10)), same=[3] * 10))
     parts = [part for part in found.slices if part.group != "class"]
     assert [(part.group, part.name, part.examples) for part in parts] == [
@@ -61,7 +61,7 @@ def test_slices_hold_about_as_many_pictures_each(uri):
     assert all(part.interval == numbers.wilson(round(part.accuracy * part.examples), part.examples) for part in parts)
 
 
-def test_pictures_whose_look_is_unknown_are_in_no_slice(uri):
+def test_images_whose_look_is_unknown_are_in_no_slice(uri):
     found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=[float("nan"), *range(9)]))
     assert sum(part.examples for part in found.slices if part.group == "size") == 9
 
@@ -85,7 +85,7 @@ def test_the_verdict_tells_each_threshold_and_every_reason(uri):
     assert margins["test accuracy"] == pytest.approx(-0.1)
     assert margins["test accuracy above the baseline's"] == pytest.approx(0.1)
     assert margins["memory of a server"] == pytest.approx(-1)
-    assert margins["time for one picture (99th percentile)"] == pytest.approx(980)
+    assert margins["time for one image (99th percentile)"] == pytest.approx(980)
     assert found.reasons[-1] == "it takes 5 GB, 4 GB are allowed"
     assert "accuracy 0.8000 is below the threshold of 0.9000" in found.reasons
     low, high = found.difference_interval
@@ -156,6 +156,6 @@ def test_curves_are_short_and_their_areas_are_those_of_all_examples():
         assert curve.area == pytest.approx(better, abs=0.03)
 
 
-def test_a_class_without_test_pictures_has_no_curve():
+def test_a_class_without_test_images_has_no_curve():
     predictions = evaluation.Predictions(["0", "1"], np.array([0, 1]), np.eye(3)[:2], None)
     assert [curve.name for curve in numbers._curves(predictions, ["a", "b", "c"], numbers._roc)] == ["a", "b"]

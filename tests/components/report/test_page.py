@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.report import page
-from components.report.content import Gallery, Picture, Report, Threshold
+from components.report.content import Gallery, GalleryImage, Report, Threshold
 from tests import tiny
 from tests.components.report import sample
 
@@ -116,7 +116,7 @@ def test_names_of_files_and_classes_cannot_add_anything_to_the_page(text):
     assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on")]
     assert sample.SCRIPT not in text
     assert "{{ 7 * 7 }}.jpg" in reader.texts
-    shown = [picture.image_id for gallery in sample.report().galleries for picture in gallery.pictures]
+    shown = [image.image_id for gallery in sample.report().galleries for image in gallery.images]
     assert set(shown) <= set(reader.texts)
 
 
@@ -133,7 +133,7 @@ def test_links_lead_somewhere_and_ids_are_unique(text):
     assert set(targets + reader.attributes("aria-controls") + reader.attributes("aria-labelledby")) <= set(ids)
 
 
-def test_every_picture_has_an_alternative_text(text):
+def test_every_image_has_an_alternative_text(text):
     alternatives = [attributes.get("alt") for tag, attributes in Reader(text).tags if tag == "img"]
     assert len(alternatives) == 18
     assert all(alternatives)
@@ -146,8 +146,8 @@ def test_headings_are_in_order(text):
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
-def test_heat_maps_lie_over_the_pictures_of_a_model_that_has_them(tmp_path, text):
-    explained = page.render(sample.report(pictures=2), str(tiny.export(tmp_path, sample.NAMES)))
+def test_heat_maps_lie_over_the_images_of_a_model_that_has_them(tmp_path, text):
+    explained = page.render(sample.report(images=2), str(tiny.export(tmp_path, sample.NAMES)))
     assert explained.count('class="heat"') == 6
     assert 'id="heat"' in explained
     assert "this model does not explain its answers" not in explained
@@ -155,8 +155,8 @@ def test_heat_maps_lie_over_the_pictures_of_a_model_that_has_them(tmp_path, text
     assert "this model does not explain its answers" in text
 
 
-def test_the_page_of_2000_test_pictures_is_small(tmp_path):
-    photos = [Picture(photo(seed), f"{seed}.jpg", "test", "cat", "dog", 0.9) for seed in range(24)]
+def test_the_page_of_2000_test_images_is_small(tmp_path):
+    photos = [GalleryImage(photo(seed), f"{seed}.jpg", "test", "cat", "dog", 0.9) for seed in range(24)]
     report = sample.report(examples=2_000)
     galleries = [Gallery(f"kind{n}", "Kind", "Why.", photos * (1 + (n == 3)), 2_000) for n in range(4)]
     text = page.render(replace(report, galleries=galleries), str(tiny.export(tmp_path, sample.NAMES)))
@@ -164,7 +164,7 @@ def test_the_page_of_2000_test_pictures_is_small(tmp_path):
 
 
 def photo(seed: int) -> bytes:
-    """Returns a picture of noise, which is larger than any photo of its size."""
+    """Returns an image of noise, which is larger than any photo of its size."""
     return tiny.tf.io.encode_jpeg(np.random.default_rng(seed).integers(0, 256, (375, 500, 3)).astype(np.uint8)).numpy()
 
 
@@ -181,7 +181,7 @@ def test_the_same_report_gives_the_same_page(text):
     ],
 )
 def test_the_verdict_comes_first(blessed, servable, told, goes):
-    report = sample.report(pictures=0)
+    report = sample.report(images=0)
     verdict = replace(report.verdict, blessed=blessed, servable=servable, reasons=[])
     text = page.render(replace(report, verdict=verdict), None)
     assert f'<h2 id="verdict-title">{told}</h2>' in text
@@ -201,19 +201,19 @@ def test_margins_tell_which_bound_is_missed(text):
 
 
 def test_a_bound_that_is_just_met_counts_as_met():
-    report = sample.report(pictures=0)
+    report = sample.report(images=0)
     just = Threshold("test accuracy", 0.1 + 0.2, 0.3 + 1e-12, at_least=True)
     text = page.render(replace(report, verdict=replace(report.verdict, thresholds=[just])), None)
     assert "✗ no" not in text.partition("</table>")[0]
 
 
 def test_a_first_run_has_no_baseline_no_drift_and_nothing_in_production():
-    report = sample.report(pictures=0)
+    report = sample.report(images=0)
     verdict = replace(report.verdict, baseline_accuracy=None, difference_interval=None, in_production=None)
     data = replace(report.data, drift=[], drift_against=None, left_out={})
     facts = replace(report.facts, serving={}, steps=[], parameters=0)
     text = page.render(replace(report, verdict=verdict, data=data, facts=facts, exports=[]), None)
-    for told in ("There is no baseline yet", "nothing yet", "No picture was left out", "nothing yet that the data"):
+    for told in ("There is no baseline yet", "nothing yet", "No image was left out", "nothing yet that the data"):
         assert told in text
     assert 'id="exports"' not in text
     assert "candidate is better" not in text
@@ -222,7 +222,7 @@ def test_a_first_run_has_no_baseline_no_drift_and_nothing_in_production():
 def test_what_is_confused_most_comes_first():
     numbers = replace(sample.report().numbers, confusion=[[8, 2, 0], [5, 4, 1], [0, 0, 10]])
     found = page.most_confused(numbers)
-    assert [(pair.true, pair.predicted, pair.pictures, pair.share) for pair in found] == [
+    assert [(pair.true, pair.predicted, pair.images, pair.share) for pair in found] == [
         (sample.NAMES[1], "cat", 5, 0.5),
         ("cat", sample.NAMES[1], 2, 0.2),
         (sample.NAMES[1], sample.NAMES[2], 1, 0.1),
@@ -231,6 +231,6 @@ def test_what_is_confused_most_comes_first():
 
 def test_of_very_many_classes_the_confused_pairs_stand_for_the_matrix(monkeypatch):
     monkeypatch.setattr(page, "MOST_CLASSES", 3)
-    text = page.render(sample.report(4, pictures=0), None)
+    text = page.render(sample.report(4, images=0), None)
     assert 'class="confusion' not in text
     assert "too many classes for a matrix" in text

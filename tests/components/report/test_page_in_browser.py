@@ -90,7 +90,7 @@ def test_light_and_dark_differ(browser, address):
     assert colours[0][1] != colours[1][1]
 
 
-def test_every_picture_is_shown_and_has_an_alternative_text(browser, address):
+def test_every_image_is_shown_and_has_an_alternative_text(browser, address):
     with opened(browser, address) as page:
         broken = "[...document.images].filter((image) => !image.naturalWidth || !image.alt).length"
         page.wait_for_function(f"{broken} === 0")
@@ -114,7 +114,7 @@ def test_tabs_work_from_the_keyboard(browser, address):
         expect(page.locator("#uncertain")).to_be_visible()
 
 
-def test_the_keyboard_passes_from_the_chosen_tab_to_the_heat_maps_and_its_pictures(browser, address):
+def test_the_keyboard_passes_from_the_chosen_tab_to_the_heat_maps_and_its_images(browser, address):
     with opened(browser, address) as page:
         page.get_by_role("tab").first.focus()
         page.keyboard.press("Tab")
@@ -123,7 +123,7 @@ def test_the_keyboard_passes_from_the_chosen_tab_to_the_heat_maps_and_its_pictur
         expect(page.locator("#mistakes")).to_be_focused()
 
 
-def test_heat_maps_are_switched_on_and_off_by_a_key_and_cover_their_pictures(browser, address):
+def test_heat_maps_are_switched_on_and_off_by_a_key_and_cover_their_images(browser, address):
     with opened(browser, address) as page:
         heat, button = page.locator("#mistakes .heat"), page.locator("#heat")
         expect(heat.first).to_be_hidden()
@@ -132,7 +132,7 @@ def test_heat_maps_are_switched_on_and_off_by_a_key_and_cover_their_pictures(bro
         expect(button).to_have_attribute("aria-pressed", "true")
         for number in range(6):
             expect(heat.nth(number)).to_be_visible()
-            below = page.locator("#mistakes .picture > img:first-child").nth(number).bounding_box()
+            below = page.locator("#mistakes .image > img:first-child").nth(number).bounding_box()
             assert heat.nth(number).bounding_box() == pytest.approx(below, abs=1)
         page.keyboard.press("Enter")
         expect(heat.first).to_be_hidden()
@@ -183,7 +183,7 @@ def test_without_scripts_all_galleries_are_there(browser, address):
 
 @pytest.mark.parametrize("num_classes", [2, 40])
 def test_few_and_many_classes_fit_a_phone(browser, tmp_path, num_classes):
-    text = report_page.render(sample.report(num_classes, pictures=3), None)
+    text = report_page.render(sample.report(num_classes, images=3), None)
     with opened(browser, written(tmp_path / "report.html", text), SIZES[0], "dark") as page:
         assert page.evaluate("document.body.scrollWidth") <= SIZES[0][0]
         found = Axe().run(page)

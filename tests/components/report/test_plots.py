@@ -82,12 +82,12 @@ def test_of_many_classes_those_told_worst_are_drawn():
     assert plots.sizes(sample.report(40).data).legend == ["all classes"]
 
 
-def test_pictures_of_about_one_size_are_one_dot():
+def test_images_of_about_one_size_are_one_dot():
     data = REPORT.data
     same = replace(data, widths=data.widths * 0 + 500, heights=data.heights * 0 + 375)
     dots = [plots.sizes(shown).svg.count("var(--s1)") for shown in (same, data)]
     assert dots[0] == 1
-    assert 1 < dots[1] < 100  # of 667 pictures of the class
+    assert 1 < dots[1] < 100  # of 667 images of the class
 
 
 @pytest.mark.parametrize("examples", [[], [1]])

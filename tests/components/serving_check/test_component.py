@@ -48,7 +48,7 @@ def test_a_fresh_process_gives_the_same_answers_and_is_measured(
     exported: Path, records: list[bytes], answers: dict[str, Any]
 ) -> None:
     expected = _expected(exported, records)
-    assert answers["by_example"].shape == expected.shape == (tiny.PICTURES[TEST], 2)
+    assert answers["by_example"].shape == expected.shape == (tiny.IMAGES[TEST], 2)
     assert faults(answers, expected, MEASURED, Serving()) == []
     assert '"latency_ms": {"1": {"median"' in str(answers["measured"])
 
@@ -58,7 +58,7 @@ def test_a_fresh_process_gives_the_same_answers_and_is_measured(
     [
         ({"max_load_seconds": 1}, "loading took 1.5 s, 1 are allowed"),
         ({"max_memory_gb": 0.1}, "it takes 0.5 GB, 0.1 are allowed"),
-        ({"max_latency_ms": 10}, "one picture takes (99th percentile) 20 ms, 10 are allowed"),
+        ({"max_latency_ms": 10}, "one image takes (99th percentile) 20 ms, 10 are allowed"),
     ],
 )
 def test_what_costs_too_much_is_told(answers: dict[str, Any], limit: dict[str, Any], reason: str) -> None:

@@ -97,7 +97,7 @@ def test_history_has_every_epoch_and_phase(run: SimpleNamespace) -> None:
 def test_history_tells_where_the_features_are_and_how_large_the_network_is(run: SimpleNamespace) -> None:
     for split, views in run.history["features"].items():
         assert [Path(view).name for view in views] == [f"{split}_plain"]
-        assert cache.is_complete(Path(views[0]), tiny.PICTURES[split])
+        assert cache.is_complete(Path(views[0]), tiny.IMAGES[split])
     assert set(run.history["features"]) == set(SPLITS)
     base = backbone.build(Model(**tiny.MODEL), None)
     on_top = backbone.head(base, Model(**tiny.MODEL), run.num_classes)
@@ -134,7 +134,7 @@ def test_same_seed_same_weights(run: SimpleNamespace, graph: str, tmp_path: Path
     snapshots = _watch(monkeypatch)
     tiny.train(run.folder / "examples", graph, tmp_path, model={"weights": str(run.folder / "weights.h5")})
     assert _changed(run.snapshots[-1][1], snapshots[-1][1]) == set()
-    assert "Phase 1: 577 trainable parameters, 1 epochs, adam 0.01 constant, 12 pictures" in capsys.readouterr().out
+    assert "Phase 1: 577 trainable parameters, 1 epochs, adam 0.01 constant, 12 images" in capsys.readouterr().out
 
 
 def test_phases_without_epochs_are_skipped(graph: str, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ EARLY, LATE = "expanded_conv_8_project", "expanded_conv_10_project"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with real pictures of two digits in `examples`, and their Transform graph."""
+    """A folder with real images of two digits in `examples`, and their Transform graph."""
     folder = tmp_path_factory.mktemp("data")
     tiny.write_digits(folder / "examples", 40)
     tiny.write_transform(folder, [])

@@ -58,7 +58,7 @@ def test_splits_are_no_classes(tmp_path):
     assert problem(folder).startswith(f"{folder} holds splits (Validation, train), not classes; give a folder with")
 
 
-def test_a_class_without_pictures_is_named_with_the_kinds_that_are_read(tmp_path):
+def test_a_class_without_images_is_named_with_the_kinds_that_are_read(tmp_path):
     folder = make(tmp_path / "pets", *PETS)
     (folder / "birds").mkdir()
     with pytest.raises(ValueError, match=r"\.bmp, \.gif, .*\) in birds; add some to each or remove the folder$"):
@@ -72,7 +72,7 @@ def test_files_of_other_kinds_are_counted_where_they_are_all_there_is(tmp_path):
         photos.check(folder)
 
 
-def test_a_class_of_one_picture_can_not_be_learnt_and_tested(tmp_path):
+def test_a_class_of_one_image_can_not_be_learnt_and_tested(tmp_path):
     with pytest.raises(ValueError, match=r"^only one image .* in birds; a class needs at least 2, better 50: add some"):
         photos.check(make(tmp_path / "pets", *PETS, "birds/1.jpg"))
 

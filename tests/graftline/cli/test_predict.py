@@ -31,7 +31,7 @@ def photos(tmp_path: Path) -> Path:
     for number in range(70):
         path = tmp_path / "photos" / ("deep" if number % 2 else "") / f"{number:02}.jpg"
         path.write_bytes(tiny.photo(number % 5))
-    (tmp_path / "photos/notes.txt").write_text("no picture")
+    (tmp_path / "photos/notes.txt").write_text("no image")
     return tmp_path / "photos"
 
 
@@ -39,7 +39,7 @@ def run(*arguments: object) -> int:
     return predict._run(predict._arguments([str(argument) for argument in arguments]))
 
 
-def test_a_folder_gives_a_line_for_each_picture(model, photos, capsys):
+def test_a_folder_gives_a_line_for_each_image(model, photos, capsys):
     assert run(model, photos) == 0
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out), "excel-tab"))
     assert [row[0] for row in rows] == sorted(map(str, photos.rglob("*.jpg")))
@@ -84,7 +84,7 @@ def test_a_file_is_written_whole_or_left_as_it_was(model, photos, tmp_path):
     assert run(model, photos, "--csv", "--top", 2, "--output", output) == 0
     before = output.read_text()
     assert len(before.splitlines()) == 71
-    with pytest.raises(UserError, match="No picture was classified, 1 could not be"):
+    with pytest.raises(UserError, match="No image was classified, 1 could not be"):
         run(model, photos / "notes.txt", "--output", output)
     assert output.read_text() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["found.csv", "photos"]
@@ -94,7 +94,7 @@ def test_a_file_is_written_whole_or_left_as_it_was(model, photos, tmp_path):
     ("arguments", "told"),
     [
         (["{photos}", "{photos}"], "There is no model in .*photos: give the folder of a SavedModel"),
-        (["{model}", "{empty}"], "There is no picture in .*empty: give pictures"),
+        (["{model}", "{empty}"], "There is no image in .*empty: give images"),
         (["{model}", "{photos}", "--output", "{empty}/no/file"], r"no/file cannot be written \(No such file"),
     ],
 )

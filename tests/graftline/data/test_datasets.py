@@ -12,7 +12,7 @@ from graftline.settings.data import Data
 
 
 class Unreachable(tfds.core.GeneratorBasedBuilder):
-    """A set of pictures whose one download, or two, fail."""
+    """A set of images whose one download, or two, fail."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("one", "two")]  # noqa: RUF012
@@ -60,7 +60,7 @@ def test_an_unknown_set_is_refused_by_name(dataset, words, tmp_path):
 
 
 @pytest.mark.parametrize("dataset", ["ag_news_subset", "coco/2017"])
-def test_a_set_without_labelled_pictures_is_refused_before_it_is_downloaded(dataset, tmp_path):
+def test_a_set_without_labelled_images_is_refused_before_it_is_downloaded(dataset, tmp_path):
     with pytest.raises(UserError, match="image classification set"):
         datasets.prepared_builder(Data(dataset=dataset, data_dir=tmp_path))
 
@@ -79,15 +79,15 @@ def test_a_long_reason_is_cut_to_a_part_of_a_sentence():
     assert datasets.short(KeyError()) == "KeyError"
 
 
-def test_the_fingerprint_of_a_folder_is_that_of_its_pictures(folder):
+def test_the_fingerprint_of_a_folder_is_that_of_its_images(folder):
     data = Data(dataset=f"folder:{folder}")
     before = datasets.fingerprint(data)
-    (folder / "cat/notes.txt").write_text("not a picture")
+    (folder / "cat/notes.txt").write_text("not an image")
     assert datasets.fingerprint(data) == before
 
 
 @pytest.mark.parametrize("change", ["touched", "grown", "renamed", "added", "removed"])
-def test_the_fingerprint_of_a_folder_changes_with_a_picture(change, folder):
+def test_the_fingerprint_of_a_folder_changes_with_an_image(change, folder):
     data, path = Data(dataset=f"folder:{folder}"), folder / "cat/1.jpg"
     before, stat = datasets.fingerprint(data), path.stat()
     match change:

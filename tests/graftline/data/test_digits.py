@@ -1,4 +1,4 @@
-"""The embedded set: scikit-learn's digits as TFDS pictures."""
+"""The embedded set: scikit-learn's digits as TFDS images."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def builder(tmp_path_factory):
     return builder
 
 
-def test_it_is_a_labelled_set_of_pictures(builder):
+def test_it_is_a_labelled_set_of_images(builder):
     assert builder.info.supervised_keys == ("image", "label")
     assert builder.info.features["label"].names == [str(digit) for digit in range(10)]
     assert builder.info.splits["train"].num_examples == 1797
@@ -31,7 +31,7 @@ def test_pixels_are_scaled_to_bytes(builder):
     assert scaled.max() == 255
 
 
-def test_pictures_are_kept_as_png(builder):
+def test_images_are_kept_as_png(builder):
     decoders = {"image": tfds.decode.SkipDecoding()}
     [example] = tfds.as_numpy(builder.as_dataset("train[:1]", decoders=decoders))
     assert example["image"].startswith(b"\x89PNG")

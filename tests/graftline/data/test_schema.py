@@ -35,7 +35,7 @@ def test_it_is_the_reviewed_one_where_nothing_was_changed():
         ({LABEL: [0, 1, 2]}, {LABEL}),
         ({LABEL_NAME: ["cat", "dog", "wolf"]}, {LABEL_NAME}),
     ],
-    ids=["the same data", "other pictures", "other sizes", "a label out of range", "an unknown class"],
+    ids=["the same data", "other images", "other sizes", "a label out of range", "an unknown class"],
 )
 def test_only_classes_are_fixed(changes, anomalous):
     inferred = schema.infer(statistics(), ["cat", "dog"])
@@ -43,7 +43,7 @@ def test_only_classes_are_fixed(changes, anomalous):
     assert set(found.anomaly_info) == anomalous
 
 
-def test_pictures_are_not_counted_as_words():
+def test_images_are_not_counted_as_words():
     counted = tfdv.generate_statistics_from_dataframe(
         pd.DataFrame({IMAGE: [b"1", b"2"], LABEL_NAME: ["cat", "dog"]}), schema.statistics_options(), n_jobs=1
     )

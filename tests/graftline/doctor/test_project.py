@@ -147,12 +147,12 @@ def host():
     server.server_close()
 
 
-def look_at(settings, *urls: str, pictures: int = 0):
-    return one(project.check_dataset(settings, Answers(dataset={"pictures": pictures, "bytes": 0, "urls": list(urls)})))
+def look_at(settings, *urls: str, images: int = 0):
+    return one(project.check_dataset(settings, Answers(dataset={"images": images, "bytes": 0, "urls": list(urls)})))
 
 
 def test_a_dataset_that_is_there_needs_no_network(settings):
-    assert look_at(settings, pictures=1797).value == "digits, 1,797 pictures"
+    assert look_at(settings, images=1797).value == "digits, 1,797 images"
 
 
 def test_a_dataset_that_can_be_downloaded_is_well(settings, host):

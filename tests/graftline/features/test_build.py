@@ -1,4 +1,4 @@
-"""The pass over the pictures: training on the cache is training on the pictures, and nothing is computed twice."""
+"""The pass over the images: training on the cache is training on the images, and nothing is computed twice."""
 
 import itertools
 import subprocess
@@ -26,13 +26,13 @@ from tests.disks import tmpfs
 EXACT = {"engine": "tensorflow", "cache_dtype": "float32"}
 # The tutorial's recipe, with pretrained weights: random ones are so unsteady that rounding alone moves the losses apart
 TUTORIAL = Model(image_size=96, batch_norm="train")
-PICTURES, BATCH, STEPS = 64, 16, 50
+IMAGES, BATCH, STEPS = 64, 16, 50
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("data")
-    tiny.write_digits(folder / "examples", PICTURES)
+    tiny.write_digits(folder / "examples", IMAGES)
     transform = tiny.write_transform(folder, [], TUTORIAL.image_size)
     return SimpleNamespace(examples=str(folder / "examples"), transform=transform, model=TUTORIAL)
 
@@ -53,13 +53,13 @@ def split(data: SimpleNamespace, work_dir: Path, prefix: dict[str, Any] = EXACT,
     return build.cached_splits(made.base, made.at, config, data.examples, data.transform)[TRAIN]
 
 
-def pictures(data: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
+def decoded(data: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
     source = build._source(records.read(data.examples, "train"), data.transform, mirrored=False)
     images, labels = zip(*source(0).as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
 
-EPOCHS = -(-STEPS * BATCH // PICTURES)
+EPOCHS = -(-STEPS * BATCH // IMAGES)
 
 
 def losses(trained: keras.Model, batches: list[tf.data.Dataset], rate: float) -> list[float]:
@@ -72,11 +72,11 @@ def losses(trained: keras.Model, batches: list[tf.data.Dataset], rate: float) ->
     return found
 
 
-def test_losses_on_the_cache_are_those_on_the_pictures_step_by_step(data: SimpleNamespace, tmp_path: Path) -> None:
+def test_losses_on_the_cache_are_those_on_the_images_step_by_step(data: SimpleNamespace, tmp_path: Path) -> None:
     cached, cache = network(data), split(data, tmp_path)
     fine_tuned = backbone.fine_tuned(cached.base, cached.head, data.model, cached.at)
-    uncached, (images, labels) = network(data), pictures(data)
-    # Phase 2 as on the cache, but from the pictures
+    uncached, (images, labels) = network(data), decoded(data)
+    # Phase 2 as on the cache, but from the images
     prefix = backbone.prefix(uncached.base, data.model, uncached.at)
     whole = keras.Model(
         prefix.input, backbone.fine_tuned(uncached.base, uncached.head, data.model, uncached.at)(prefix.outputs[0])
@@ -114,7 +114,7 @@ def test_another_engine_or_dtype_is_another_cache(
     np.testing.assert_allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
 
 
-def test_other_pictures_weights_or_transform_are_another_cache(data: SimpleNamespace, tmp_path: Path) -> None:
+def test_other_images_weights_or_transform_are_another_cache(data: SimpleNamespace, tmp_path: Path) -> None:
     def key(examples: str = data.examples, transform: tft.TFTransformOutput = data.transform, seed: int = 0) -> str:
         base = network(data).base
         if seed:
@@ -122,8 +122,8 @@ def test_other_pictures_weights_or_transform_are_another_cache(data: SimpleNames
         engine = inference.Engine("tensorflow", "float32")
         return build._key(base, "block_1_expand", data.model, Prefix(), engine, examples, transform)
 
-    tiny.write_digits(tmp_path / "same", PICTURES)
-    tiny.write_digits(tmp_path / "other", PICTURES - 1)
+    tiny.write_digits(tmp_path / "same", IMAGES)
+    tiny.write_digits(tmp_path / "other", IMAGES - 1)
     larger = tiny.write_transform(tmp_path / "transform", [], 128)
     assert key() == key(str(tmp_path / "same"))
     assert len({key(), key(str(tmp_path / "other")), key(transform=larger), key(seed=1)}) == 4
@@ -131,17 +131,17 @@ def test_other_pictures_weights_or_transform_are_another_cache(data: SimpleNames
 
 def test_a_disk_too_small_is_told_before_the_pass(data: SimpleNamespace, tmp_path: Path) -> None:
     with tmpfs(tmp_path, "1m"):
-        with pytest.raises(UserError, match=r"The features of 64 pictures need \d+\.\d MB in .*train_plain"):
+        with pytest.raises(UserError, match=r"The features of 64 images need \d+\.\d MB in .*train_plain"):
             split(data, tmp_path)
         subprocess.run(["mount", "-o", "remount,size=100m", str(tmp_path)], check=True)
-        assert split(data, tmp_path).examples == PICTURES
+        assert split(data, tmp_path).examples == IMAGES
 
 
-def test_flipping_caches_mirrored_pictures_of_the_train_split(data: SimpleNamespace, tmp_path: Path) -> None:
+def test_flipping_caches_mirrored_images_of_the_train_split(data: SimpleNamespace, tmp_path: Path) -> None:
     cache = split(data, tmp_path, augmentation="flip")
     assert [view.name for view in cache.views] == ["train_plain", "train_mirrored"]
-    made, (images, _) = network(data), pictures(data)
+    made, (images, _) = network(data), decoded(data)
     expected, _ = backbone.prefix(made.base, data.model, made.at)(images[:, :, ::-1], training=False)
-    mirrored = CachedSplit(cache.views[1:], cache.examples).dataset(ACTIVATION, PICTURES)
+    mirrored = CachedSplit(cache.views[1:], cache.examples).dataset(ACTIVATION, IMAGES)
     (found,) = [batch for batch, _ in mirrored.as_numpy_iterator()]
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())

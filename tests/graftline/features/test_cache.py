@@ -13,8 +13,8 @@ from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
 EXAMPLES = 50
 
 
-def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return pictures[:, :2, :2, :] * 2, pictures.mean((1, 2))
+def run(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return images[:, :2, :2, :] * 2, images.mean((1, 2))
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Source:
-    """Pictures whose pixels all are their number, counted as they are read."""
+    """Images whose pixels all are their number, counted as they are read."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.read: list[int] = []
@@ -31,9 +31,9 @@ class Source:
 
     def __call__(self, skipped: int) -> tf.data.Dataset:
         numbers = tf.data.Dataset.range(skipped, EXAMPLES).batch(8)
-        return numbers.map(lambda batch: (self._pictures(batch), tf.py_function(self._note, [batch], tf.int64)))
+        return numbers.map(lambda batch: (self._images(batch), tf.py_function(self._note, [batch], tf.int64)))
 
-    def _pictures(self, batch: tf.Tensor) -> tf.Tensor:
+    def _images(self, batch: tf.Tensor) -> tf.Tensor:
         return tf.ones([tf.size(batch), 4, 4, 3]) * tf.cast(batch, tf.float32)[:, None, None, None]
 
     def _note(self, batch: tf.Tensor) -> tf.Tensor:
@@ -91,7 +91,7 @@ def test_an_epoch_goes_on_at_any_step(tmp_path: Path) -> None:
 def test_an_epoch_takes_one_view_of_each_example(tmp_path: Path) -> None:
     fill(tmp_path / "plain", Source())
     cache.is_complete(tmp_path / "mirrored", EXAMPLES)
-    cache.fill(tmp_path / "mirrored", EXAMPLES, Source(), lambda pictures: run(pictures + 100), "float16")
+    cache.fill(tmp_path / "mirrored", EXAMPLES, Source(), lambda images: run(images + 100), "float16")
     split = CachedSplit((tmp_path / "plain", tmp_path / "mirrored"), EXAMPLES)
     first, second = ([(value % 100, value >= 100) for value in epoch] for epoch in epochs(split, seed=7))
     assert sorted(number for number, _ in first) == list(range(EXAMPLES))

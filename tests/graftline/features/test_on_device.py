@@ -19,7 +19,7 @@ CPU = "/CPU:0"
 
 def _added(number: int) -> inference.Run:
     """Returns a prefix that is another for each view."""
-    return lambda pictures: run(pictures + number)
+    return lambda images: run(images + number)
 
 
 @pytest.fixture(scope="module")

@@ -56,10 +56,10 @@ def test_prefix_and_suffix_are_the_whole_network_exactly(name: str, position: fl
     base = backbone.build(model, None)
     at = backbone.cut(base, model.fine_tune_at)
     assert layers.index(at) < max(layers.index(model.fine_tune_at), 1)
-    pictures = np.random.default_rng(0).uniform(-1, 1, (3, SIZE, SIZE, 3)).astype("float32")
-    activation, pooled = backbone.prefix(base, model, at)(pictures, training=False)
+    images = np.random.default_rng(0).uniform(-1, 1, (3, SIZE, SIZE, 3)).astype("float32")
+    activation, pooled = backbone.prefix(base, model, at)(images, training=False)
     suffix = backbone.suffix(base, at)
-    scaled = pictures * 127.5 + 127.5 if name in backbone.TAKES_PIXELS else pictures
+    scaled = images * 127.5 + 127.5 if name in backbone.TAKES_PIXELS else images
     whole = base(scaled, training=False)
     np.testing.assert_array_equal(suffix(activation, training=False), whole)
     np.testing.assert_allclose(pooled, np.mean(whole, (1, 2)), rtol=1e-5, atol=1e-6)

@@ -31,9 +31,9 @@ def prefix() -> keras.Model:
 @pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
 @pytest.mark.parametrize("batch", [1, 8])
 def test_engines_give_what_keras_gives(prefix: keras.Model, engine: str, batch: int) -> None:
-    pictures = np.random.default_rng(0).uniform(-1, 1, (batch, SIZE, SIZE, 3)).astype("float32")
-    outputs = inference.compile_prefix(prefix, Engine(engine, "float32"))(pictures)
-    for output, expected in zip(outputs, prefix(pictures, training=False), strict=True):
+    images = np.random.default_rng(0).uniform(-1, 1, (batch, SIZE, SIZE, 3)).astype("float32")
+    outputs = inference.compile_prefix(prefix, Engine(engine, "float32"))(images)
+    for output, expected in zip(outputs, prefix(images, training=False), strict=True):
         assert output.dtype == np.float32
         assert np.abs(output - expected).max() <= 1e-5 * np.abs(expected).max()
 

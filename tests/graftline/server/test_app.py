@@ -17,7 +17,7 @@ from graftline.server.app import create_app
 from graftline.server.rest import RequestError
 from tests import tiny
 
-PICTURES = [tiny.photo(seed) for seed in range(3)]
+IMAGES = [tiny.photo(seed) for seed in range(3)]
 MAX_PIXELS = 10_000
 PREDICT = "/v1/models/pets:predict"
 
@@ -57,10 +57,10 @@ def signature(model: Path, name: str, **inputs: Any) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("path", [PREDICT, "/v1/models/pets/versions/7:predict"])
 @pytest.mark.parametrize("named", [False, True])
 def test_rows_are_answered_as_the_model_answers_them(client, model, path, named):
-    rows = [{"image_bytes": b64(picture)} if named else b64(picture) for picture in PICTURES]
+    rows = [{"image_bytes": b64(image)} if named else b64(image) for image in IMAGES]
     answer = client.post(path, json={"signature_name": "serving_bytes", "instances": rows})
     assert answer.status_code == 200
-    expected = signature(model, "serving_bytes", image_bytes=tf.constant(PICTURES))
+    expected = signature(model, "serving_bytes", image_bytes=tf.constant(IMAGES))
     found = answer.json()["predictions"]
     np.testing.assert_allclose([row["probabilities"] for row in found], expected["probabilities"], atol=1e-5)
     assert [row["label"] for row in found] == expected["label"].tolist()
@@ -69,7 +69,7 @@ def test_rows_are_answered_as_the_model_answers_them(client, model, path, named)
 
 @pytest.mark.parametrize("named", [False, True])
 def test_columns_are_answered_in_columns(client, named):
-    column = [b64(picture) for picture in PICTURES]
+    column = [b64(image) for image in IMAGES]
     request = {"signature_name": "serving_bytes", "inputs": {"image_bytes": column} if named else column}
     outputs = client.post(PREDICT, json=request).json()["outputs"]
     assert set(outputs) == {"probabilities", "label", "label_name"}
@@ -77,14 +77,14 @@ def test_columns_are_answered_in_columns(client, named):
 
 
 def test_examples_pixels_and_heat_maps_are_answered_too(client, model):
-    examples = {"instances": [b64(tiny.example(picture)) for picture in PICTURES]}
+    examples = {"instances": [b64(tiny.example(image)) for image in IMAGES]}
     by_example = client.post(PREDICT, json=examples).json()["predictions"]
     pixels = np.random.default_rng(0).uniform(-1, 1, (2, tiny.SIZE, tiny.SIZE, 3)).astype(np.float32)
     request = {"signature_name": "serving_pixels", "instances": pixels.tolist()}
     by_pixels = client.post(PREDICT, json=request).json()["predictions"]
     expected = signature(model, "serving_pixels", image=tf.constant(pixels))["probabilities"]
     np.testing.assert_allclose(by_pixels, expected, atol=1e-5)  # of one output the values alone
-    request = {"signature_name": "serving_explain", "instances": [b64(picture) for picture in PICTURES]}
+    request = {"signature_name": "serving_explain", "instances": [b64(image) for image in IMAGES]}
     explained = client.post(PREDICT, json=request).json()["predictions"]
     assert np.array([row["heat_map"] for row in explained]).max() == 1
     np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_status_metadata_and_classes_are_told(client):
 
 BYTES = {"signature_name": "serving_bytes"}
 LARGE = tf.io.encode_png(tf.zeros([200, 200, 3], tf.uint8)).numpy()
-GOOD = b64(PICTURES[0])
+GOOD = b64(IMAGES[0])
 
 
 @pytest.mark.parametrize(
@@ -121,15 +121,15 @@ GOOD = b64(PICTURES[0])
         (BYTES | {"instances": []}, "'instances' must hold a list of at least one 'image_bytes'"),
         (BYTES | {"inputs": {"image_bytes": "x"}}, "'inputs' must hold a list of at least one 'image_bytes'"),
         ({"signature_name": "x", "instances": [GOOD]}, 'Serving signature name: "x" not found in signature def'),
-        (BYTES | {"instances": [{"picture": GOOD}]}, "has one input, 'image_bytes', but the request has 'picture'"),
+        (BYTES | {"instances": [{"image": GOOD}]}, "has one input, 'image_bytes', but the request has 'image'"),
         (BYTES | {"instances": [{"b64": "@"}]}, "Unable to base64 decode what is given for 'image_bytes'"),
         (BYTES | {"instances": [7]}, "'image_bytes' must be a string, or bytes as"),
-        (BYTES | {"instances": ["no picture"]}, "cannot be used: not an image format TensorFlow reads."),
-        (BYTES | {"instances": [GOOD, b64(PICTURES[1][:-200])]}, "cannot be used: truncated or corrupt."),
+        (BYTES | {"instances": ["no image"]}, "cannot be used: not an image format TensorFlow reads."),
+        (BYTES | {"instances": [GOOD, b64(IMAGES[1][:-200])]}, "cannot be used: truncated or corrupt."),
         (BYTES | {"instances": [b64(LARGE)]}, "cannot be used: more pixels than data.max_pixels allows."),
         (BYTES | {"instances": [""]}, "cannot be used: empty file."),
         ({"instances": [b64(tiny.example(LARGE))]}, "cannot be used: more pixels than data.max_pixels allows."),
-        ({"instances": [b64(tiny.example(b"no picture"))]}, "cannot be used: not an image format"),
+        ({"instances": [b64(tiny.example(b"no image"))]}, "cannot be used: not an image format"),
         ({"instances": ["no example"]}, "The request holds what the signature serving_default cannot take."),
         ({"signature_name": "serving_pixels", "instances": [[1, [2]]]}, "'image' holds what is no float32, or rows of"),
         ({"signature_name": "serving_pixels", "instances": [[1, 2]]}, "'image' has the shape [2], not [32, 32, 3]."),
@@ -172,14 +172,14 @@ def test_a_body_over_the_limit_is_refused(client, chunked):
     body = b"x" * (app.MAX_BODY + 1)
     answer = client.post(PREDICT, content=iter([body[:1000], body[1000:]]) if chunked else body)
     assert answer.status_code == 413
-    assert answer.json() == {"error": "The request is longer than 16 MB: send fewer or smaller pictures."}
+    assert answer.json() == {"error": "The request is longer than 16 MB: send fewer or smaller images."}
 
 
-def test_a_picture_that_is_none_does_not_spoil_others_in_its_batch(directory):
+def test_an_image_that_is_none_does_not_spoil_others_in_its_batch(directory):
     pets = served.Production("pets", directory, MAX_PIXELS)._served
-    good, bad, other = pets._answer("serving_bytes", [PICTURES[0], b"no picture", PICTURES[2]])
+    good, bad, other = pets._answer("serving_bytes", [IMAGES[0], b"no image", IMAGES[2]])
     assert isinstance(bad, RequestError)
-    np.testing.assert_allclose(good["probabilities"], pets._answer("serving_bytes", PICTURES)[0]["probabilities"])
+    np.testing.assert_allclose(good["probabilities"], pets._answer("serving_bytes", IMAGES)[0]["probabilities"])
     assert other["probabilities"].shape == (3,)
 
 

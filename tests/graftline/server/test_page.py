@@ -83,7 +83,7 @@ def test_a_chosen_photo_is_classified_and_everybody_can_read_it(browser, address
         page.set_input_files("#file", photo())
         expect(page.locator("#told strong")).to_have_text(NAMES_AS_TOLD)
         expect(page.locator("#bars li")).to_have_count(3)
-        assert page.locator("#picture").get_attribute("alt").startswith("pet.jpg, which the model calls ")
+        assert page.locator("#image").get_attribute("alt").startswith("pet.jpg, which the model calls ")
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "it scrolls sideways"
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
@@ -116,11 +116,11 @@ def test_a_photo_can_be_dropped_anywhere_or_pasted(browser, address, way):
         expect(page.locator("#told strong")).to_have_text(NAMES_AS_TOLD)
 
 
-def test_what_is_no_picture_is_refused_in_words(browser, address):
+def test_what_is_no_image_is_refused_in_words(browser, address):
     with opened(browser, address) as page:
-        page.set_input_files("#file", photo("notes.jpg", b"no picture"))
+        page.set_input_files("#file", photo("notes.jpg", b"no image"))
         expect(page.get_by_role("alert")).to_have_text(
-            "The picture cannot be used: not an image format TensorFlow reads."
+            "The image cannot be used: not an image format TensorFlow reads."
         )
         expect(page.locator("#figure")).to_be_hidden()
         page.set_input_files("#file", photo("large.jpg", b"x" * 12_000_000))

@@ -57,8 +57,8 @@ def process(root: Path) -> Iterator[subprocess.Popen]:
 def test_it_answers_many_at_once_and_ends_cleanly(process):
     address = process.stdout.readline().split("/")[2]
     bodies = [
-        json.dumps({"signature_name": "serving_bytes", "instances": [{"b64": base64.b64encode(picture).decode()}]})
-        for picture in (tiny.photo(0), b"no picture", tiny.photo(2))
+        json.dumps({"signature_name": "serving_bytes", "instances": [{"b64": base64.b64encode(image).decode()}]})
+        for image in (tiny.photo(0), b"no image", tiny.photo(2))
     ]
 
     def ask(number: int) -> tuple[int, dict]:

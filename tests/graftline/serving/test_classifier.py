@@ -1,4 +1,4 @@
-"""Many pictures classified at once: as serving does, and what is no picture gets its reason."""
+"""Many images classified at once: as serving does, and what is no image gets its reason."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from graftline.serving.classifier import Classifier, Exported
 from tests import tiny
 
 MAX_PIXELS = 10_000
-PICTURES = [tiny.photo(0), tiny.photo(1, "png"), tiny.photo(2)]
+IMAGES = [tiny.photo(0), tiny.photo(1, "png"), tiny.photo(2)]
 LARGE = tf.io.encode_png(tf.zeros([200, 200, 3], tf.uint8)).numpy()
 
 
@@ -33,30 +33,30 @@ def classify(exported: Exported) -> Classifier:
     return Classifier(exported, MAX_PIXELS)
 
 
-def test_pictures_get_the_probabilities_that_serving_gives(exported: Exported, classify: Classifier) -> None:
-    served = exported.signatures["serving_bytes"](image_bytes=tf.constant(PICTURES))["probabilities"]
+def test_images_get_the_probabilities_that_serving_gives(exported: Exported, classify: Classifier) -> None:
+    served = exported.signatures["serving_bytes"](image_bytes=tf.constant(IMAGES))["probabilities"]
     assert np.ptp(served.numpy()[:, 0]) > 0.01  # equal ones would prove nothing
-    np.testing.assert_allclose(np.array(classify(PICTURES)), served, atol=1e-4)
+    np.testing.assert_allclose(np.array(classify(IMAGES)), served, atol=1e-4)
     assert exported.label_names == ["cat", "dog", "eel"]
 
 
-def test_what_is_no_picture_gets_its_reason_and_the_others_their_answers(classify: Classifier) -> None:
-    bad = ["file cannot be read", b"", b"<html>", PICTURES[0][:-200], LARGE]
+def test_what_is_no_image_gets_its_reason_and_the_others_their_answers(classify: Classifier) -> None:
+    bad = ["file cannot be read", b"", b"<html>", IMAGES[0][:-200], LARGE]
     reasons = ["file cannot be read", decoding.EMPTY, decoding.NOT_AN_IMAGE, decoding.CORRUPT, decoding.TOO_LARGE]
-    found = classify([*bad, *PICTURES])
+    found = classify([*bad, *IMAGES])
     assert found[: len(bad)] == reasons
-    np.testing.assert_allclose(np.array(found[len(bad) :]), np.array(classify(PICTURES)), atol=1e-6)
+    np.testing.assert_allclose(np.array(found[len(bad) :]), np.array(classify(IMAGES)), atol=1e-6)
     assert classify(bad) == reasons
 
 
 def test_answers_stay_when_others_follow(classify: Classifier) -> None:
-    first = classify(PICTURES[:1])
+    first = classify(IMAGES[:1])
     before = np.copy(first[0])
-    classify(PICTURES[2:])
+    classify(IMAGES[2:])
     assert np.array_equal(first[0], before)
 
 
-def test_an_error_that_no_picture_causes_is_not_taken_for_one(
+def test_an_error_that_no_image_causes_is_not_taken_for_one(
     classify: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(**_: tf.Tensor) -> None:
@@ -64,7 +64,7 @@ def test_an_error_that_no_picture_causes_is_not_taken_for_one(
 
     monkeypatch.setattr(classify, "_transform", fail)
     with pytest.raises(tf.errors.ResourceExhaustedError):
-        classify(PICTURES)
+        classify(IMAGES)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from graftline.network import backbone
 from graftline.serving.export import export, heat_map, probabilities
 from tests import tiny
 
-PICTURES = [tiny.photo(seed) for seed in range(3)]
+IMAGES = [tiny.photo(seed) for seed in range(3)]
 
 
 @pytest.mark.parametrize(("num_classes", "shape"), [(2, []), (3, [1])])
@@ -24,8 +24,8 @@ def test_training_path_and_signatures_give_one_score(num_classes: int, shape: li
     names = [f"class {label}" for label in range(num_classes)]
     export(classifier, transform, names, str(tmp_path / "model"))
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
-    labelled = tf.constant([tiny.example(picture, 1) for picture in PICTURES])
-    unlabelled = tf.constant([tiny.example(picture) for picture in PICTURES])
+    labelled = tf.constant([tiny.example(image, 1) for image in IMAGES])
+    unlabelled = tf.constant([tiny.example(image) for image in IMAGES])
 
     trained_on = signatures["transform_features"](examples=labelled)
     assert trained_on["label"].numpy().tolist() == [1, 1, 1]
@@ -36,8 +36,8 @@ def test_training_path_and_signatures_give_one_score(num_classes: int, shape: li
     for answer in (
         signatures["serving_default"](examples=unlabelled),
         signatures["serving_default"](examples=labelled),
-        signatures["serving_bytes"](image_bytes=tf.constant(PICTURES)),
-        signatures["serving_explain"](image_bytes=tf.constant(PICTURES)),
+        signatures["serving_bytes"](image_bytes=tf.constant(IMAGES)),
+        signatures["serving_explain"](image_bytes=tf.constant(IMAGES)),
     ):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
         assert answer["label"].numpy().tolist() == expected.argmax(-1).tolist()
@@ -103,10 +103,10 @@ def _probabilities(logits: np.ndarray) -> np.ndarray:
 
 def test_tensorflow_alone_loads_and_serves_the_model(tmp_path: Path) -> None:
     tiny.export(tmp_path, ["cat", "dog"])
-    (tmp_path / "picture.jpg").write_bytes(PICTURES[0])
+    (tmp_path / "image.jpg").write_bytes(IMAGES[0])
     program = (
         "import sys, tensorflow as tf\n"
-        "answer = tf.saved_model.load('model').signatures['serving_bytes'](tf.io.read_file('picture.jpg')[None])\n"
+        "answer = tf.saved_model.load('model').signatures['serving_bytes'](tf.io.read_file('image.jpg')[None])\n"
         "assert not {'keras', 'components', 'graftline', 'tensorflow_transform'} & set(sys.modules)\n"
         "print(answer['label_name'].numpy()[0].decode())\n"
     )

@@ -20,7 +20,7 @@ EPOCHS = {"phase_1": {"epochs": 2, "learning_rate": 1e-2}, "phase_2": {"epochs":
 # Each step is saved; dropout, so that its state must be too
 TRAINING: dict[str, Any] = {"checkpoint_minutes": 1e-9, **EPOCHS}
 MODEL = {"dropout": 0.2}
-STEPS = 3  # an epoch: 12 pictures in batches of 4
+STEPS = 3  # an epoch: 12 images in batches of 4
 SAVES = STEPS + 1  # an epoch: after each step, and at its end
 
 # A training that does something to itself at its n-th checkpoint, after it is written or while it is

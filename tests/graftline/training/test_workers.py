@@ -26,7 +26,7 @@ from graftline.training import workers
 from tests import tiny
 
 TRAINING: dict[str, Any] = {
-    "batch_size": 4,  # of 13 pictures: the last batch does not split evenly
+    "batch_size": 4,  # of 13 images: the last batch does not split evenly
     "mixed_precision": "off",  # so that rounding is small
     "phase_1": {"epochs": 2, "learning_rate": 1e-2},
     "phase_2": {"epochs": 2, "learning_rate": 1e-4, "schedule": "cosine", "optimizer": "rmsprop"},
@@ -76,8 +76,8 @@ tiny.train(Path(examples), graph, Path(output), training=json.loads(training), m
 def data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(tiny.PICTURES, TRAIN, 13)
-        patch.setitem(tiny.PICTURES, VALIDATION, 5)
+        patch.setitem(tiny.IMAGES, TRAIN, 13)
+        patch.setitem(tiny.IMAGES, VALIDATION, 5)
         tiny.write_examples(folder / "examples", 2)
     tiny.write_transform(folder, [])
     keras.utils.set_random_seed(1)

@@ -1,4 +1,4 @@
-"""A picture on its way to an example: read from a file, and looked at."""
+"""An image on its way to an example: read from a file, and looked at."""
 
 import os
 from pathlib import Path
@@ -12,8 +12,8 @@ NO_LABEL = "no label"
 OUTSIDE = "symbolic link out of the folder"
 
 
-class Picture(NamedTuple):
-    """A picture on its way to an example."""
+class RawImage(NamedTuple):
+    """An image on its way to an example."""
 
     image: bytes | None  # as encoded; None where it was not read
     label: int
@@ -21,22 +21,22 @@ class Picture(NamedTuple):
     problem: str = UNREADABLE  # why it was not read, where it was not
 
 
-def examine(picture: Picture, max_pixels: int) -> Size | str:
-    """Returns the size of a picture that can be used, or in a few words why it cannot.
+def examine(image: RawImage, max_pixels: int) -> Size | str:
+    """Returns the size of an image that can be used, or in a few words why it cannot.
 
     Args:
-      picture: the picture.
+      image: the image.
       max_pixels: as for `decoding.refused`.
     """
-    if picture.label < 0:  # how TFDS marks what has no label
+    if image.label < 0:  # how TFDS marks what has no label
         return NO_LABEL
-    if picture.image is None:
-        return picture.problem
-    return decoding.examine(picture.image, max_pixels)
+    if image.image is None:
+        return image.problem
+    return decoding.examine(image.image, max_pixels)
 
 
-def read_file(file: tuple[bytes, int], folder: str) -> Picture:
-    """Reads a picture; one that cannot be read has the reason.
+def read_file(file: tuple[bytes, int], folder: str) -> RawImage:
+    """Reads an image; one that cannot be read has the reason.
 
     Args:
       file: its path in the folder, and its label.
@@ -45,8 +45,8 @@ def read_file(file: tuple[bytes, int], folder: str) -> Picture:
     name, label = file
     path = Path(folder, os.fsdecode(name))
     if not path.resolve().is_relative_to(Path(folder).resolve()):
-        return Picture(None, label, name, OUTSIDE)
+        return RawImage(None, label, name, OUTSIDE)
     try:
-        return Picture(path.read_bytes(), label, name)
+        return RawImage(path.read_bytes(), label, name)
     except OSError:
-        return Picture(None, label, name)
+        return RawImage(None, label, name)

@@ -1,4 +1,4 @@
-"""The pictures of the page: small copies, and maps of where the network looked, both as data URIs."""
+"""The images of the page: small copies, and maps of where the network looked, both as data URIs."""
 
 import base64
 import io
@@ -12,18 +12,18 @@ from PIL import Image
 from graftline.artifacts.examples import IMAGE_BYTES
 
 LONGEST = 200  # pixels of the longer side of a thumbnail
-TINY = 48  # longer side of a picture below which its pixels are shown as squares, every one unchanged
+TINY = 48  # longer side of an image below which its pixels are shown as squares, every one unchanged
 QUALITY = 75  # of WebP
 HEAT = 48  # edge of a heat map as it is embedded, in pixels
 HEAT_QUALITY = 50
 OPACITY = 0.75  # of a heat map at its hottest
 COLOURS = "inferno"  # perceptually uniform
 EXPLAIN = "serving_explain"  # the signature that draws heat maps
-BATCH = 16  # pictures at once
+BATCH = 16  # images at once
 
 
 class Thumbnail(NamedTuple):
-    """A small copy of a picture.
+    """A small copy of an image.
 
     Attributes:
       uri: a `data:` URI.
@@ -38,26 +38,26 @@ class Thumbnail(NamedTuple):
 
 
 def thumbnail(image: bytes) -> Thumbnail:
-    """Returns a small copy of a picture.
+    """Returns a small copy of an image.
 
     Args:
       image: as it was encoded, in any form that TensorFlow decodes.
     """
-    picture = Image.fromarray(tf.io.decode_image(image, channels=3, expand_animations=False).numpy())
-    picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    tiny = max(picture.size) < TINY
-    return Thumbnail(_data_uri(picture, lossless=tiny, quality=QUALITY), *picture.size, tiny)
+    small = Image.fromarray(tf.io.decode_image(image, channels=3, expand_animations=False).numpy())
+    small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    tiny = max(small.size) < TINY
+    return Thumbnail(_data_uri(small, lossless=tiny, quality=QUALITY), *small.size, tiny)
 
 
 def heat_maps(model_path: str, images: list[bytes]) -> np.ndarray | None:
-    """Returns where in each picture the network saw what spoke for its answer.
+    """Returns where in each image the network saw what spoke for its answer.
 
     Args:
       model_path: a SavedModel as `export` writes it.
-      images: encoded pictures.
+      images: encoded images.
 
     Returns:
-      float32 [pictures, height, width] in [0, 1]; None from a model that does not explain itself.
+      float32 [images, height, width] in [0, 1]; None from a model that does not explain itself.
     """
     signatures = tf.saved_model.load(model_path).signatures
     if EXPLAIN not in signatures:
@@ -68,9 +68,9 @@ def heat_maps(model_path: str, images: list[bytes]) -> np.ndarray | None:
 
 
 def overlay(heat_map: np.ndarray) -> str:
-    """Returns a heat map to lay over a picture, clear where nothing spoke for the answer, as a `data:` URI.
+    """Returns a heat map to lay over an image, clear where nothing spoke for the answer, as a `data:` URI.
 
-    The network sees its pictures squeezed into a square, so the map is to be stretched over all of the picture.
+    The network sees its images squeezed into a square, so the map is to be stretched over all of the image.
 
     Args:
       heat_map: float32 [height, width] in [0, 1].
@@ -82,7 +82,7 @@ def overlay(heat_map: np.ndarray) -> str:
     return _data_uri(Image.fromarray(colours), quality=HEAT_QUALITY)
 
 
-def _data_uri(picture: Image.Image, **options: int) -> str:
+def _data_uri(image: Image.Image, **options: int) -> str:
     written = io.BytesIO()
-    picture.save(written, "WEBP", **options)
+    image.save(written, "WEBP", **options)
     return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
