@@ -115,8 +115,8 @@ bench-quick: $(READY)  ## Speed against the tutorial's own code, on 2,000 images
 	@$(PYTHON) -m benchmarks.engines --images 2000 $(QUIET)
 	@$(PYTHON) -m benchmarks.tutorial --images 2000 $(QUIET)
 
-check: $(READY)  ## Linter, formatter and type checker
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+check: $(READY)  ## Linter, formatter, floors of imports and type checker
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo && .venv/bin/mypy
 
 docs: $(READY)  ## Write docs/settings.md anew: every setting, from graftline/settings/
 	@$(PYTHON) -m graftline.cli docs

@@ -11,6 +11,7 @@ setup(
     name="graftline",
     version="0.1.0",
     description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
+    license="Apache-2.0",
     python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
     py_modules=["bootstrap", "pipeline"],  # `bootstrap`, for the doctor looks at what it sets up
     packages=find_packages(str(Path(__file__).parent), include=["components*", "graftline*", "kubeflow*"]),
