@@ -50,15 +50,18 @@ def prepared(config: str, images: int | None) -> Iterator[Prepared]:
     from graftline.base import console
 
     console.quiet("warning")
+    from tfx.dsl.compiler.compiler import Compiler
+
     from graftline.runs import summary
-    from graftline.runs.dag import assemble
     from graftline.runs.runner import LocalRunner
-    from pipeline import checked_nodes, data_nodes
+    from pipeline import create_pipeline
 
     with tempfile.TemporaryDirectory() as root:
         loaded = load_settings(config, images, root)
-        data = data_nodes(loaded)
-        run_id = LocalRunner(loaded).run(assemble(loaded, [*data, *checked_nodes(loaded, *data)]))
+        dag = Compiler().compile(create_pipeline(loaded))
+        names = [node.pipeline_node.node_info.id for node in dag.nodes]
+        del dag.nodes[names.index("Transform") + 1 :]
+        run_id = LocalRunner(loaded).run_with_ir(dag)
         uris = {kind: artifact.uri for node in summary.read(loaded, run_id) for kind, artifact in node.outputs.items()}
         yield Prepared(loaded, uris["Examples"], uris["TransformGraph"])
 

@@ -7,7 +7,7 @@ from graftline.runs.local import main
 from graftline.settings.data import Bulk
 from graftline.settings.settings import Settings
 from graftline.settings.training import Tuning
-from pipeline import create_pipeline, data_pipeline
+from pipeline import create_pipeline, reading
 
 
 def settings(root, **serving):
@@ -41,7 +41,7 @@ def test_on_a_cluster_tensorflow_serving_can_do_the_check(tmp_path):
 
 def test_without_a_cluster_tensorflow_serving_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"serving.tensorflow_serving = '2.18.0': .* leave it unset"):
-        main(settings(tmp_path, tensorflow_serving="2.18.0"), create_pipeline, data_pipeline)
+        main(settings(tmp_path, tensorflow_serving="2.18.0"), create_pipeline, reading)
 
 
 def test_smaller_forms_go_to_the_report_and_the_pusher_where_any_are_asked_for(tmp_path):

@@ -12,6 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tfx.components import BulkInferrer
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.proto.bulk_inferrer_pb2 import ModelSpec
 from tfx.types import standard_artifacts
 from tfx.types.channel import BaseChannel
@@ -42,6 +43,11 @@ def PredictionsToTable(  # noqa: N802
       table: the file.
     """
     write_table(Path(predictions.uri), Path(path_utils.serving_model_path(model.uri)), Path(table.uri, TABLE_FILE))
+
+
+def predictions_to_table(predictions: BaseChannel, model: BaseChannel) -> BaseNode:
+    """Returns the node; arguments as of `PredictionsToTable`."""
+    return PredictionsToTable(predictions=predictions, model=model)
 
 
 def write_table(logs: Path, model: Path, table: Path) -> None:

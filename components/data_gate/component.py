@@ -11,7 +11,9 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from tfx.dsl.component.experimental.annotations import InputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils
 
 from graftline.artifacts import duplicates
@@ -60,6 +62,25 @@ def DataGate(  # noqa: N802 (a component is named as a class)
             + "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`make schema` infers "
             "one where there is none) or data_gate in the configuration."
         )
+
+
+def data_gate(
+    anomalies: BaseChannel,
+    statistics: BaseChannel,
+    schema: BaseChannel,
+    duplicates_report: BaseChannel,
+    baseline: BaseChannel,
+    limits: data.DataGate,
+) -> BaseNode:
+    """Returns the node; arguments as of `DataGate`."""
+    return DataGate(
+        anomalies=anomalies,
+        statistics=statistics,
+        schema=schema,
+        report=duplicates_report,
+        limits=limits.model_dump_json(),
+        baseline=baseline,
+    )
 
 
 def missing_classes(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[str]:

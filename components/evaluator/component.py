@@ -6,6 +6,11 @@ from typing import Any
 from tfx.components.evaluator import component, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import Artifact, artifact_utils
+from tfx.types.channel import BaseChannel
+
+from components.evaluator.config import eval_config
+from graftline.artifacts.examples import TEST
+from graftline.settings.gate import Gate
 
 BATCH = 64  # images that a model answers at once
 FOLDER: ContextVar[str] = ContextVar("folder")  # where `extractors` write, who are not told
@@ -33,10 +38,23 @@ class Evaluator(component.Evaluator):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(
+        self, examples: BaseChannel, model: BaseChannel, baseline: BaseChannel, gate: Gate, num_classes: int
+    ) -> None:
         """Sets up the component.
 
         Args:
-          **arguments: those of TFX's.
+          examples: of which the test split is used.
+          model: the candidate.
+          baseline: the model in production, where there is one.
+          gate: what is demanded.
+          num_classes: number of classes, two or more.
         """
-        super().__init__(**arguments, module_path="components.evaluator.extractors")
+        super().__init__(
+            examples=examples,
+            model=model,
+            baseline_model=baseline,
+            eval_config=eval_config(gate, num_classes),
+            example_splits=[TEST],
+            module_path="components.evaluator.extractors",
+        )

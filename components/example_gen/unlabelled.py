@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfx.components.util import examples_utils
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
@@ -62,6 +63,11 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
     reasons = Counter(line["reason"] for line in left_out)
     examples.set_string_custom_property(LEFT_OUT, json.dumps(reasons))
+
+
+def unlabelled_example_gen(folder: Path, max_pixels: int) -> BaseNode:
+    """Returns the node; arguments as of `UnlabelledExampleGen`."""
+    return UnlabelledExampleGen(folder=str(folder), max_pixels=max_pixels)
 
 
 def _images(folder: Path) -> Iterator[images.RawImage]:

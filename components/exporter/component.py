@@ -15,7 +15,9 @@ import numpy as np
 import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import standard_artifacts
+from tfx.types.channel import BaseChannel
 from tfx.utils import path_utils
 
 from components.exporter.tflite import convert, measure
@@ -55,6 +57,11 @@ def Exporter(  # noqa: N802 (a component is named as a class)
             Path(exports.uri, f"{export.name}.tflite").write_bytes(contents[export.name])
     write_label_names(exports.uri, read_label_names(f"{path}/{EXTRA}"))
     Path(exports.uri, EXPORTS_FILE).write_text(json.dumps([asdict(export) for export in measured], indent=1))
+
+
+def exporter(model: BaseChannel, examples: BaseChannel, names: tuple[str, ...], max_drop: float) -> BaseNode:
+    """Returns the node; arguments as of `Exporter`."""
+    return Exporter(model=model, examples=examples, names=json.dumps(names), max_drop=max_drop)
 
 
 class _Images:

@@ -19,6 +19,9 @@ from components.report import lineage
 from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.exports import Exports
 from graftline.artifacts.report import CARDS, PAGE, RunReport
+from graftline.runs.store import SECRET
+from graftline.settings.load import command
+from graftline.settings.settings import Settings
 
 REPORT, STEPS = "report", "steps"
 
@@ -110,16 +113,18 @@ class ReportGen(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
     DRIVER_CLASS = Driver
 
-    def __init__(self, settings: str, command: str, push_to: str, **inputs: BaseChannel | None) -> None:
+    def __init__(self, settings: Settings, **inputs: BaseChannel | None) -> None:
         """Sets up the component.
 
         Args:
-          settings: the configuration as JSON, without passwords.
-          command: what makes this run again.
-          push_to: the serving directory.
+          settings: all of them, for the report shows them; without those that may be secret.
           **inputs: those of `ReportGenSpec`.
         """
-        report = OutputChannel(RunReport, self, REPORT)
-        super().__init__(
-            spec=ReportGenSpec(settings=settings, command=command, push_to=push_to, report=report, **inputs)
+        spec = ReportGenSpec(
+            settings=settings.model_dump_json(exclude=SECRET),
+            command=command(),
+            push_to=str(settings.push_dir),
+            report=OutputChannel(RunReport, self, REPORT),
+            **inputs,
         )
+        super().__init__(spec=spec)

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -15,7 +16,7 @@ OURS = ("graftline", "components", "kubeflow", "pipeline")
 ALWAYS = ("tensorflow", "keras", "openvino")  # they change numbers, whoever imports them
 
 
-def identity(*modules: str) -> str:
+def identity(*modules: str, files: Iterable[Path] = ()) -> str:
     """Returns a hash of what modules are made of, which changes where a result of theirs may, and only then.
 
     That is the code of the modules and of all that they import of this project, in functions too, the files beside it, such
@@ -23,6 +24,7 @@ def identity(*modules: str) -> str:
 
     Args:
       modules: their names; those of a library count by its version.
+      files: what else the result depends on, by content.
     """
     closure = sorted(_closure(modules))
     ours = [module for module in closure if _path(module)]
@@ -31,6 +33,7 @@ def identity(*modules: str) -> str:
     parts = [f"{module} {_digest(module)}" for module in ours]
     parts += [f"{folder.relative_to(PROJECT)} {_files_digest(folder)}" for folder in folders]
     parts += sorted({f"{name} {version}" for library in libraries for name, version in _versions(library)})
+    parts += [f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -13,10 +13,10 @@ def main() -> int:
     console.quiet(settings.run.log_level)
     # After the settings' mistakes are told: these bring TensorFlow
     from graftline.runs.infer_schema import infer_schema
-    from pipeline import data_pipeline
+    from pipeline import reading
 
     try:
-        infer_schema(settings, data_pipeline(settings))
+        infer_schema(settings, reading(settings))
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

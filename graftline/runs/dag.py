@@ -1,5 +1,8 @@
 """A pipeline out of nodes, each with the identity of the code that it runs."""
 
+import json
+from pathlib import Path
+
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
@@ -31,14 +34,22 @@ def modules(node: BaseNode) -> set[str]:
     return {kind.__module__ for kind in classes if kind} | set(functions) | set(whole)
 
 
+def _names(node: BaseNode, path: Path) -> bool:
+    """Tells whether a property of a node names a file, as it is or within JSON."""
+    spelled = str(path), json.dumps(str(path))[1:-1]
+    return any(spelling in str(value) for value in node.exec_properties.values() for spelling in spelled)
+
+
 def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
     """Puts nodes into a pipeline with the settings' name, places and Beam arguments.
 
-    TFX's cache knows nothing of code, so each node gets the identity of its own: another one is another entry of the cache.
+    TFX's cache knows nothing of code, nor of what is in a file that a property names, so each node gets the identity of its
+    own: another one is another entry of the cache.
     """
     for node in nodes:
         if made_of := modules(node):
-            node.exec_properties[CODE] = identity(*sorted(made_of))
+            files = [path for path in settings.files if _names(node, path)]
+            node.exec_properties[CODE] = identity(*sorted(made_of), files=files)
     return Pipeline(
         pipeline_name=settings.name,
         pipeline_root=str(settings.pipeline_root),

@@ -3,25 +3,28 @@
 Where `data_gate.infer_schema` is set the first run does it.
 """
 
+from collections.abc import Iterable
+
 import tensorflow_data_validation as tfdv
 from tfx.dsl.compiler.compiler import Compiler
-from tfx.orchestration.pipeline import Pipeline
+from tfx.dsl.components.base.base_node import BaseNode
 
 from graftline.artifacts.examples import TRAIN, read_label_names
 from graftline.base import console
 from graftline.base.errors import UserError
 from graftline.data import schema
 from graftline.runs import summary
+from graftline.runs.dag import assemble
 from graftline.runs.runner import LocalRunner
 from graftline.settings.settings import Settings
 
 
-def infer_schema(settings: Settings, dag: Pipeline) -> None:
+def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
     """Reads the dataset, counts what is in it and writes `settings.schema_path`.
 
     Args:
       settings: those of the dataset.
-      dag: the nodes that read it and count.
+      reading: the nodes that read it and count.
 
     Raises:
       UserError: where that file exists already, for it may hold what somebody decided.
@@ -29,7 +32,7 @@ def infer_schema(settings: Settings, dag: Pipeline) -> None:
     if settings.schema_path.exists():
         raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
     # Not `run`, which TFX's command line counts, and looks at the DAG of
-    run_id = LocalRunner(settings).run_with_ir(Compiler().compile(dag))
+    run_id = LocalRunner(settings).run_with_ir(Compiler().compile(assemble(settings, list(reading))))
     outputs = {kind: artifact.uri for node in summary.read(settings, run_id) for kind, artifact in node.outputs.items()}
     statistics = tfdv.load_stats_binary(f"{outputs['ExampleStatistics']}/Split-{TRAIN}/FeatureStats.pb")
     inferred = schema.infer(statistics, read_label_names(outputs["Examples"]))

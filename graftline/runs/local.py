@@ -4,9 +4,10 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
 from graftline.base import stop
@@ -15,6 +16,7 @@ from graftline.runs import lock
 from graftline.settings.settings import Settings
 
 Dag = Callable[[Settings], Pipeline]
+Nodes = Callable[[Settings], Iterable[BaseNode]]
 
 
 def disk_is_full(error: BaseException | None) -> bool:
@@ -34,13 +36,13 @@ def fullest(settings: Settings) -> tuple[int, Path]:
     return min((shutil.disk_usage(folder).free, folder) for folder in folders)
 
 
-def main(settings: Settings, create_pipeline: Dag, data_pipeline: Dag) -> None:
+def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     """Runs a pipeline on this machine and prints the summary.
 
     Args:
       settings: those of the run.
       create_pipeline: gives the whole DAG.
-      data_pipeline: gives the part of it that reads the dataset and counts, from which a schema is inferred.
+      reading: gives the nodes of it that read the dataset and count, from which a schema is inferred.
 
     Raises:
       UserError: where it holds what only a cluster can run, or a node refuses its input.
@@ -56,7 +58,7 @@ def main(settings: Settings, create_pipeline: Dag, data_pipeline: Dag) -> None:
     if settings.data_gate.infer_schema and not settings.schema_path.is_file():
         from graftline.runs.infer_schema import infer_schema
 
-        infer_schema(settings, data_pipeline(settings))
+        infer_schema(settings, reading(settings))
     run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return
@@ -64,11 +66,11 @@ def main(settings: Settings, create_pipeline: Dag, data_pipeline: Dag) -> None:
     summary.show(settings, summary.read(settings, run_id))
 
 
-def program(settings: Settings, create_pipeline: Dag, data_pipeline: Dag) -> int:
+def program(settings: Settings, create_pipeline: Dag, reading: Nodes) -> int:
     """Runs a pipeline as `main` does, tells what stopped it, and returns the exit status; arguments as of `main`."""
     stop.stop_when_asked()
     try:
-        main(settings, create_pipeline, data_pipeline)
+        main(settings, create_pipeline, reading)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

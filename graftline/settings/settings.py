@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from graftline.base.errors import UserError
 from graftline.base.paths import PREFIX, SCHEMAS, ProjectPath, absolute
 from graftline.settings.cluster import Cluster, Mysql
 from graftline.settings.data import Bulk, Data, DataGate
@@ -104,6 +105,24 @@ class Settings(BaseSettings):
         reviewed = SCHEMAS / f"{self.name if self.data_gate.infer_schema else name}.pbtxt"
         may_be_inferred = self.data_gate.infer_schema and not reviewed.is_file()
         return self.run.root / "schemas" / reviewed.name if may_be_inferred else reviewed
+
+    @property
+    def reviewed_schema(self) -> Path:
+        """The schema, which is there.
+
+        Raises:
+          UserError: where the dataset has none yet.
+        """
+        if not self.schema_path.is_file():
+            raise UserError(
+                f"There is no schema {self.schema_path}: `make schema CONFIG=<this one>` infers one for you to review."
+            )
+        return self.schema_path
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that settings name and results depend on."""
+        return [path for path in (self.schema_path, Path(self.model.weights)) if path.is_file()]
 
     @property
     def pipeline_root(self) -> Path:

@@ -7,7 +7,7 @@ from graftline.base.errors import UserError
 from graftline.runs import runner, store
 from graftline.runs.dag import assemble
 from graftline.runs.runner import LocalRunner
-from pipeline import create_pipeline, data_nodes
+from pipeline import create_pipeline, reading
 from tests.past import settings_of
 
 
@@ -29,7 +29,7 @@ def test_a_run_keeps_its_settings_and_no_password(tmp_path):
 def test_a_node_that_fails_before_its_executor_runs_has_failed(tmp_path):
     settings = settings_of(tmp_path, data={"dataset": "no_such_set"})
     with pytest.raises(UserError, match="TFDS has no dataset 'no_such_set'"):
-        LocalRunner(settings).run(assemble(settings, list(data_nodes(settings))))
+        LocalRunner(settings).run(assemble(settings, list(reading(settings))))
     with store.opened(settings) as opened:
         (run,) = store.runs(opened, settings.name)
     assert [(node.name, node.state) for node in run.nodes] == [("TfdsExampleGen", "failed")]
