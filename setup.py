@@ -55,6 +55,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "import-linter",  # holds the floors of the house: imports go down only
             "kubernetes-validate",  # checks manifests against Kubernetes' own schemas, offline
             "axe-playwright-python",  # accessibility rules (axe-core), offline
             "httpx",  # FastAPI's test client asks for it
@@ -62,6 +63,7 @@ setup(
             "playwright",  # drives the system's own Chromium to look at pages
             "pytest",  # test runner
             "pytest-timeout",  # a hanging test fails instead of blocking CI
+            "pytest-xdist",  # tests on both cores
             "ruff",  # linter and formatter
             "types-PyYAML",  # type stubs
             "types-psutil",  # type stubs

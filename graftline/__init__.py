@@ -1,1 +1,1 @@
-"""Graftline: everything that is not a component of the DAG, floor by floor; see `docs/house.md`."""
+"""Graftline: everything that is not a component of the DAG, floor by floor; see the README's repository layout."""
