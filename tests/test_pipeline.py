@@ -26,6 +26,7 @@ from graftline.artifacts.history import HISTORY_FILE
 from graftline.base.paths import PROJECT
 from graftline.serving import versions
 from graftline.settings.load import CONFIG_VARIABLE, name_of
+from tests import warm
 from tests.disks import tmpfs
 
 SLICE = {
@@ -44,7 +45,7 @@ EXECUTED = sorted(set(NODES) - {"Baseline", "BaselineData"})
 COMPLETE, CACHED = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED
 RUNNING = metadata_store_pb2.Execution.RUNNING
 KILLED = -signal.SIGKILL
-Tfx = Callable[..., str]
+Program = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,12 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tfx(root) -> Tfx:
-    """Runs the `tfx` command, or a program of this project, with settings overridden; returns what it printed."""
+def tfx(root) -> Program:
+    """Runs the `tfx` command, with settings overridden, and returns what it printed."""
 
-    def run(*arguments: str, status: int = 0, program: str = "", **overrides: str) -> str:
-        command = [sys.executable, *program.split()] if program else [str(Path(sys.executable).with_name("tfx"))]
+    def run(*arguments: str, **overrides: str) -> str:
         done = subprocess.run(
-            [*command, *arguments],
+            [str(Path(sys.executable).with_name("tfx")), *arguments],
             env=environment(root) | overrides,
             cwd=PROJECT,
             stdout=subprocess.PIPE,
@@ -67,6 +67,18 @@ def tfx(root) -> Tfx:
             text=True,
             check=False,
         )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def program(root) -> Program:
+    """Runs a program of this project, with settings overridden, and returns what it printed."""
+
+    def run(module: str, *arguments: str, status: int = 0, **overrides: str) -> str:
+        done = warm.run(module, *arguments, env=environment(root) | overrides, together=True)
         assert done.returncode == status, done.stdout
         return done.stdout
 
@@ -85,11 +97,7 @@ def environment(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def first_run(tfx) -> str:
     tfx("pipeline", "create", "--engine=local", "--pipeline_path=pipeline.py")
-    return create_run(tfx)
-
-
-def create_run(tfx: Tfx, status: int = 0, **overrides: str) -> str:
-    return tfx("run", "create", "--engine=local", "--pipeline_name=digits", status=status, **overrides)
+    return tfx("run", "create", "--engine=local", "--pipeline_name=digits")
 
 
 def database(root: Path) -> metadata.Metadata:
@@ -193,9 +201,9 @@ def test_the_pushed_model_answers_both_signatures(first_run, root):
     assert set(by_bytes["label_name"].numpy()) <= {str(digit).encode() for digit in range(10)}
 
 
-def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, tfx, root):
+def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, program, root):
     before = pushed_versions(root)
-    printed = create_run(tfx)
+    printed = program("pipeline")
     states = executions(root)
     assert {node: states[node][-1] for node in EXECUTED} == dict.fromkeys(EXECUTED, CACHED)
     assert "↺ Trainer served from cache in" in printed
@@ -206,25 +214,25 @@ def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, tf
     assert pushed_versions(root) == before
 
 
-def test_past_runs_are_listed_and_compared(first_run, tfx, root):
+def test_past_runs_are_listed_and_compared(first_run, program, root):
     (run,) = artifacts(root, "ModelRun")
     phases = json.loads(Path(run.uri, HISTORY_FILE).read_text())["phases"]
-    listed = json.loads(tfx("runs", "--all", "--json", program="-m graftline.cli"))[-1]
+    listed = json.loads(program("graftline.cli", "runs", "--all", "--json"))[-1]
     assert (listed["run"], listed["state"], listed["dataset"], listed["blessed"]) == (1, "done", "digits", True)
     assert listed["pushed"] == pushed_versions(root)[0]
     for phase in phases:
         accuracies = listed["phases"][str(phase["phase"])]
         measured = {split: phase[f"{split}_accuracy"] for split in ("test", "validation")}
         assert accuracies == pytest.approx(measured, abs=1e-5)  # the store keeps six digits
-    printed = tfx("1", "production", program="-m graftline.cli compare")
+    printed = program("graftline.cli", "compare", "1", "production")
     assert re.search(rf"test accuracy +│ {phases[-1]['test_accuracy']:.4f} ", printed)
     assert re.search(r"data.max_examples +│ 500 ", printed)
     assert "≠" not in printed
 
 
-def test_a_candidate_worse_than_the_baseline_is_neither_blessed_nor_pushed(first_run, tfx, root):
+def test_a_candidate_worse_than_the_baseline_is_neither_blessed_nor_pushed(first_run, program, root):
     before = pushed_versions(root)
-    printed = create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0", **WORSE)
+    printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0", **WORSE)
     assert "below the baseline's, 0.0200 is allowed" in printed
     assert "Not blessed" in printed
     assert "Not pushed" in printed
@@ -232,19 +240,19 @@ def test_a_candidate_worse_than_the_baseline_is_neither_blessed_nor_pushed(first
     assert [blessing.custom_properties["blessed"].int_value for blessing in artifacts(root, "ModelBlessing")] == [1, 0]
 
 
-def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run, tfx, root):
+def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run, program, root):
     before = pushed_versions(root)
-    printed = create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0.99", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
+    printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0.99", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
     assert "is below the threshold of 0.9900" in printed
     assert "baseline's, " not in printed.split("Not blessed")[1]
     assert pushed_versions(root) == before
 
 
-def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, tfx, root):
+def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, program, root):
     first, directory = pushed_versions(root)[0], root / "serving/digits"
-    create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
+    program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
     assert len(pushed_versions(root)) == 2
-    printed = tfx("calls threes eights", program="-m graftline.cli rollback")
+    printed = program("graftline.cli", "rollback", "calls threes eights")
     third = pushed_versions(root)[-1]
     assert printed.endswith(f"Version {pushed_versions(root)[1]} is withdrawn; in production is {directory / third}.\n")
     good, withdrawn, again = versions.pushes(directory)
@@ -252,35 +260,35 @@ def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, tfx
     assert str(good.version) == first
     last = artifacts(root, "PushedModel")[-1]
     assert last.custom_properties["model_id"].int_value == good.model_id != withdrawn.model_id
-    printed = create_run(tfx, GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="0.03", **WORSE)
+    printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="0.03", **WORSE)
     assert "below the baseline's, 0.0300 is allowed" in printed
     assert pushed_versions(root)[-1] == third
 
 
-def test_a_second_run_or_rollback_at_once_is_refused(first_run, tfx, root):
+def test_a_second_run_or_rollback_at_once_is_refused(first_run, program, root):
     with filelock.FileLock(root / "run.lock"):
-        printed = create_run(tfx, status=1)
-        rolled_back = tfx("why not", program="-m graftline.cli rollback", status=1)
+        printed = program("pipeline", status=1)
+        rolled_back = program("graftline.cli", "rollback", "why not", status=1)
     for told in (printed, rolled_back):
         assert f"Another run is using {root}: wait for it to end" in told
         assert "Traceback" not in told
 
 
-def test_a_full_disk_at_the_push_is_told_and_the_next_run_completes(first_run, tfx, root, tmp_path):
+def test_a_full_disk_at_the_push_is_told_and_the_next_run_completes(first_run, program, root, tmp_path):
     # Another threshold, for a push that is not served from cache
     changes = {"GRAFTLINE_RUN__SERVING_DIR": str(tmp_path), "GRAFTLINE_GATE__MIN_ACCURACY": "0.31"}
     with tmpfs(tmp_path, "1m"):
-        printed = create_run(tfx, status=1, **changes)
+        printed = program("pipeline", status=1, **changes)
         assert f"No space is left on the disk of {tmp_path}" in printed
         assert not versions.versions(tmp_path / "digits")
         subprocess.run(["mount", "-o", "remount,size=100m", str(tmp_path)], check=True)
-        create_run(tfx, **changes)
+        program("pipeline", **changes)
         (version,) = versions.versions(tmp_path / "digits")
         assert tf.saved_model.load(str(tmp_path / "digits" / str(version))).signatures
         assert not list((tmp_path / "digits").glob(".*"))
 
 
-def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, root, tmp_path):
+def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, program, root, tmp_path):
     random, folder = np.random.default_rng(0), tmp_path / "My Pets"
     for index in range(60):
         label = "cat" if index % 2 else "dog"
@@ -297,7 +305,7 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, root, tmp_
     (folder / "bird").mkdir()
     for index in range(10):
         Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / "bird" / f"{index}.png")
-    printed = tfx(program="pipeline.py", status=1, **photos)
+    printed = program("pipeline", status=1, **photos)
     assert "✘ DataGate failed in" in printed
     assert "split train, feature 'label_name': Unexpected string values" in printed
     assert "Mend the data; where it is right, review the schema" in printed
@@ -305,26 +313,26 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, root, tmp_
     assert "▶ Transform" not in printed
 
 
-def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, tfx, root, tmp_path):
+def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, program, root, tmp_path):
     images, labels = load_digits(return_X_y=True)
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         if label == 0 or index % 4 == 0:  # noughts alone are all there
             folder = tmp_path / "digits" / str(label)
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray((16 * image.reshape(8, 8)).clip(0, 255).astype(np.uint8)).save(folder / f"{index}.png")
-    printed = create_run(tfx, status=1, GRAFTLINE_DATA__DATASET=f"folder:{tmp_path / 'digits'}")
+    printed = program("pipeline", status=1, GRAFTLINE_DATA__DATASET=f"folder:{tmp_path / 'digits'}")
     told = r"against the data of the model in production, feature 'label_name': High Linfty.*0\.\d+.*threshold.*0\.1"
     assert re.search(told, printed)
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
 
 
-def test_outputs_that_lost_a_file_are_made_again(first_run, tfx, root):
+def test_outputs_that_lost_a_file_are_made_again(first_run, program, root):
     before = pushed_versions(root)
     artifact = artifacts(root, "InfraBlessing")[0]
     next(Path(artifact.uri).rglob("saved_model.pb")).unlink()
     shutil.rmtree(artifacts(root, "DuplicatesReport")[0].uri)
-    printed = create_run(tfx)
+    printed = program("pipeline")
     assert f"{artifact.uri} is made again" in printed
     states = executions(root)
     made_again = {"DataGate", "Duplicates", "ServingCheck", "ReportGen", "Pusher"}
@@ -334,7 +342,7 @@ def test_outputs_that_lost_a_file_are_made_again(first_run, tfx, root):
 
 PLACES = [
     ("TfdsExampleGen", "components.example_gen.executor:_finish before"),
-    ("Duplicates", "components.duplicates.component.component:find after"),
+    ("Duplicates", "components.duplicates.component:find after"),
     ("StatisticsGen", "tfx.components.statistics_gen.executor:Executor.Do after"),
     ("Transform", "tfx.components.transform.executor:Executor.Do after"),
     ("Evaluator", "tfx.components.evaluator.executor:Executor.Do after"),
@@ -345,13 +353,13 @@ PLACES = [
 
 
 @pytest.mark.faults
-def test_whatever_is_killed_the_next_run_goes_on_and_pushes_once(tfx, tmp_path):
+def test_whatever_is_killed_the_next_run_goes_on_and_pushes_once(program, tmp_path):
     changes = {"GRAFTLINE_RUN__ROOT": str(tmp_path), "GRAFTLINE_RUN__SERVING_DIR": str(tmp_path / "serving")} | WORSE
     changes["GRAFTLINE_GATE__MIN_ACCURACY"] = "0"
     for node, place in PLACES:
-        tfx(*place.split(), program="-m tests.killed", status=KILLED, **changes)
+        program("tests.killed", *place.split(), status=KILLED, **changes)
         assert executions(tmp_path)[node][-1] == RUNNING
-    printed = tfx(program="pipeline.py", **changes)
+    printed = program("pipeline", **changes)
     states = executions(tmp_path)
     for node, _ in PLACES:
         assert (node, states[node][:2]) == (node, [RUNNING, COMPLETE])
@@ -375,42 +383,35 @@ def fill(disk: Path, leave: int) -> Path:
 
 
 @pytest.mark.faults
-def test_a_full_disk_is_told_wherever_it_is_met_and_the_next_run_goes_on(tfx, small_disk):
+def test_a_full_disk_is_told_wherever_it_is_met_and_the_next_run_goes_on(program, small_disk):
     changes = {"GRAFTLINE_RUN__ROOT": str(small_disk), "GRAFTLINE_DATA__MAX_EXAMPLES": "1797"} | WORSE
     (small_disk / "metadata").mkdir()
     with database(small_disk):  # so that the store is not what meets the full disk
         ballast = fill(small_disk, leave=400_000)
-    printed = tfx(program="pipeline.py", status=1, **changes)
+    printed = program("pipeline", status=1, **changes)
     assert "✘ TfdsExampleGen failed" in printed
     assert f"No space is left on the disk of {small_disk}" in printed
     ballast.unlink()
     fill(small_disk, leave=5_000_000)
-    printed = tfx(program="pipeline.py", status=1, **changes)
+    printed = program("pipeline", status=1, **changes)
     assert "✘ Trainer failed" in printed
     assert re.search(r"The features of 1,469 images need \d+\.\d MB in .*: free some space and run again", printed)
     assert "Traceback" not in printed
     ballast.unlink()
-    assert "✔ Trainer done" in tfx(program="pipeline.py", **changes)
+    assert "✔ Trainer done" in program("pipeline", **changes)
 
 
 @pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "▶ StatisticsGen"), (signal.SIGTERM, "Features at")])
 def test_asked_to_stop_it_does_within_ten_seconds_and_says_how_to_go_on(first_run, root, number, line):
     changes = {"GRAFTLINE_MODEL__IMAGE_SIZE": "224", "GRAFTLINE_DATA__MAX_EXAMPLES": str(300 + number)}
-    process = subprocess.Popen(
-        [sys.executable, "pipeline.py"],
-        env=environment(root) | changes,
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with process:
-        assert process.stdout is not None
-        assert any(printed.startswith(line) for printed in process.stdout)
-        process.send_signal(number)
-        start = time.monotonic()
-        rest = process.stdout.read()
+    started = warm.Program("pipeline", env=environment(root) | changes, together=True)
+    while f"\n{line}" not in started.said():
+        assert started.running(), started.said()
+        time.sleep(0.02)
+    os.kill(started.pid, number)
+    start = time.monotonic()
+    done = started.wait(60)
     assert time.monotonic() - start < 10
-    assert process.returncode == 130
-    assert rest.endswith("Stopped. The same command goes on from where it was.\n")
-    assert "Traceback" not in rest
+    assert done.returncode == 130
+    assert done.stdout.endswith("Stopped. The same command goes on from where it was.\n")
+    assert "Traceback" not in done.stdout

@@ -26,7 +26,7 @@ def trainer(
       hyperparameters: what comes before it, where something was searched.
     """
     return Trainer(
-        run_fn="components.trainer.run_fn.run_fn.run_fn",
+        run_fn="components.trainer.run_fn.run_fn",
         examples=examples,
         transform_graph=transform_graph,
         hyperparameters=hyperparameters,

@@ -22,7 +22,7 @@ def tuner(examples: BaseChannel, transform_graph: BaseChannel, config: dict[str,
     return Tuner(
         examples=examples,
         transform_graph=transform_graph,
-        tuner_fn="components.tuner.tuner_fn.tuner_fn.tuner_fn",
+        tuner_fn="components.tuner.tuner_fn.tuner_fn",
         train_args=TrainArgs(splits=[TRAIN]),
         eval_args=EvalArgs(splits=[VALIDATION]),
         custom_config=config | {"tuning": tuning.model_dump(mode="json")},
