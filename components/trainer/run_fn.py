@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from graftline.artifacts.examples import TRAIN, read_label_names
+from graftline.artifacts.examples import TRAIN, read_label_names, uri_of
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.base.code import identity
 from graftline.features.build import cached_splits
@@ -45,7 +45,7 @@ def run_fn(fn_args: FnArgs) -> None:
     config = with_values(fn_args.custom_config, tuned)
     model, training = Model(**config["model"]), Training(**config["training"])
     team = workers.join(training.batch_size)
-    examples_uri = fn_args.train_files[0].rsplit("/", 2)[0]
+    examples_uri = uri_of(fn_args.train_files[0])
     label_names = read_label_names(examples_uri)
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
@@ -63,8 +63,16 @@ def run_fn(fn_args: FnArgs) -> None:
             splits = cached_splits(base, at, config, examples_uri, transform, team.is_chief)
         saved = _checkpoints(config, splits)
         with team.strategy.scope():
-            run = Run(network, splits, model, training, len(label_names), saved, fn_args.model_run_dir, team)
-            phases = run.run()
+            phases = Run(
+                network=network,
+                splits=splits,
+                model=model,
+                training=training,
+                num_classes=len(label_names),
+                saved=saved,
+                log_dir=fn_args.model_run_dir,
+                workers=team,
+            ).run()
 
     with team.chief_first():
         if team.is_chief:

@@ -13,6 +13,7 @@ from tfx.components.tuner.component import TunerFnResult
 
 from components.tuner.search import FINE_TUNE_AT, FINE_TUNING_RATE, HEAD_RATE, Search
 from components.tuner.trials import Trials
+from graftline.artifacts.examples import uri_of
 from graftline.settings.training import Training, Tuning
 
 
@@ -28,7 +29,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """
     config = fn_args.custom_config
     tuning = Tuning(**config["tuning"])
-    trials = Trials(config, fn_args.train_files[0].rsplit("/", 2)[0], fn_args.transform_graph_path)
+    trials = Trials(config, uri_of(fn_args.train_files[0]), fn_args.transform_graph_path)
     folder = Path(config["work_dir"], "tuning", trials.key)
     seed = Training(**config["training"]).seed + 1  # KerasTuner takes 0 for none
     head = Search(trials.head, head_space(tuning), tuning.trials, seed, folder / "head")

@@ -28,6 +28,15 @@ def write_label_names(folder: str, names: list[str]) -> None:
     Path(folder, LABEL_NAMES_FILE).write_text("".join(f"{name}\n" for name in names))
 
 
+def uri_of(pattern: str) -> str:
+    """Returns the artifact that the files of a split are in.
+
+    Args:
+      pattern: how TFX names the files, `<artifact>/Split-train/*`.
+    """
+    return str(Path(pattern).parents[1])
+
+
 def read_label_names(folder: str) -> list[str]:
     """Returns the class names in the order of their labels."""
     return Path(folder, LABEL_NAMES_FILE).read_text().splitlines()

@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from graftline.base.states import State
+
+MARKS = {State.DONE: "[green]✔", State.CACHED: "[cyan]↺", State.FAILED: "[red]✘"}
 FILE_WIDTH = 200  # columns of a table that goes to a file or another program, where nothing need be folded
 OUT = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else FILE_WIDTH)
 
@@ -38,21 +41,22 @@ def quiet(log_level: str) -> None:
         logging.getLogger(name).addFilter(lambda record: not HARMLESS.search(record.getMessage()))
 
 
-def told(node: str, event: str, seconds: float, peak_bytes: int) -> None:
+def told(node: str, state: State, seconds: float, peak_bytes: int) -> None:
     """Says that a component starts, or how it ended.
 
     Args:
       node: its name.
-      event: started, done, cached or failed.
+      state: how it stands.
       seconds: how long it took.
       peak_bytes: the most memory that the run held meanwhile.
     """
-    if event == "started":
+    if state is State.STARTED:
         OUT.print(f"[bold]▶ {node}[/]")
         return
-    mark = {"done": "[green]✔", "cached": "[cyan]↺", "failed": "[red]✘"}[event]
-    memory = f", peak memory {gigabytes(peak_bytes)}" if event == "done" else ""
-    OUT.print(f"{mark} {node}[/] {'served from cache' if event == 'cached' else event} in {seconds:.1f} s{memory}")
+    memory = f", peak memory {gigabytes(peak_bytes)}" if state is State.DONE else ""
+    OUT.print(
+        f"{MARKS[state]} {node}[/] {'served from cache' if state is State.CACHED else state} in {seconds:.1f} s{memory}"
+    )
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+from graftline.base.states import State
 from graftline.doctor import BAD, GOOD, WARNING, Finding
 from graftline.doctor.probe import Probe
 from graftline.settings.settings import Settings
@@ -106,7 +107,7 @@ def _check_runs(settings: Settings) -> Iterator[Finding]:
         f"{node.name} of run {run.number}"
         for run in runs
         for node in run.nodes
-        if node.state == "running" and not (going_on and run is runs[-1])
+        if node.state is State.RUNNING and not (going_on and run is runs[-1])
     ]
     value = f"{runs[-1].number if runs else 0} runs of {settings.name}"
     if stopped:

@@ -16,6 +16,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from graftline.base import console
 from graftline.base.errors import UserError
+from graftline.base.states import State
 from graftline.runs import lock, store
 from graftline.runs.store import Run
 from graftline.serving import versions
@@ -76,7 +77,7 @@ def _in_production(settings: Settings, runs: list[Run]) -> Run:
     served = versions.production(settings.push_dir)
     for run in reversed(runs):
         pusher, pushed = run.node("Pusher"), _properties(run, "PushedModel")
-        if served and pusher and pusher.state == "done" and pushed["model_id"].int_value == served.model_id:
+        if served and pusher and pusher.state is State.DONE and pushed["model_id"].int_value == served.model_id:
             return run
     raise UserError(f"No run of {settings.name} pushed what is in {settings.push_dir}: nothing of it is in production.")
 
@@ -129,8 +130,8 @@ def _accuracies(run: Run) -> dict[str, dict[str, float]]:
 def state(run: Run, alive: bool) -> str:
     """Says how far a run is, or how it ended."""
     states = {node.name: node.state for node in run.nodes}  # of a node that was tried again, the last
-    failed = [name for name, state in states.items() if state == "failed"]
-    running = [name for name, state in states.items() if state == "running"]
+    failed = [name for name, state in states.items() if state is State.FAILED]
+    running = [name for name, state in states.items() if state is State.RUNNING]
     if failed:
         return f"failed at {', '.join(failed)}"
     if running:
@@ -138,7 +139,7 @@ def state(run: Run, alive: bool) -> str:
     if alive and "PushedModel" not in run.outputs:
         return "going on"
     made = [node.state for node in run.nodes if node.outputs]  # what only looks something up is never cached
-    return "all cached" if made and set(made) == {"cached"} else "done"
+    return "all cached" if made and set(made) == {State.CACHED} else "done"
 
 
 def alive(settings: Settings, runs: list[Run], run: Run) -> bool:
@@ -154,7 +155,7 @@ def metrics(run: Run) -> Values:
     found |= _scores(run) | _verdict(run) | _serving(run)
     for node in run.nodes:
         if node.seconds:
-            memory = "" if node.state == "cached" else f", {console.gigabytes(node.peak_bytes)}"
+            memory = "" if node.state is State.CACHED else f", {console.gigabytes(node.peak_bytes)}"
             found[node.name] = f"{node.state}, {node.seconds:.1f} s{memory}"
     return found
 

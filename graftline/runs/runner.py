@@ -17,14 +17,14 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from graftline.base import console, stop
 from graftline.base.errors import UserError
+from graftline.base.states import State
 from graftline.runs import lock, store
 from graftline.runs.meter import Meter
 from graftline.settings.settings import Settings
 
-EVENTS = STARTED, DONE, CACHED, FAILED = "started", "done", "cached", "failed"
 TRAINER = "Trainer"
 
-Tell = Callable[[str, str, float, int], None]
+Tell = Callable[[str, State, float, int], None]
 
 
 class LocalRunner(LocalDagRunner):
@@ -83,7 +83,7 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
       settings: those of the pipeline.
       pipeline: the compiled DAG, with the id of the run.
       node: one of its nodes.
-      tell: called as the node starts and ends, with its name, what happened (one of `EVENTS`), seconds and peak memory.
+      tell: called as the node starts and ends, with its name, its state, seconds and peak memory.
 
     Raises:
       UserError: where the node ended without its outputs; any error of the node itself is passed on.
@@ -91,19 +91,21 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
     name = node.node_info.id
     if settings.run.force_retrain and name == TRAINER:
         node.execution_options.caching_options.enable_cache = False
-    tell(name, STARTED, 0, 0)
+    tell(name, State.STARTED, 0, 0)
     with Meter() as meter:
         try:
             execution = _launcher(settings, pipeline, node).launch()
-        except BaseException as error:
-            tell(name, FAILED, meter.seconds(), meter.peak_bytes)
-            if isinstance(error, Exception):  # one that was interrupted goes on within its execution
-                _fail(settings, pipeline, name)
+        except KeyboardInterrupt:  # the next run goes on within this execution
+            tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
+            raise
+        except Exception:
+            tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
+            _mark_failed(settings, pipeline, name)
             raise
     _give_back_memory()
     state = _record(settings, execution.execution_id, meter)
     if state not in (store.COMPLETE, store.CACHED):
-        tell(name, FAILED, meter.seconds(), meter.peak_bytes)
+        tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
         raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
     tell(name, store.STATES[state], meter.seconds(), meter.peak_bytes)
 
@@ -127,7 +129,7 @@ def _give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _fail(settings: Settings, pipeline: pipeline_pb2.Pipeline, name: str) -> None:
+def _mark_failed(settings: Settings, pipeline: pipeline_pb2.Pipeline, name: str) -> None:
     """Says so of the node's execution where TFX does not: when it failed before its executor ran, in its driver."""
     run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
     with store.opened(settings) as opened:

@@ -19,6 +19,7 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
+from graftline.base.states import State
 from graftline.settings.settings import Settings
 
 FILES = "files"  # custom property of an execution: JSON, the files it left and their sizes in bytes, by output folder
@@ -31,7 +32,7 @@ NEW, RUNNING = metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RU
 CACHED = metadata_store_pb2.Execution.CACHED
 COMPLETE = metadata_store_pb2.Execution.COMPLETE
 FAILED = metadata_store_pb2.Execution.FAILED
-STATES = {COMPLETE: "done", CACHED: "cached", NEW: "running", RUNNING: "running"}  # any other is "failed"
+STATES = {COMPLETE: State.DONE, CACHED: State.CACHED, NEW: State.RUNNING, RUNNING: State.RUNNING}
 ATTEMPTS = 10  # at a server's new database
 
 Listing = dict[str, dict[str, int]]
@@ -44,7 +45,7 @@ class Node:
     Attributes:
       id: the execution's id.
       name: the node's id in the DAG.
-      state: done, cached, running or failed; one that was killed is running for ever.
+      state: as the store has it.
       seconds: how long it took; 0 where it did not end.
       peak_bytes: the most memory that its process held.
       outputs: artifacts by type.
@@ -52,7 +53,7 @@ class Node:
 
     id: int
     name: str
-    state: str
+    state: State
     seconds: float
     peak_bytes: int
     outputs: dict[str, metadata_store_pb2.Artifact]
@@ -166,7 +167,7 @@ def _node(store: MetadataStore, execution: metadata_store_pb2.Execution) -> Node
     return Node(
         id=execution.id,
         name=name.split(".", 1)[1],
-        state=STATES.get(execution.last_known_state, "failed"),
+        state=STATES.get(execution.last_known_state, State.FAILED),
         seconds=execution.custom_properties[SECONDS].double_value,
         peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
         outputs={artifact.type: artifact for artifact in outputs(store, execution.id)},

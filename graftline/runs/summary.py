@@ -13,8 +13,8 @@ from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS
 from graftline.artifacts.predictions import TABLE_FILE
 from graftline.artifacts.report import PAGE
 from graftline.base import console
+from graftline.base.states import State
 from graftline.runs import store
-from graftline.runs.runner import CACHED, DONE
 from graftline.runs.store import Node
 from graftline.settings.gate import Gate
 from graftline.settings.settings import Settings
@@ -54,7 +54,9 @@ def outcome(nodes: list[Node]) -> str:
     Args:
       nodes: those of the run, failed ones too.
     """
-    failed = [node.name for node in nodes if node.state not in (DONE, CACHED)]  # a killed one is running for ever
+    failed = [
+        node.name for node in nodes if node.state not in (State.DONE, State.CACHED)
+    ]  # a killed one is running for ever
     found = {kind: (node, artifact) for node in nodes for kind, artifact in node.outputs.items()}
     if failed or "PushedModel" not in found:
         return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
@@ -62,7 +64,7 @@ def outcome(nodes: list[Node]) -> str:
     if not pushed.custom_properties["pushed"].int_value:
         return "Not pushed: only blessed models that can be served, and were not taken back, are."
     place = pushed.custom_properties["pushed_destination"].string_value
-    if pusher.state == CACHED:
+    if pusher.state == State.CACHED:
         return f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {place}"
     return f"Pushed to {place}"
 
@@ -70,7 +72,7 @@ def outcome(nodes: list[Node]) -> str:
 def _show_nodes(nodes: list[Node]) -> None:
     rows = [
         [node.name, "cached", ""]
-        if node.state == CACHED
+        if node.state == State.CACHED
         else [node.name, f"{node.seconds:.1f} s", console.gigabytes(node.peak_bytes)]
         for node in nodes
     ]

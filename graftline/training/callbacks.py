@@ -13,12 +13,12 @@ from graftline.training.checkpoints import Position
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Notes in a position what each step and epoch gave, and writes the curves for TensorBoard.
+    """Moves the position of a training on, step by step and epoch by epoch, and writes the curves for TensorBoard.
 
     Keras's own callback needs the package tensorboard, which is for reading such files; writing them takes TensorFlow alone.
 
     Args:
-      position: of the training, changed in place.
+      position: of the training; nothing else moves it on within a phase.
       batch_size: examples in a batch, but for the last of an epoch.
       examples: number of examples in an epoch.
       directory: where curves are written; None writes none.
@@ -41,15 +41,13 @@ class EpochLog(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Notes the step, and the means of the epoch up to it."""
         step = self._before[0] + batch + 1
-        self._position.step, self._position.logs = step, self._means(logs or {}, step)
+        self._position.next_step(step, self._means(logs or {}, step))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Notes the metrics, the seconds, validation included, and the time of day in seconds since 1970."""
-        position = self._position
-        metrics = self._means(logs or {}, position.step)
+        metrics = self._means(logs or {}, self._position.step)
         seconds = round(time.monotonic() - self._start, 2)
-        position.epochs.append({"epoch": epoch + 1, **metrics, "seconds": seconds, "ended": time.time()})
-        position.epoch, position.step, position.logs = epoch + 1, 0, {}
+        self._position.next_epoch({"epoch": epoch + 1, **metrics, "seconds": seconds, "ended": time.time()})
         plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
         with self._writer.as_default():
             for name, value in metrics.items():

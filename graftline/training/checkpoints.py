@@ -41,6 +41,15 @@ class Position:
     epochs: list[dict[str, float]] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)
 
+    def next_step(self, step: int, means: dict[str, float]) -> None:
+        """Moves on by a step of the epoch; the means are those up to it."""
+        self.step, self.logs = step, means
+
+    def next_epoch(self, record: dict[str, float]) -> None:
+        """Moves on to the beginning of the next epoch; the record is what is noted of the one that is finished."""
+        self.epochs.append(record)
+        self.epoch, self.step, self.logs = self.epoch + 1, 0, {}
+
 
 @dataclass(frozen=True)
 class Checkpoints:

@@ -5,7 +5,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -26,7 +26,34 @@ from graftline.training.workers import Workers
 EVALUATION_BATCH = 256
 WARMUP = 0.05  # part of a cosine schedule's steps
 
-Batches = Callable[..., tf.data.Dataset]  # of a split, by its name; other arguments as of CachedSplit.dataset
+
+class Batches(Protocol):
+    """Where a phase has its batches from."""
+
+    def dataset(
+        self, split: str, batch_size: int, seed: int | None = None, epoch: int = 0, start: int = 0
+    ) -> tf.data.Dataset:
+        """Returns batches of features and labels of a split; arguments as of `CachedSplit.dataset`."""
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """Batches from the feature cache.
+
+    Attributes:
+      splits: features of the splits, by name.
+      field: which of them, `ACTIVATION` or `POOLED`.
+    """
+
+    splits: dict[str, CachedSplit]
+    field: str
+
+    def dataset(
+        self, split: str, batch_size: int, seed: int | None = None, epoch: int = 0, start: int = 0
+    ) -> tf.data.Dataset:
+        """Returns batches of features and labels of a split; arguments as of `CachedSplit.dataset`."""
+        return self.splits[split].dataset(self.field, batch_size, seed, epoch, start)
+
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": keras.optimizers.Adam,
@@ -68,6 +95,7 @@ class Run:
       log_dir: where curves for TensorBoard are written.
       workers: who train together.
       position: where it stands.
+      optimizer_states: what a checkpoint held of an optimizer, by the number of the phase that it was of.
     """
 
     network: Network
@@ -79,6 +107,7 @@ class Run:
     log_dir: str
     workers: Workers
     position: Position = field(default_factory=Position)
+    optimizer_states: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     def run(self) -> list[dict[str, Any]]:
         """Trains the phases that have epochs.
@@ -89,13 +118,13 @@ class Run:
         Raises:
           KeyboardInterrupt: when the process was asked to stop, after a checkpoint was written.
         """
-        moments = self._resume()
+        self._resume()
         for plan in self._plans():
             if plan.number < self.position.phase:
                 continue
             if plan.number > self.position.phase:
-                self.position, moments = Position(plan.number, phases=self.position.phases), []
-            self.position.phases.append(self._phase(plan, moments))
+                self.position = Position(plan.number, phases=self.position.phases)
+            self.position.phases.append(self._phase(plan))
         return self.position.phases
 
     def save(self, trained: keras.Model) -> None:
@@ -105,18 +134,18 @@ class Run:
         path = self.saved.save(self.position, [*self._variables(), *trained.optimizer.variables])
         logging.getLogger("absl").info("Checkpoint %s written.", path)
 
-    def _resume(self) -> list[np.ndarray]:
-        """Restores position and network, and returns what was saved of the optimizer."""
-        found = self.saved.latest()
-        self.workers.check_same(self.saved.folder.name, found and found[0])
-        if found is None:
-            return []
-        self.position, arrays = found
+    def _resume(self) -> None:
+        """Restores position and network from the latest checkpoint, where there is one, and keeps what is the optimizer's."""
+        latest = self.saved.latest()
+        self.workers.check_same(self.saved.folder.name, latest and latest[0])
+        if latest is None:
+            return
+        self.position, arrays = latest
         variables = self._variables()
         checkpoints.restore(variables, arrays[: len(variables)])
         phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
+        self.optimizer_states[phase] = arrays[len(variables) :]
         print(f"Going on where training stopped: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
-        return arrays[len(variables) :]
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.network.base.variables, *self.network.head.variables]  # with the state of dropout
@@ -128,7 +157,7 @@ class Run:
         ]
         return [plan for plan in both if plan.phase.epochs]
 
-    def _phase(self, plan: Plan, moments: list[np.ndarray]) -> dict[str, Any]:
+    def _phase(self, plan: Plan) -> dict[str, Any]:
         """Runs one phase and returns its number, learning curves and accuracies."""
         train = self.splits[TRAIN]
         backbone.set_trainable(self.network.base, plan.fine_tune_at)
@@ -139,14 +168,14 @@ class Run:
         optimizer = make_optimizer(plan.phase, train.steps(self.training.batch_size))
         trained.compile(optimizer=optimizer, loss=loss, metrics=[accuracy])
         trained.optimizer.build(trained.trainable_variables)
-        if moments:
-            checkpoints.restore(trained.optimizer.variables, moments)
+        if plan.number in self.optimizer_states:
+            checkpoints.restore(trained.optimizer.variables, self.optimizer_states[plan.number])
         print(_header(plan, train.examples), flush=True)
         fitted = trained if self.workers.count == 1 else Loop(trained, loss, accuracy, self.workers)
         with stopped_gently() as stop:
             self._fit(plan, fitted, batches, lambda: self.save(trained), stop)
         # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
-        test = batches(TEST, EVALUATION_BATCH)
+        test = batches.dataset(TEST, EVALUATION_BATCH)
         test_accuracy = fitted.evaluate(test, verbose=0, return_dict=True)["accuracy"]
         validation_accuracy = self.position.epochs[-1]["val_accuracy"]
         print(
@@ -159,26 +188,25 @@ class Run:
         """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
         resident = on_device.place(self.splits, plan.features) if self.workers.count == 1 else None
         if resident:
-            return resident.dataset, resident.network(plan.trained)
-        return lambda split, *which: self.splits[split].dataset(plan.features, *which), plan.trained
+            return resident, resident.network(plan.trained)
+        return OnDisk(self.splits, plan.features), plan.trained
 
     def _fit(
         self, plan: Plan, fitted: keras.Model | Loop, batches: Batches, save: Callable[[], None], stop: threading.Event
     ) -> None:
         """Fits epoch by epoch, so that each can start at any step."""
         batch_size, seed, train = self.training.batch_size, self.training.seed, self.splits[TRAIN]
-        validation = batches(VALIDATION, EVALUATION_BATCH)
+        steps = train.steps(batch_size)
+        validation = batches.dataset(VALIDATION, EVALUATION_BATCH)
         log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
         log = EpochLog(self.position, batch_size, train.examples, log_dir)
         saver = Saver(save, self.training.checkpoint_minutes, stop, self.workers.any)
-        if self.position.step == train.steps(batch_size):  # stopped before the epoch was validated
-            found = fitted.evaluate(validation, verbose=0, return_dict=True)
-            log.on_epoch_begin(self.position.epoch)
-            log.on_epoch_end(self.position.epoch, self.position.logs | {f"val_{name}": found[name] for name in found})
-            saver.on_epoch_end(self.position.epoch)
-        for epoch in range(self.position.epoch, plan.phase.epochs):
+        if self.position.step == steps:  # stopped before the epoch was validated
+            self._validate(fitted, validation, log, saver)
+        # `log` moves the position on: after each epoch it is at the first step of the next
+        while (epoch := self.position.epoch) < plan.phase.epochs:
             fitted.fit(
-                batches(TRAIN, batch_size, seed, epoch, self.position.step),
+                batches.dataset(TRAIN, batch_size, seed, epoch, start=self.position.step),
                 validation_data=validation,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
@@ -186,6 +214,13 @@ class Run:
                 verbose=0,  # Progress is among the callbacks
                 callbacks=[log, saver, Progress(plan.phase.epochs)],
             )
+
+    def _validate(self, fitted: keras.Model | Loop, validation: tf.data.Dataset, log: EpochLog, saver: Saver) -> None:
+        """Ends an epoch whose steps are all done."""
+        epoch, metrics = self.position.epoch, fitted.evaluate(validation, verbose=0, return_dict=True)
+        log.on_epoch_begin(epoch)
+        log.on_epoch_end(epoch, self.position.logs | {f"val_{name}": value for name, value in metrics.items()})
+        saver.on_epoch_end(epoch)
 
 
 def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
