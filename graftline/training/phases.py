@@ -135,7 +135,7 @@ class Run:
         logging.getLogger("absl").info("Checkpoint %s written.", path)
 
     def _resume(self) -> None:
-        """Restores position and network from the latest checkpoint, where there is one, and keeps what is the optimizer's."""
+        """Restores position and network from the latest checkpoint, where there is one; keeps the optimizer's state."""
         latest = self.saved.latest()
         self.workers.check_same(self.saved.folder.name, latest and latest[0])
         if latest is None:
