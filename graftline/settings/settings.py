@@ -12,12 +12,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from graftline.base.errors import UserError
 from graftline.base.paths import PREFIX, SCHEMAS, ProjectPath, absolute
+from graftline.settings.backbones import BACKBONES
 from graftline.settings.cluster import Cluster, Mysql
 from graftline.settings.data import Bulk, Data, DataGate
 from graftline.settings.gate import Gate
 from graftline.settings.section import Section
 from graftline.settings.serving import Serving
-from graftline.settings.training import Model, Prefix, Training, Tuning, check_layer
+from graftline.settings.training import Model, Prefix, Training, Tuning
 
 
 class Run(Section):
@@ -80,7 +81,7 @@ class Settings(BaseSettings):
         if "model" in info.data:
             for layer in tuning.boundaries:
                 try:
-                    check_layer(info.data["model"].backbone, layer)
+                    BACKBONES[info.data["model"].backbone].check_layer(layer)
                 except ValueError as error:
                     raise ValueError(f"boundaries: {layer!r} {error}") from None
         return tuning

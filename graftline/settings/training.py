@@ -1,51 +1,55 @@
 """Settings of the network and of its training."""
 
-import difflib
-import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from graftline.base.errors import did_you_mean
-from graftline.base.paths import SCHEMAS, absolute
+from graftline.base.paths import absolute
+from graftline.settings.backbones import BACKBONES
 from graftline.settings.section import Section
 
-BACKBONE_LAYERS: dict[str, list[str]] = json.loads((SCHEMAS / "backbones.json").read_text())
-
-
-def check_layer(backbone: str, layer: str) -> None:
-    """Raises ValueError where a backbone that is known has no such layer."""
-    layers = BACKBONE_LAYERS[backbone]
-    if layer not in layers:
-        close = difflib.get_close_matches(layer, layers, n=3) or [layers[0], "…", layers[-1]]
-        raise ValueError(f"names no layer of {backbone}; choose one such as {', '.join(close)}")
-
-
 Rates = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+
+
+OWN: Any = None  # the backbone's own
 
 
 class Model(Section):
     """The network: a pretrained backbone and a new head."""
 
     backbone: str = "MobileNetV2"
-    """Network by its name in `keras.applications`, one of those in `schemas/backbones.json`."""
+    """Network by its name in `keras.applications`, one of those in `graftline/settings/backbones.py`."""
     weights: str = "imagenet"
     """`imagenet`, `none` for random ones, or the path of an .h5 file; relative to the project."""
-    image_size: Annotated[int, Field(ge=32, le=1024)] = 160
-    """Height and width in pixels that images are resized to."""
-    fine_tune_at: str = "block_11_expand_BN"
-    """Name of the first layer that phase 2 trains."""
+    image_size: Annotated[int, Field(ge=32, le=1024)] = OWN
+    """Height and width in pixels that images are resized to; unset takes the backbone's own, 160 of MobileNetV2."""
+    fine_tune_at: str = OWN
+    """Name of the first layer that phase 2 trains; unset takes the backbone's own, `block_11_expand_BN` of MobileNetV2."""
     batch_norm: Literal["frozen", "train"] = "frozen"
     """Whether phase 2 leaves the moving statistics of batch normalization as they are."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of the features that is dropped before the head in training."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _backbones_own(cls, values: Any) -> Any:
+        """Fills in what is unset, so that everybody else sees values."""
+        if not isinstance(values, dict):
+            return values  # refused later
+        default = BACKBONES[cls.model_fields["backbone"].default]
+        name = str(values.get("backbone", default.name))
+        backbone = BACKBONES.get(name, default)  # one that is not known is refused later
+        own = {key: getattr(backbone, key) for key in ("image_size", "fine_tune_at")}
+        return own | {key: value for key, value in values.items() if value is not None or key not in own}
+
     @field_validator("backbone")
     @classmethod
     def _backbone_is_known(cls, name: str) -> str:
-        if name not in BACKBONE_LAYERS:
-            raise ValueError(f"no such backbone; {did_you_mean(name, list(BACKBONE_LAYERS))}")
+        if name not in BACKBONES:
+            cure = f"{did_you_mean(name, list(BACKBONES))} (another is added in graftline/settings/backbones.py)"
+            raise ValueError(f"no such backbone; {cure}")
         return name
 
     @field_validator("fine_tune_at")
@@ -53,7 +57,7 @@ class Model(Section):
     def _layer_exists(cls, layer: str, info: ValidationInfo) -> str:
         backbone = info.data.get("backbone")
         if backbone:
-            check_layer(backbone, layer)
+            BACKBONES[backbone].check_layer(layer)
         return layer
 
     @field_validator("weights")

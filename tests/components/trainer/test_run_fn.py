@@ -17,7 +17,8 @@ from graftline.artifacts.examples import SPLITS
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.features import cache
 from graftline.network import backbone, inference
-from graftline.settings.training import BACKBONE_LAYERS, Model, Phase
+from graftline.settings.backbones import BACKBONES
+from graftline.settings.training import Model, Phase
 from graftline.training import phases
 from graftline.training.precision import choose_arithmetic, precision
 from tests import tiny
@@ -76,7 +77,7 @@ def test_phase_1_trains_the_head_alone(run: SimpleNamespace) -> None:
 
 
 def test_phase_2_trains_the_suffix_and_leaves_the_prefix(run: SimpleNamespace) -> None:
-    layers = BACKBONE_LAYERS[tiny.MODEL["backbone"]]
+    layers = BACKBONES[tiny.MODEL["backbone"]].layers
     suffix = layers[layers.index(tiny.MODEL["fine_tune_at"]) :]
     with_weights = {name for name in suffix if name in run.snapshots[1][0]}
     assert _changed(*run.snapshots[1]) == with_weights | {"logits"}

@@ -9,13 +9,14 @@ import pytest
 
 from graftline.base.errors import UserError
 from graftline.network import backbone, losses
-from graftline.settings.training import BACKBONE_LAYERS, Model
+from graftline.settings.backbones import BACKBONES
+from graftline.settings.training import Model
 
 SIZE = 32
 
 
 def _model(name: str = "MobileNetV2", **changes: Any) -> Model:
-    values: dict[str, Any] = {"weights": "none", "image_size": SIZE, "fine_tune_at": BACKBONE_LAYERS[name][-3]}
+    values: dict[str, Any] = {"weights": "none", "image_size": SIZE, "fine_tune_at": BACKBONES[name].layers[-3]}
     return Model(backbone=name, **(values | changes))
 
 
@@ -48,18 +49,19 @@ def test_the_tutorials_choice_is_cut_before_the_residual_block() -> None:
     assert backbone.cut(backbone.build(_model(), None), "block_11_expand_BN") == "block_10_project_BN"
 
 
-@pytest.mark.parametrize("name", BACKBONE_LAYERS)
+@pytest.mark.parametrize("name", BACKBONES)
 @pytest.mark.parametrize("position", [0.0, 0.3, 0.6, 0.9])
 def test_prefix_and_suffix_are_the_whole_network_exactly(name: str, position: float) -> None:
-    layers = BACKBONE_LAYERS[name]
+    layers = BACKBONES[name].layers
     model = _model(name, fine_tune_at=layers[int(position * len(layers))])
     base = backbone.build(model, None)
     at = backbone.cut(base, model.fine_tune_at)
-    assert layers.index(at) < max(layers.index(model.fine_tune_at), 1)
+    order = [operation.name for operation in base.operations]
+    assert order.index(at) < max(order.index(model.fine_tune_at), 1)
     images = np.random.default_rng(0).uniform(-1, 1, (3, SIZE, SIZE, 3)).astype("float32")
     activation, pooled = backbone.prefix(base, model, at)(images, training=False)
     suffix = backbone.suffix(base, at)
-    scaled = images * 127.5 + 127.5 if name in backbone.TAKES_PIXELS else images
+    scaled = images * 127.5 + 127.5 if BACKBONES[name].takes_pixels else images
     whole = base(scaled, training=False)
     np.testing.assert_array_equal(suffix(activation, training=False), whole)
     np.testing.assert_allclose(pooled, np.mean(whole, (1, 2)), rtol=1e-5, atol=1e-6)
@@ -67,13 +69,25 @@ def test_prefix_and_suffix_are_the_whole_network_exactly(name: str, position: fl
     assert all(id(weight) in shared for weight in suffix.weights)
 
 
-@pytest.mark.parametrize("name", BACKBONE_LAYERS)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_layer_names_are_those_of_a_fresh_keras_whatever_was_built_before(name: str) -> None:
     backbone.build(_model(name), None)
     again = [layer.name for layer in backbone.build(_model(name), None).layers]
-    assert again == BACKBONE_LAYERS[name]
+    assert again == BACKBONES[name].layers
     keras.utils.clear_session()
     assert again == [layer.name for layer in backbone.network(name, SIZE, None).layers]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_an_entry_is_true_of_its_network_and_enough_to_train_it(name: str) -> None:
+    own = Model(backbone=name, weights="none")
+    assert (own.image_size, own.fine_tune_at) == (BACKBONES[name].image_size, BACKBONES[name].fine_tune_at)
+    base = backbone.build(own, None)
+    assert (
+        any(isinstance(layer, keras.layers.BatchNormalization) for layer in base.layers) == BACKBONES[name].batch_norm
+    )
+    total = len(base.layers)
+    assert 0.5 < base.layers.index(base.get_layer(own.fine_tune_at)) / total < 1, "phase 2 trains the upper layers"
 
 
 def test_wrong_file_is_told_with_its_cure(tmp_path) -> None:

