@@ -73,7 +73,7 @@ weights: $(READY)  ## Fetch the pretrained weights of a configuration's backbone
 
 test: $(READY)  ## All checks and tests
 	@$(MAKE) --no-print-directory check
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n 2 --dist loadfile
 
 test-faults: $(READY)  ## The slow half of the tests: whole runs killed, or out of disk, again and again
 	@$(PYTHON) -m pytest -m faults

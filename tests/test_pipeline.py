@@ -299,7 +299,7 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, program, r
     photos = {CONFIG_VARIABLE: f"folder:{folder}"}
     printed = tfx("pipeline", "create", "--engine=local", "--pipeline_path=pipeline.py", **photos)
     assert f"Inferred {root}/schemas/{name}.pbtxt: the photos of later runs are checked against it." in printed
-    printed = tfx("run", "create", "--engine=local", f"--pipeline_name={name}", **photos)
+    printed = program("pipeline", **photos)
     assert f"Pushed to {root}/serving/{name}/" in printed
 
     (folder / "bird").mkdir()

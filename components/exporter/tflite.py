@@ -10,7 +10,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from graftline.artifacts.examples import IMAGE
-from graftline.artifacts.exports import Export
+from graftline.artifacts.forms import Export
 
 FP16, INT8 = "tflite_fp16", "tflite_int8"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graftline.artifacts.exports import Export
+from graftline.artifacts.forms import Export
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
 from graftline.artifacts import duplicates, evaluation
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, read_label_names
-from graftline.artifacts.exports import EXPORTS_FILE, Export
+from graftline.artifacts.exports import EXPORTS_FILE
+from graftline.artifacts.forms import Export
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import MEASURED, REASONS
 from graftline.base.code import revision

@@ -1,6 +1,4 @@
-"""Smaller forms of a model: the artifact, its files, and what is told of each form."""
-
-from dataclasses import dataclass
+"""Smaller forms of a model: the artifact and its files."""
 
 from tfx.types.artifact import Artifact
 
@@ -11,15 +9,3 @@ class Exports(Artifact):
     """Smaller forms of a model, and `exports.json`, what was measured of each."""
 
     TYPE_NAME = "Exports"
-
-
-@dataclass(frozen=True)
-class Export:
-    """A smaller form of the model."""
-
-    name: str
-    kept: bool
-    reason: str  # why not kept
-    size: int
-    accuracy: float
-    latency_ms: float

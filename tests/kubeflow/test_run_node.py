@@ -4,15 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
-from graftline.base.paths import PROJECT
 from graftline.runs import store
 from graftline.settings.load import CONFIG_VARIABLE, load
+from tests import warm
 
 COMPLETE, FAILED = metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.FAILED
 RUNNING = metadata_store_pb2.Execution.RUNNING
@@ -30,11 +29,8 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def run(root: Path, *arguments: str, killed_at: str = "") -> subprocess.CompletedProcess[str]:
-    program = (
-        ["-m", "tests.killed", killed_at, "after", "kubeflow.run_node"] if killed_at else ["-m", "kubeflow.run_node"]
-    )
-    command = [sys.executable, *program, *arguments]
-    return subprocess.run(command, cwd=PROJECT, env=environment(root), capture_output=True, text=True, check=False)
+    program = ["tests.killed", killed_at, "after", "kubeflow.run_node"] if killed_at else ["kubeflow.run_node"]
+    return warm.run(*program, *arguments, env=environment(root))
 
 
 def events(done: subprocess.CompletedProcess[str]) -> list[dict]:

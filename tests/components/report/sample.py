@@ -23,7 +23,7 @@ from components.report.content import (
     Threshold,
     Verdict,
 )
-from graftline.artifacts.exports import Export
+from graftline.artifacts.forms import Export
 
 SCRIPT = "<script>alert(1)</script>"
 TURNED = "photo\u202egpj.exe"  # the mark turns what follows it around

@@ -23,7 +23,7 @@ from components.report.content import (
     Threshold,
     Verdict,
 )
-from graftline.artifacts.exports import Export
+from graftline.artifacts.forms import Export
 
 IMAGE = GalleryImage(b"bytes", "cat/1.jpg", "test", "cat", "dog", 0.99)
 

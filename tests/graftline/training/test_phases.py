@@ -1,10 +1,7 @@
 """Interrupted training: killed anywhere, it goes on, and ends with the weights of one that was not."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from graftline.base.paths import PROJECT
 from graftline.training.checkpoints import Checkpoints
-from tests import tiny
+from tests import tiny, warm
 
 EPOCHS = {"phase_1": {"epochs": 2, "learning_rate": 1e-2}, "phase_2": {"epochs": 2, "learning_rate": 1e-3}}
 # Each step is saved; dropout, so that its state must be too
@@ -22,41 +18,6 @@ TRAINING: dict[str, Any] = {"checkpoint_minutes": 1e-9, **EPOCHS}
 MODEL = {"dropout": 0.2}
 STEPS = 3  # an epoch: 12 images in batches of 4
 SAVES = STEPS + 1  # an epoch: after each step, and at its end
-
-# A training that does something to itself at its n-th checkpoint, after it is written or while it is
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from graftline.training import checkpoints
-from tests import tiny
-from tests.graftline.training import test_phases
-
-examples, graph, output, moment, number, signal_number = sys.argv[1:]
-left = int(number)
-
-def strike():
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), int(signal_number))
-
-save, fsync = checkpoints.Checkpoints.save, os.fsync
-
-def after(*arguments):
-    path = save(*arguments)
-    strike()
-    return path
-
-def during(file):
-    fsync(file)
-    strike()
-
-if moment == "after":
-    checkpoints.Checkpoints.save = after
-else:
-    os.fsync = during
-tiny.train(Path(examples), graph, Path(output), training=test_phases.TRAINING, model=test_phases.MODEL)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +37,7 @@ def uninterrupted(data: tuple[Path, str], tmp_path_factory: pytest.TempPathFacto
 def _interrupt(data: tuple[Path, str], output: Path, moment: str, number: int, sent: signal.Signals) -> int:
     """Runs a training that gets a signal at a checkpoint, and returns its exit status."""
     arguments = [str(data[0]), data[1], str(output), moment, str(number), str(int(sent))]
-    command = [sys.executable, "-c", CHILD, *arguments]
-    done = subprocess.run(command, cwd=PROJECT, env=os.environ, capture_output=True, text=True, check=False)
+    done = warm.run("tests.graftline.training.struck", *arguments)
     assert done.returncode != 0, "it was to be interrupted"
     return done.returncode
 

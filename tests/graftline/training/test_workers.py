@@ -38,7 +38,7 @@ LIMIT = 240  # seconds for two processes
 CHILD = """
 import json, os, sys
 from pathlib import Path
-from components.trainer.run_fn import run_fn
+from components.trainer import run_fn
 from graftline.features import cache
 from graftline.training import callbacks
 from graftline.training import checkpoints

@@ -1,0 +1,42 @@
+"""A training that sends itself a signal at its n-th checkpoint, after it is written or while it is.
+
+`python -m tests.graftline.training.struck EXAMPLES GRAPH OUTPUT after|during NUMBER SIGNAL`
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from graftline.training import checkpoints
+from tests import tiny
+from tests.graftline.training import test_phases
+
+if __name__ == "__main__":
+    examples, graph, output, moment, number, signal_number = sys.argv[1:]
+    left = int(number)
+    save, fsync = checkpoints.Checkpoints.save, os.fsync
+
+    def strike() -> None:
+        """Sends the signal when it is time."""
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), int(signal_number))
+
+    def after(*arguments: Any) -> Path:
+        """Writes a checkpoint, and strikes."""
+        path = save(*arguments)
+        strike()
+        return path
+
+    def during(file: int) -> None:
+        """Flushes a file, and strikes before it is renamed."""
+        fsync(file)
+        strike()
+
+    if moment == "after":
+        checkpoints.Checkpoints.save = after  # type: ignore[assignment, method-assign]
+    else:
+        os.fsync = during  # type: ignore[assignment]
+    tiny.train(Path(examples), graph, Path(output), training=test_phases.TRAINING, model=test_phases.MODEL)
