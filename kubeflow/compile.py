@@ -17,7 +17,7 @@ from typing import Any
 from graftline.base import console
 from graftline.base.code import revision
 from graftline.base.errors import UserError
-from graftline.base.paths import FOLDER_PREFIX, PREFIX, PROJECT, SCHEMAS
+from graftline.base.paths import PREFIX, PROJECT, SCHEMAS
 from graftline.settings.cluster import Resources
 from graftline.settings.load import CONFIG_VARIABLE, load_or_exit
 from graftline.settings.settings import Settings
@@ -118,9 +118,8 @@ def on_cluster(settings: Settings) -> Settings:
       UserError: where they name a file that pods do not have.
     """
     _check_files(settings)
-    mount, dataset = settings.cluster.mount, settings.data.dataset
-    if dataset.startswith(FOLDER_PREFIX):
-        dataset = f"{FOLDER_PREFIX}{mount / dataset.removeprefix(FOLDER_PREFIX)}"
+    mount = settings.cluster.mount
+    dataset = settings.data.source.on_volume(mount)
     data = settings.data.model_copy(update={"data_dir": mount / "data", "dataset": dataset})
     run = settings.run.model_copy(update={"root": mount, "serving_dir": mount / "serving"})
     return settings.model_copy(update={"data": data, "run": run, "metadata": settings.cluster.mysql})
@@ -128,13 +127,10 @@ def on_cluster(settings: Settings) -> Settings:
 
 def _check_files(settings: Settings) -> None:
     """Pods have what is in the image, which is this project, and what is on the volume."""
-    mount, weights, dataset = settings.cluster.mount, settings.model.weights, settings.data.dataset
+    mount, weights = settings.cluster.mount, settings.model.weights
     if Path(weights).is_absolute() and not Path(weights).is_relative_to(mount):
         raise UserError(f"model.weights = '{weights}' is a file of this machine: give imagenet or none.")
-    if settings.data.collection and not (mount / dataset.removeprefix(FOLDER_PREFIX)).is_relative_to(mount):
-        raise UserError(
-            f"data.dataset = '{dataset}' is not on the volume: copy it there, and give a folder relative to {mount}."
-        )
+    settings.data.source.on_volume(mount)
     if settings.bulk.folder and not settings.bulk.folder.is_relative_to(mount):
         raise UserError(
             f"bulk.folder = '{settings.bulk.folder}' is not on the volume: copy it there, and give its path below {mount}."

@@ -25,7 +25,8 @@ from graftline.artifacts.examples import IMAGE
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.base.paths import PROJECT
 from graftline.serving import versions
-from graftline.settings.load import CONFIG_VARIABLE, name_of
+from graftline.settings.load import CONFIG_VARIABLE
+from graftline.sources.folder import name_of
 from tests import warm
 from tests.disks import tmpfs
 

@@ -10,7 +10,6 @@ from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
 
 from components.example_gen.executor import data_of
 from graftline.artifacts.examples import EXAMPLES, FINGERPRINT
-from graftline.data import datasets
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
@@ -18,7 +17,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
     def fingerprint(self, exec_properties: dict[str, Any]) -> str:
         """Returns what changes when the dataset does."""
-        return datasets.fingerprint(data_of(exec_properties))
+        return data_of(exec_properties).source.fingerprint()
 
     def run(self, execution_info: ExecutionInfo) -> DriverOutput:
         """Computes the fingerprint, and prepares a TFDS set for that where needed.

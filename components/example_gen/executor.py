@@ -14,7 +14,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 
-from components.example_gen.sources import source, split_of
+from components.example_gen.splits import split_of
 from graftline.artifacts.examples import (
     COUNTS,
     COUNTS_FILE,
@@ -31,8 +31,9 @@ from graftline.artifacts.examples import (
     write_label_names,
 )
 from graftline.base.errors import UserError
+from graftline.base.raw_image import RawImage
 from graftline.data.decoding import Size
-from graftline.data.images import RawImage, examine
+from graftline.data.images import examine
 from graftline.settings.data import Data
 
 
@@ -83,7 +84,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         data = data_of(exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
-        read, label_names = source(data)
+        read, label_names = data.source.images(data.max_examples)
         _check_names(label_names)
         self._write(read, data, label_names, examples.uri)
         left_out = sorted(_lines(examples.uri, LEFT_OUT_FILE), key=lambda line: (line["id"], line["reason"]))

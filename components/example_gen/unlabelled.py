@@ -22,8 +22,9 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.example_gen import driver
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, LEFT_OUT_FILE
 from graftline.base.errors import UserError
-from graftline.base.photos import image_files
-from graftline.data import datasets, images
+from graftline.base.photos import files_fingerprint, image_files
+from graftline.base.raw_image import RawImage, read_file
+from graftline.data.images import examine
 
 SPLIT = "unlabelled"
 
@@ -50,7 +51,7 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     count = 0
     with tf.io.TFRecordWriter(str(split / "data_tfrecord.gz"), "GZIP") as writer:
         for image in _images(Path(folder)):
-            found = images.examine(image, max_pixels)
+            found = examine(image, max_pixels)
             if isinstance(found, str):
                 left_out.append({"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
             else:
@@ -70,12 +71,12 @@ def unlabelled_example_gen(folder: Path, max_pixels: int) -> BaseNode:
     return UnlabelledExampleGen(folder=str(folder), max_pixels=max_pixels)
 
 
-def _images(folder: Path) -> Iterator[images.RawImage]:
+def _images(folder: Path) -> Iterator[RawImage]:
     for path in image_files(folder):
-        yield images.read_file((os.fsencode(path.relative_to(folder)), 0), str(folder))
+        yield read_file((os.fsencode(path.relative_to(folder)), 0), str(folder))
 
 
-def _example(image: images.RawImage) -> bytes:
+def _example(image: RawImage) -> bytes:
     values = {IMAGE: image.image, IMAGE_ID: image.image_id}
     feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in values.items()}
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
@@ -87,7 +88,7 @@ class Driver(driver.Driver):
     def fingerprint(self, exec_properties: dict[str, Any]) -> str:
         """Returns what changes when an image does."""
         folder = Path(exec_properties["folder"])
-        return datasets.files_fingerprint(folder, image_files(folder))
+        return files_fingerprint(folder, image_files(folder))
 
 
 UnlabelledExampleGen.DRIVER_CLASS = Driver

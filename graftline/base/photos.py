@@ -1,5 +1,6 @@
 """A folder of photos: a folder a class, with several of them where it has spans; and what is wrong with one."""
 
+import hashlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -34,6 +35,13 @@ def image_files(folder: Path) -> list[Path]:
     """Returns the image files below a folder, sorted; hidden ones do not count."""
     files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     return sorted(path for path in files if not path.name.startswith("."))
+
+
+def files_fingerprint(folder: Path, files: list[Path]) -> str:
+    """Returns what changes when one of a folder's files does, by name, size and time."""
+    stats = [(path.relative_to(folder), path.stat()) for path in files]
+    lines = (f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def check(folder: Path) -> None:

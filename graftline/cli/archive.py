@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from graftline.base.errors import UserError
-from graftline.data.archive import prepare
 from graftline.settings.load import load
 
 
@@ -16,7 +15,7 @@ def main() -> int:
     )
     parser.add_argument("archive", type=Path, help="a local copy of the set's original zip file")
     try:
-        prepare(load().data, parser.parse_args().archive)
+        load().data.source.prepare(parser.parse_args().archive)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -11,10 +11,10 @@ from typing import Any
 
 from graftline.base import console
 from graftline.base.errors import UserError
-from graftline.base.paths import FOLDER_PREFIX
 from graftline.runs.history import LATEST, Values, alive, facts, find, local, metrics, read, report, state
 from graftline.settings.load import load_or_exit
 from graftline.settings.settings import Settings
+from graftline.sources.kinds import source_of
 
 SHOWN = 20  # runs that are listed where not all are asked for
 
@@ -50,17 +50,13 @@ def _row(one: dict[str, Any]) -> list[str]:
         str(one["run"]),
         datetime.fromisoformat(one["started"]).strftime("%Y-%m-%d %H:%M"),
         one["state"],
-        _short(one["dataset"] or ""),
+        source_of(one["dataset"]).title if one["dataset"] else "",
         verdict,
         baseline,
         _by_phase(one, "validation"),
         _by_phase(one, "test"),
         _duration(one["seconds"]),
     ]
-
-
-def _short(dataset: str) -> str:
-    return f"{Path(dataset).name}/" if dataset.startswith(FOLDER_PREFIX) else dataset
 
 
 def _by_phase(one: dict[str, Any], split: str) -> str:

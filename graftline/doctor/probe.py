@@ -86,20 +86,9 @@ def bfloat16() -> bool:
 
 def dataset() -> dict[str, Any]:
     """Returns how many images are there, how many bytes they take, and the addresses of what is not there yet."""
-    from graftline.base import photos
     from graftline.settings.load import load
 
-    data = load().data
-    if data.folder:
-        files = [file for label in photos.class_folders(data.folder) for file in photos.image_files(label)]
-        return {"images": len(files), "bytes": sum(file.stat().st_size for file in files), "urls": []}
-    from graftline.data import datasets
-
-    builder = datasets.find_builder(data)
-    if not builder.is_prepared():
-        return {"images": 0, "bytes": 0, "urls": list(builder.url_infos or ())}
-    images = sum(split.num_examples for split in builder.info.splits.values())
-    return {"images": images, "bytes": builder.info.dataset_size, "urls": []}
+    return load().data.source.size()
 
 
 def writes() -> float:

@@ -7,9 +7,11 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from graftline.base import photos
-from graftline.base.paths import FOLDER_PREFIX, ProjectPath, absolute
+from graftline.base.paths import ProjectPath, absolute
 from graftline.base.photos import LATEST
 from graftline.settings.section import Section
+from graftline.sources.kinds import source_of
+from graftline.sources.source import Source
 
 DATA_IS_HERE: ContextVar[bool] = ContextVar("data_is_here", default=True)  # folders must be on this machine
 
@@ -57,25 +59,14 @@ class Data(Section):
 
     @field_validator("dataset")
     @classmethod
-    def _folder_has_classes(cls, dataset: str, info: ValidationInfo) -> str:
-        span = info.data.get("span", LATEST)
-        if not dataset.startswith(FOLDER_PREFIX):
-            if span != LATEST:
-                raise ValueError(f"is no folder, so it has no span {span}; leave data.span at {LATEST}")
-        elif DATA_IS_HERE.get():
-            photos.check(photos.span_folder(absolute(Path(dataset.removeprefix(FOLDER_PREFIX))), span))
+    def _dataset_can_be_used(cls, dataset: str, info: ValidationInfo) -> str:
+        source_of(dataset, info.data.get("span", LATEST)).check(here=DATA_IS_HERE.get())
         return dataset
 
     @property
-    def collection(self) -> Path | None:
-        """The folder that the dataset names, with all spans, where it names one."""
-        is_folder = self.dataset.startswith(FOLDER_PREFIX)
-        return absolute(Path(self.dataset.removeprefix(FOLDER_PREFIX))) if is_folder else None
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of photos, where the dataset is one: the span, where it has spans."""
-        return photos.span_folder(self.collection, self.span) if self.collection else None
+    def source(self) -> Source:
+        """The dataset, which answers everything that depends on its kind."""
+        return source_of(self.dataset, self.span, self.data_dir)
 
     @field_validator("data_dir")
     @classmethod

@@ -6,13 +6,11 @@ The file is chosen by the environment variable GRAFTLINE_CONFIG, for the `tfx` c
 `GRAFTLINE_TRAINING__BATCH_SIZE=64`. Nothing here imports TensorFlow, so mistakes are told at once.
 """
 
-import hashlib
 import json
 import os
 import re
 import shlex
 import sys
-import unicodedata
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,20 +19,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings.exceptions import SettingsError as NotJsonError
 
 from graftline.base.errors import SettingsError, did_you_mean
-from graftline.base.paths import FOLDER_PREFIX, PREFIX, PROJECT, absolute
+from graftline.base.paths import PREFIX, PROJECT, absolute
 from graftline.settings.data import DATA_IS_HERE
 from graftline.settings.settings import Settings
+from graftline.sources.kinds import is_given_alone, source_of
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 CONFIGS = PROJECT / "configs"
-PHOTOS = "photos"  # the recipe for a folder that has no configuration of its own
+PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a configuration of its own
 BEAM_ARGS = "beam_args"
 UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
 SECRET = ("metadata.password", "cluster.mysql.password", "cluster.webhook", f"run.{BEAM_ARGS}")  # not shown in messages
 # What Kubernetes tells a pod of each Service, in variables that begin with its name (pkg/kubelet/envvars/envvars.go)
 SERVICE_HOST, SERVICE_PORT = "_SERVICE_HOST", "_SERVICE_PORT"
 OF_A_SERVICE = rf"({SERVICE_HOST}|{SERVICE_PORT}(_\w+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-STEM_LENGTH, HASH_LENGTH = 40, 6  # characters of the name of runs on such a folder
 
 
 def names() -> list[str]:
@@ -49,7 +47,7 @@ def config_path() -> Path:
       SettingsError: where there is no such file, or it is the recipe alone.
     """
     config = os.environ.get(CONFIG_VARIABLE) or "digits"
-    if config.startswith(FOLDER_PREFIX):
+    if is_given_alone(config):
         return CONFIGS / f"{PHOTOS}.yaml"
     if config == PHOTOS:
         raise SettingsError(f"{PHOTOS} is the recipe for a folder of photos: name one, as in `make run DATA=~/photos`.")
@@ -110,26 +108,10 @@ def _read() -> tuple[str, Any]:
         values = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is no valid YAML: {error}") from None
-    if not config.startswith(FOLDER_PREFIX):
+    if not is_given_alone(config):
         return str(path), values
-    folder = Path(os.path.abspath(Path(config.removeprefix(FOLDER_PREFIX)).expanduser()))  # noqa: PTH100 (no link is followed)
-    data = values["data"] | {"dataset": f"{FOLDER_PREFIX}{folder}"}
-    return str(folder), values | {"name": name_of(folder), "data": data}
-
-
-def name_of(folder: Path) -> str:
-    """Returns the name of runs on a folder: the folder's own made legal, and a hash of where it is.
-
-    Two folders of one name at different places so have histories of their own.
-
-    Args:
-      folder: an absolute path.
-    """
-    plain = unicodedata.normalize("NFKD", folder.name).encode("ascii", "ignore").decode()
-    stem = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")[:STEM_LENGTH]
-    if not stem[:1].isalpha():
-        stem = f"{PHOTOS}_{stem}".rstrip("_")
-    return f"{stem}_{hashlib.sha256(os.fsencode(folder)).hexdigest()[:HASH_LENGTH]}"
+    dataset, name = source_of(config).alone()
+    return dataset.partition(":")[2], values | {"name": name, "data": values["data"] | {"dataset": dataset}}
 
 
 def command() -> str:
@@ -140,7 +122,7 @@ def command() -> str:
     config, target = os.environ.get(CONFIG_VARIABLE) or "digits", "run"
     if config.startswith("{"):  # in a pod
         config, target = json.loads(config)["name"], "kubeflow-run"
-    given = ("DATA", config.removeprefix(FOLDER_PREFIX)) if config.startswith(FOLDER_PREFIX) else ("CONFIG", config)
+    given = ("DATA", config.partition(":")[2]) if is_given_alone(config) else ("CONFIG", config)
     changed = [(name, _without_secrets(name, value)) for name, value in sorted(os.environ.items()) if _is_setting(name)]
     told = [(name, value) for name, value in changed if value]
     before, after = (" ".join(f"{name}={shlex.quote(value)}" for name, value in pairs) for pairs in (told, [given]))

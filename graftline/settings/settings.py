@@ -3,7 +3,6 @@
 `load.py` reads them, from a file and the environment; `docs/settings.md` lists them.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -101,9 +100,7 @@ class Settings(BaseSettings):
     @property
     def schema_path(self) -> Path:
         """The reviewed schema of the dataset, named after it; where one may be inferred, named after the pipeline."""
-        folder = self.data.collection
-        name = folder.name if folder else re.split("[/:]", self.data.dataset)[0]
-        reviewed = SCHEMAS / f"{self.name if self.data_gate.infer_schema else name}.pbtxt"
+        reviewed = SCHEMAS / f"{self.name if self.data_gate.infer_schema else self.data.source.schema_name}.pbtxt"
         may_be_inferred = self.data_gate.infer_schema and not reviewed.is_file()
         return self.run.root / "schemas" / reviewed.name if may_be_inferred else reviewed
 

@@ -297,7 +297,7 @@ def test_photos_are_looked_for_on_the_volume_not_here(monkeypatch, tmp_path):
     values = {"name": "flowers", "data": {"dataset": "folder:photos/flowers"}, "gate": {"min_accuracy": 0.9}}
     monkeypatch.setenv(CONFIG_VARIABLE, json.dumps(values))
     settings = configuration.load(data_is_here=False)
-    assert compiled.on_cluster(settings).data.folder == Path("/mnt/graftline/photos/flowers")
+    assert compiled.on_cluster(settings).data.source.folder == Path("/mnt/graftline/photos/flowers")
 
 
 @pytest.mark.parametrize(

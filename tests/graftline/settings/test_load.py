@@ -13,7 +13,8 @@ import yaml
 from graftline.base.errors import SettingsError
 from graftline.base.paths import PROJECT, SCHEMAS
 from graftline.settings import load as configuration
-from graftline.settings.load import CONFIG_VARIABLE, name_of, names
+from graftline.settings.load import CONFIG_VARIABLE, names
+from graftline.sources.folder import name_of
 from tests.graftline.base.test_photos import PETS, make
 
 pytestmark = pytest.mark.usefixtures("no_overrides")
@@ -146,7 +147,7 @@ def of_folder(monkeypatch):
 def test_a_folder_needs_no_configuration(of_folder, tmp_path, monkeypatch):
     folder = make(tmp_path / "Übungs Fotos 2", *PETS)
     loaded = of_folder(folder)
-    assert loaded.data.folder == folder
+    assert loaded.data.source.folder == folder
     assert loaded.name.startswith("ubungs_fotos_2_")
     assert loaded.data_gate.infer_schema
     assert not loaded.schema_path.is_relative_to(SCHEMAS)
@@ -170,7 +171,7 @@ def test_folders_of_one_name_have_histories_of_their_own():
 @pytest.mark.parametrize("name", ["2024", "照片", "_", "-.-", "x" * 300, 'a\'b "c"'])
 def test_any_folder_gives_a_legal_name(of_folder, tmp_path, name):
     folder = make(tmp_path / name[:200], *PETS)
-    assert of_folder(folder).data.folder == folder
+    assert of_folder(folder).data.source.folder == folder
 
 
 def test_a_wrong_folder_is_told_in_a_sentence(of_folder, tmp_path):
@@ -191,7 +192,7 @@ def test_the_recipe_alone_is_no_configuration(monkeypatch):
 
 def name_by_make(data: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Has a shell in a folder call make with DATA, as typed, and its target print what the programs get."""
-    rule = "print:;@$(PYTHON) -c 'from graftline.settings.load import load; print(load().data.folder)'"
+    rule = "print:;@$(PYTHON) -c 'from graftline.settings.load import load; print(load().data.source.folder)'"
     clean = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "CONFIG")}
     return subprocess.run(
         [

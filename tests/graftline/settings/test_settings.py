@@ -34,15 +34,15 @@ def test_a_missing_weights_file_is_named():
 
 def test_a_folder_of_photos_is_a_dataset(tmp_path):
     make(tmp_path / "photos", *PETS)
-    assert valid(data={"dataset": f"folder:{tmp_path}/photos"}).data.folder == tmp_path / "photos"
+    assert valid(data={"dataset": f"folder:{tmp_path}/photos"}).data.source.folder == tmp_path / "photos"
 
 
 def test_of_a_folder_with_spans_one_is_read_and_all_share_a_schema(tmp_path):
     for span in ("span-9", "span-10"):
         make(tmp_path / "photos" / span, *PETS)
     dataset = f"folder:{tmp_path}/photos"
-    assert valid(data={"dataset": dataset}).data.folder == tmp_path / "photos/span-10"
-    assert valid(data={"dataset": dataset, "span": "9"}).data.folder == tmp_path / "photos/span-9"
+    assert valid(data={"dataset": dataset}).data.source.folder == tmp_path / "photos/span-10"
+    assert valid(data={"dataset": dataset, "span": "9"}).data.source.folder == tmp_path / "photos/span-9"
     assert valid(data={"dataset": dataset}).schema_path == SCHEMAS / "photos.pbtxt"
     assert f"there is no folder {tmp_path}/photos/span-8" in problems(data={"dataset": dataset, "span": "8"})
 
@@ -50,7 +50,7 @@ def test_of_a_folder_with_spans_one_is_read_and_all_share_a_schema(tmp_path):
 def test_what_another_machine_reads_need_not_be_here():
     token = DATA_IS_HERE.set(False)
     try:
-        assert str(valid(data={"dataset": "folder:/no/photos"}).data.folder) == "/no/photos"
+        assert str(valid(data={"dataset": "folder:/no/photos"}).data.source.folder) == "/no/photos"
     finally:
         DATA_IS_HERE.reset(token)
 

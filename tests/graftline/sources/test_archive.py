@@ -11,7 +11,6 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from graftline.base.errors import UserError
 from graftline.cli.archive import main
-from graftline.data import archive
 from graftline.settings.data import Data
 from graftline.settings.load import CONFIG_VARIABLE
 
@@ -55,7 +54,7 @@ def data(tmp_path):
 
 
 def test_the_set_is_prepared_and_nothing_else_is_left(data, pets, capsys):
-    archive.prepare(data, pets)
+    data.source.prepare(pets)
     assert tfds.builder("tiny_pets", data_dir=data.data_dir).info.splits["train"].num_examples == 3
     assert [path.name for path in data.data_dir.iterdir()] == ["tiny_pets"]
     first, *_, last = capsys.readouterr().out.splitlines()
@@ -65,8 +64,8 @@ def test_the_set_is_prepared_and_nothing_else_is_left(data, pets, capsys):
 
 
 def test_what_is_prepared_already_is_left_alone(data, pets, capsys):
-    archive.prepare(data, pets)
-    archive.prepare(data, pets.with_name("needed_no_more.zip"))
+    data.source.prepare(pets)
+    data.source.prepare(pets.with_name("needed_no_more.zip"))
     assert "is prepared already" in capsys.readouterr().out
 
 
@@ -74,7 +73,7 @@ def test_a_wrong_archive_is_refused_and_does_not_pass_for_a_download_later(data,
     with zipfile.ZipFile(pets, "w") as other:
         other.writestr("README/tiger/1.txt", "not a pet")
     with pytest.raises(UserError, match="give the set's original archive"):
-        archive.prepare(data, pets)
+        data.source.prepare(pets)
     assert not [path for path in data.data_dir.rglob("*") if path.is_file() or path.is_symlink()]
 
 
@@ -84,14 +83,14 @@ def test_what_is_no_zip_file_is_refused(content, data, pets):
     if content is not None:
         pets.write_bytes(content)
     with pytest.raises(UserError, match="is no zip file"):
-        archive.prepare(data, pets)
+        data.source.prepare(pets)
 
 
 def test_a_set_without_exactly_one_download_is_refused(tmp_path, pets):
     with pytest.raises(UserError, match=r"^digits is made from 0 downloads"):
-        archive.prepare(Data(dataset="digits", data_dir=tmp_path), pets)
+        Data(dataset="digits", data_dir=tmp_path).source.prepare(pets)
     with pytest.raises(UserError, match=r"^mnist is made from 4 downloads"):
-        archive.prepare(Data(dataset="mnist", data_dir=tmp_path), pets)
+        Data(dataset="mnist", data_dir=tmp_path).source.prepare(pets)
 
 
 def test_a_folder_is_refused(tmp_path, pets):
@@ -100,7 +99,7 @@ def test_a_folder_is_refused(tmp_path, pets):
         for number in (1, 2):
             (tmp_path / "photos" / name / f"{number}.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="needs no archive"):
-        archive.prepare(Data(dataset=f"folder:{tmp_path / 'photos'}"), pets)
+        Data(dataset=f"folder:{tmp_path / 'photos'}").source.prepare(pets)
 
 
 def test_the_command_tells_mistakes_without_a_traceback(tmp_path, monkeypatch, capsys):

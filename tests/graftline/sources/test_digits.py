@@ -5,7 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
-import graftline.data.digits  # noqa: F401  importing registers the set
+import graftline.sources.digits  # noqa: F401  importing registers the set
 
 
 @pytest.fixture(scope="module")

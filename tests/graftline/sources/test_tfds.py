@@ -6,8 +6,7 @@ import shutil
 import pytest
 import tensorflow_datasets as tfds
 
-from graftline.base.errors import UserError
-from graftline.data import datasets
+from graftline.base.errors import UserError, short
 from graftline.settings.data import Data
 
 
@@ -54,7 +53,7 @@ def folder(tmp_path):
 )
 def test_an_unknown_set_is_refused_by_name(dataset, words, tmp_path):
     with pytest.raises(UserError, match=words) as raised:
-        datasets.find_builder(Data(dataset=dataset, data_dir=tmp_path))
+        Data(dataset=dataset, data_dir=tmp_path).source.builder()
     assert dataset in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -62,34 +61,34 @@ def test_an_unknown_set_is_refused_by_name(dataset, words, tmp_path):
 @pytest.mark.parametrize("dataset", ["ag_news_subset", "coco/2017"])
 def test_a_set_without_labelled_images_is_refused_before_it_is_downloaded(dataset, tmp_path):
     with pytest.raises(UserError, match="image classification set"):
-        datasets.prepared_builder(Data(dataset=dataset, data_dir=tmp_path))
+        Data(dataset=dataset, data_dir=tmp_path).source.prepared()
 
 
 @pytest.mark.parametrize(("config", "cure"), [("one", "`make data ARCHIVE=<zip>` prepares"), ("two", "try again")])
 def test_a_failing_download_names_set_reason_and_cure(config, cure, tmp_path):
     with pytest.raises(UserError) as raised:
-        datasets.prepared_builder(Data(dataset=f"unreachable/{config}", data_dir=tmp_path))
+        Data(dataset=f"unreachable/{config}", data_dir=tmp_path).source.prepared()
     assert str(raised.value).startswith(f"unreachable/{config} could not be prepared (no route to host): {cure}")
 
 
 def test_a_long_reason_is_cut_to_a_part_of_a_sentence():
-    reason = datasets.short(ValueError("much\ntoo long " * 100 + "."))
+    reason = short(ValueError("much\ntoo long " * 100 + "."))
     assert len(reason) <= 200
     assert "\n" not in reason
-    assert datasets.short(KeyError()) == "KeyError"
+    assert short(KeyError()) == "KeyError"
 
 
 def test_the_fingerprint_of_a_folder_is_that_of_its_images(folder):
     data = Data(dataset=f"folder:{folder}")
-    before = datasets.fingerprint(data)
+    before = data.source.fingerprint()
     (folder / "cat/notes.txt").write_text("not an image")
-    assert datasets.fingerprint(data) == before
+    assert data.source.fingerprint() == before
 
 
 @pytest.mark.parametrize("change", ["touched", "grown", "renamed", "added", "removed"])
 def test_the_fingerprint_of_a_folder_changes_with_an_image(change, folder):
     data, path = Data(dataset=f"folder:{folder}"), folder / "cat/1.jpg"
-    before, stat = datasets.fingerprint(data), path.stat()
+    before, stat = data.source.fingerprint(), path.stat()
     match change:
         case "touched":
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
@@ -102,14 +101,14 @@ def test_the_fingerprint_of_a_folder_changes_with_an_image(change, folder):
             shutil.copy2(path, folder / "dog/1.jpg")
         case "removed":
             path.unlink()
-    assert datasets.fingerprint(data) != before
+    assert data.source.fingerprint() != before
 
 
 def test_the_fingerprint_of_a_tfds_set_is_the_same_before_and_after_it_is_prepared_or_moved(tmp_path):
-    before = datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "a"))
-    assert datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "a")) == before
+    before = Data(dataset="digits", data_dir=tmp_path / "a").source.fingerprint()
+    assert Data(dataset="digits", data_dir=tmp_path / "a").source.fingerprint() == before
     shutil.copytree(tmp_path / "a", tmp_path / "b")
-    assert datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "b")) == before
+    assert Data(dataset="digits", data_dir=tmp_path / "b").source.fingerprint() == before
     [records] = (tmp_path / "b").rglob("*.tfrecord*")
     records.write_bytes(records.read_bytes() + b"x")
-    assert datasets.fingerprint(Data(dataset="digits", data_dir=tmp_path / "b")) != before
+    assert Data(dataset="digits", data_dir=tmp_path / "b").source.fingerprint() != before

@@ -13,24 +13,19 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import resource
 
-from graftline.base.errors import UserError
-from graftline.data.datasets import find_builder, short
-from graftline.settings.data import Data
+from graftline.base.errors import UserError, short
 
 
-def prepare(data: Data, archive: Path) -> None:
-    """Prepares the TFDS set of `data` from a local archive, without a network; does nothing where it is prepared already.
+def prepare(builder: tfds.core.DatasetBuilder, archive: Path) -> None:
+    """Prepares a TFDS set from a local archive, without a network; does nothing where it is prepared already.
 
     Args:
-      data: settings whose dataset is a TFDS name.
+      builder: the set's.
       archive: the set's original archive, a zip file.
 
     Raises:
       UserError: where the archive is no zip file or not this set's, or where the set is not made from a single archive.
     """
-    if data.folder:
-        raise UserError(f"{data.dataset} is a folder, which needs no archive: run the pipeline on it as it is.")
-    builder = find_builder(data)
     if builder.is_prepared():
         print(f"{builder.info.full_name} is prepared already, in {builder.data_dir}.")
         return

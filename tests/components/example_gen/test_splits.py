@@ -15,12 +15,13 @@ import tensorflow_datasets as tfds
 from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
-from components.example_gen import sources
+from components.example_gen.splits import split_of
 from graftline.artifacts.examples import SPLITS
 from graftline.base.errors import UserError
+from graftline.base.raw_image import OUTSIDE, UNREADABLE, RawImage
 from graftline.data import images
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
-from graftline.data.images import NO_LABEL, OUTSIDE, UNREADABLE, RawImage
+from graftline.data.images import NO_LABEL
 from graftline.settings.data import Data, Splits
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -99,7 +100,7 @@ def find(elements: list[RawImage]) -> None:
 
 
 def read(data: Data) -> tuple[list[RawImage], list[str]]:
-    source, label_names = sources.source(data)
+    source, label_names = data.source.images(data.max_examples)
     with beam.Pipeline(runner=RUNNER) as pipeline:
         assert_that(pipeline | source, find)
     return FOUND, label_names
@@ -145,12 +146,12 @@ def test_what_cannot_be_used_has_a_short_reason(image, label, reason):
 
 def test_splits_get_their_fractions():
     splits = Splits(train=0.5, validation=0.3, test=0.2)
-    counts = Counter(sources.split_of(str(i).encode(), splits) for i in range(10_000))
+    counts = Counter(split_of(str(i).encode(), splits) for i in range(10_000))
     assert [counts[name] for name in SPLITS] == pytest.approx([5000, 3000, 2000], abs=150)
 
 
 def test_an_image_keeps_its_split_from_version_to_version():
-    found = [sources.split_of(str(i).encode(), Splits()) for i in range(10)]
+    found = [split_of(str(i).encode(), Splits()) for i in range(10)]
     others = {2: "validation", 5: "test", 6: "test"}
     assert found == [others.get(i, "train") for i in range(10)]
 
@@ -171,7 +172,7 @@ def test_the_first_images_of_a_folder_are_of_both_classes(folder):
 
 def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
     data = Data(dataset=f"folder:{folder}")
-    source, _ = sources.source(data)
+    source, _ = data.source.images(data.max_examples)
     (folder / "cat/deep/1.jpg").unlink()
     with beam.Pipeline(runner=RUNNER) as pipeline:
         found = pipeline | source | beam.Map(images.examine, MAX_PIXELS)
@@ -220,4 +221,4 @@ def test_images_without_file_names_have_tfds_ids(tmp_path):
 
 def test_a_set_that_cannot_be_had_is_the_users_error(tmp_path):
     with pytest.raises(UserError, match="did you mean digits"):
-        sources.source(Data(dataset="digit", data_dir=tmp_path))
+        Data(dataset="digit", data_dir=tmp_path).source.images(None)

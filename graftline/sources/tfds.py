@@ -1,0 +1,183 @@
+"""A set of TensorFlow Datasets as a dataset, by its name. TFDS takes seconds to import, and is where it is used."""
+
+import difflib
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graftline.base.errors import UserError, short
+from graftline.base.photos import LATEST
+from graftline.base.raw_image import RawImage
+
+if TYPE_CHECKING:
+    import tensorflow_datasets
+
+
+@dataclass(frozen=True)
+class Tfds:
+    """A set of TFDS.
+
+    Attributes:
+      name: such as `mnist`, `mnist:3.0.1` or `food101`.
+      span: `latest`, for there are no others.
+      data_dir: where TFDS keeps its sets.
+    """
+
+    name: str
+    span: str
+    data_dir: Path
+
+    @property
+    def title(self) -> str:
+        """As lists of runs show it."""
+        return self.name
+
+    @property
+    def schema_name(self) -> str:
+        """The name of its schema: that of the set, of whatever configuration and version."""
+        return re.split("[/:]", self.name)[0]
+
+    def check(self, here: bool) -> None:
+        """Raises ValueError where a span is asked for."""
+        if self.span != LATEST:
+            raise ValueError(f"is no folder, so it has no span {self.span}; leave data.span at {LATEST}")
+
+    def on_volume(self, mount: Path) -> str:
+        """Returns the name, for pods prepare the set as others do."""
+        return self.name
+
+    def alone(self) -> tuple[str, str]:
+        """Returns the name twice: as a dataset and of its runs."""
+        return self.name, self.schema_name
+
+    def fingerprint(self) -> str:
+        """Returns what changes when the prepared set does; prepares it where needed."""
+        builder = self.prepared()
+        files = sorted(path for path in Path(builder.data_dir).rglob("*") if path.is_file())
+        lines = [builder.info.full_name, *(f"{path.name}\0{path.stat().st_size}" for path in files)]
+        return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+    def images(self, limit: int | None) -> tuple[Any, list[str]]:
+        """Returns what reads the images of all splits as they are encoded, and the names of the classes."""
+        import apache_beam as beam
+
+        from graftline.artifacts import records
+
+        tfds, builder = library(), self.prepared()
+        image, label = image_and_label(builder)
+        texts = (key for key, feature in builder.info.features.items() if isinstance(feature, tfds.features.Text))
+        image_id = next((key for key in texts if key.endswith(("filename", "file_name"))), "tfds_id")
+        wanted = {key: True for key in (image, label, image_id) if key in builder.info.features}
+        read = tfds.beam.ReadFromTFDS(
+            builder,
+            split=_slices(builder, limit),
+            decoders=tfds.decode.PartialDecoding(wanted, decoders={image: tfds.decode.SkipDecoding()}),
+            read_config=tfds.ReadConfig(add_tfds_id=True, options=records.options()),
+        )
+        return read | beam.Map(_raw_image, image, label, image_id), builder.info.features[label].names
+
+    def size(self) -> dict[str, Any]:
+        """Returns how many images are prepared, their bytes, and the addresses of what is to be downloaded."""
+        builder = self.builder()
+        if not builder.is_prepared():
+            return {"images": 0, "bytes": 0, "urls": list(builder.url_infos or ())}
+        images = sum(split.num_examples for split in builder.info.splits.values())
+        return {"images": images, "bytes": builder.info.dataset_size, "urls": []}
+
+    def prepare(self, archive: Path) -> None:
+        """Prepares the set from a local copy of its archive."""
+        from graftline.sources.archive import prepare
+
+        prepare(self.builder(), archive)
+
+    def builder(self) -> "tensorflow_datasets.core.DatasetBuilder":
+        """Returns the builder of the set, prepared or not.
+
+        Raises:
+          UserError: where TFDS knows no such set, configuration or version.
+        """
+        tfds = library()
+        try:
+            return tfds.builder(self.name, data_dir=str(self.data_dir))
+        except tfds.core.DatasetNotFoundError:
+            raise UserError(f"TFDS has no dataset {self.name!r}: {_close_names(self.name)}.") from None
+        except (ValueError, AssertionError) as error:
+            reason = str(error).rpartition('}": ')[2]  # before it, TFDS tells what it was called with
+            raise UserError(f"TFDS cannot build {self.name!r} ({short(reason)}): correct data.dataset.") from error
+
+    def prepared(self) -> "tensorflow_datasets.core.DatasetBuilder":
+        """Returns the builder of the set, downloaded and prepared where it was not yet.
+
+        Raises:
+          UserError: where there is no such set, where it is not one of labelled images, or where it cannot be downloaded.
+        """
+        builder = self.builder()
+        image_and_label(builder)  # before a long download, not after it
+        if builder.is_prepared():
+            return builder
+        config = library().download.DownloadConfig(try_download_gcs=False)
+        try:
+            builder.download_and_prepare(download_config=config)
+        # A download fails with whatever its library, the network or the set's own code raises.
+        except Exception as error:
+            # Before the cause, the download library tells what it tried.
+            reason = re.sub(r".*\(Caused by (.*)\)$", r"\1", str(error), flags=re.DOTALL) or error
+            raise UserError(f"{self.name} could not be prepared ({short(reason)}): {_cure(builder)}.") from error
+        return builder
+
+
+def library() -> Any:
+    """Returns TFDS, with this project's own sets registered."""
+    import tensorflow_datasets
+
+    import graftline.sources.digits  # noqa: F401  importing registers the set
+
+    return tensorflow_datasets
+
+
+def image_and_label(builder: "tensorflow_datasets.core.DatasetBuilder") -> tuple[str, str]:
+    """Returns the names of the features that hold a set's image and its class.
+
+    Args:
+      builder: any set's builder.
+
+    Raises:
+      UserError: where the set is not one of labelled images.
+    """
+    features = library().features
+    match builder.info.supervised_keys:
+        case (str(image), str(label)):
+            image_feature, label_feature = builder.info.features[image], builder.info.features[label]
+            labelled = isinstance(label_feature, features.ClassLabel) and label_feature.num_classes
+            if labelled and isinstance(image_feature, features.Image):
+                return image, label
+    raise UserError(f"{builder.name} is no set of images with one class each: choose an image classification set.")
+
+
+def _close_names(dataset: str) -> str:
+    name = dataset.partition(":")[0].partition("/")[0]
+    close = difflib.get_close_matches(name, library().list_builders(), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}" if close else "choose one of its catalogue"
+    return f"{hint}, or give folder:<path>"
+
+
+def _cure(builder: "tensorflow_datasets.core.DatasetBuilder") -> str:
+    if len(builder.url_infos or ()) == 1:  # what graftline/sources/archive.py can do
+        return "`make data ARCHIVE=<zip>` prepares it from a local copy"
+    return "try again where its downloads can be reached"
+
+
+def _slices(builder: "tensorflow_datasets.core.DatasetBuilder", limit: int | None) -> str:
+    """Returns TFDS's name for the first `limit` examples of all splits together."""
+    slices = []
+    for name, split in builder.info.splits.items():
+        take = split.num_examples if limit is None else min(split.num_examples, limit)
+        limit = None if limit is None else limit - take
+        slices += [f"{name}[:{take}]"] if take else []
+    return "+".join(slices)
+
+
+def _raw_image(example: dict[str, Any], image: str, label: str, image_id: str) -> RawImage:
+    return RawImage(example[image].numpy(), int(example[label]), example[image_id].numpy())
