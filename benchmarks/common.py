@@ -52,7 +52,7 @@ def prepared(config: str, images: int | None) -> Iterator[Prepared]:
     console.quiet("warning")
     from tfx.dsl.compiler.compiler import Compiler
 
-    from graftline.runs import summary
+    from graftline.runs import store, summary
     from graftline.runs.runner import LocalRunner
     from pipeline import create_pipeline
 
@@ -62,7 +62,7 @@ def prepared(config: str, images: int | None) -> Iterator[Prepared]:
         names = [node.pipeline_node.node_info.id for node in dag.nodes]
         del dag.nodes[names.index("Transform") + 1 :]
         run_id = LocalRunner(loaded).run_with_ir(dag)
-        uris = {kind: artifact.uri for node in summary.read(loaded, run_id) for kind, artifact in node.outputs.items()}
+        uris = {kind: artifact.uri for kind, (_, artifact) in store.made(summary.read(loaded, run_id)).items()}
         yield Prepared(loaded, uris["Examples"], uris["TransformGraph"])
 
 

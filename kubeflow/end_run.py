@@ -45,17 +45,17 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
       run_id: the run's id.
     """
     from graftline.artifacts import evaluation
-    from graftline.runs import lock, summary
+    from graftline.runs import lock, store, summary
 
     nodes = summary.read(settings, run_id)
     lock.prune(settings.work_dir, settings.run.keep_work_dirs)
-    evaluated = [node.outputs["ModelEvaluation"].uri for node in nodes if "ModelEvaluation" in node.outputs]
+    _, evaluated = store.made(nodes).get("ModelEvaluation", (None, None))
     return {
         "text": f"{settings.name}: {summary.outcome(nodes)}",
         "pipeline": settings.name,
         "run": run_id,
-        "test_accuracy": evaluation.accuracies(evaluated[0]) if evaluated else {},
-        "not_blessed_because": evaluation.verdict(evaluated[0]) if evaluated else [],
+        "test_accuracy": evaluation.accuracies(evaluated.uri) if evaluated else {},
+        "not_blessed_because": evaluation.verdict(evaluated.uri) if evaluated else [],
         "components": [{"name": node.name, "state": node.state, "seconds": round(node.seconds, 1)} for node in nodes],
     }
 

@@ -70,16 +70,20 @@ def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
 
 def _verdict(inputs: Inputs, known: Knowledge, settings: dict[str, Any], push_to: Path) -> Verdict:
     pushed, infra = versions.production(push_to), inputs["infra_blessing"]
-    reasons = infra.get_string_custom_property(REASONS)
-    return numbers.verdict(
-        inputs["evaluation"].uri,
-        known.predictions,
-        Gate(**settings["gate"]),
-        Serving(**settings["serving"]),
-        _served(infra),
-        [reasons] if reasons else [],
+    uri, unservable = inputs["evaluation"].uri, infra.get_string_custom_property(REASONS)
+    accuracies = evaluation.accuracies(uri)
+    of_accuracy, of_difference = numbers.intervals(known.predictions)
+    return Verdict(
         blessed=model_utils.is_model_blessed(inputs["blessing"]),
         servable=model_utils.is_infra_validated(infra),
+        reasons=[*evaluation.verdict(uri), *([unservable] if unservable else [])],
+        thresholds=numbers.thresholds(
+            Gate(**settings["gate"]), accuracies, Serving(**settings["serving"]), _served(infra)
+        ),
+        accuracy=accuracies["candidate"],
+        accuracy_interval=of_accuracy,
+        baseline_accuracy=accuracies.get("baseline"),
+        difference_interval=of_difference,
         push_to=str(push_to),
         in_production=str(push_to / str(pushed.version)) if pushed else None,
     )

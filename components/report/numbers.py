@@ -8,7 +8,7 @@ import numpy as np
 from scipy import optimize, special
 from sklearn import metrics
 
-from components.report.content import Calibration, ClassScore, Curve, Numbers, Slice, Threshold, Verdict
+from components.report.content import Calibration, ClassScore, Curve, Numbers, Slice, Threshold
 from graftline.artifacts import evaluation
 from graftline.artifacts.evaluation import ACCURACY_KEY, Key, Predictions
 from graftline.settings.gate import Gate
@@ -22,50 +22,40 @@ TEMPERATURES = (0.05, 20.0)
 SMALLEST = 1e-12  # probability whose logarithm is taken
 ROUNDING = 1e-6  # TFMA's accuracy is of 32 bits
 
+Interval = tuple[float, float]
 
-def verdict(
-    evaluation_uri: str,
-    predictions: Predictions,
-    gate: Gate,
-    serving: Serving,
-    checked: dict[str, Any],
-    reasons: list[str],
-    **known: Any,
-) -> Verdict:
-    """Returns whether the candidate may go out, and against what it was held.
+
+def thresholds(gate: Gate, accuracies: dict[str, float], serving: Serving, measured: dict[str, Any]) -> list[Threshold]:
+    """Returns what the candidate had to reach.
 
     Args:
-      evaluation_uri: output folder of the Evaluator.
-      predictions: what it kept.
       gate: the thresholds of accuracy.
+      accuracies: of `candidate` and, where there is one, `baseline`.
       serving: the limits of serving.
-      checked: what ServingCheck measured; empty where it did not.
-      reasons: why the candidate cannot be served, where it cannot.
-      **known: the rest of the verdict.
+      measured: what ServingCheck measured; empty where it did not.
     """
-    accuracy = evaluation.accuracies(evaluation_uri)
-    candidate, baseline = accuracy["candidate"], accuracy.get("baseline")
+    return [*_demanded(gate, accuracies["candidate"], accuracies.get("baseline")), *_allowed(serving, measured)]
+
+
+def intervals(predictions: Predictions) -> tuple[Interval, Interval | None]:
+    """Returns the 95 % intervals of the candidate's accuracy, and of its difference to the baseline's, where there is one.
+
+    Args:
+      predictions: what the Evaluator kept.
+    """
     right = predictions.predicted == predictions.labels
-    interval = None
-    if predictions.baseline is not None:
-        interval = paired_interval(right, predictions.baseline.argmax(axis=1) == predictions.labels)
-    return Verdict(
-        reasons=[*evaluation.verdict(evaluation_uri), *reasons],
-        thresholds=[*_demanded(gate, candidate, baseline), *_allowed(serving, checked)],
-        accuracy=candidate,
-        accuracy_interval=wilson(int(right.sum()), len(right)),
-        baseline_accuracy=baseline,
-        difference_interval=interval,
-        **known,
-    )
+    of_accuracy = wilson(int(right.sum()), len(right))
+    if predictions.baseline is None:
+        return of_accuracy, None
+    return of_accuracy, paired_interval(right, predictions.baseline.argmax(axis=1) == predictions.labels)
 
 
 def _demanded(gate: Gate, candidate: float, baseline: float | None) -> list[Threshold]:
-    found = [Threshold("test accuracy", candidate, gate.min_accuracy, at_least=True)]
+    demanded = [Threshold("test accuracy", candidate, gate.min_accuracy, at_least=True)]
     if baseline is not None:
         name = "test accuracy above the baseline's"
-        found.append(Threshold(name, candidate - baseline, -gate.max_accuracy_drop, at_least=True))
-    return found
+        demanded.append(Threshold(name, candidate - baseline, -gate.max_accuracy_drop, at_least=True))
+    return demanded
 
 
 def _allowed(serving: Serving, checked: dict[str, Any]) -> list[Threshold]:
@@ -141,11 +131,14 @@ def _class_slices(measured: dict[Key, float], classes: list[str]) -> Iterator[Sl
 
 def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iterator[Slice]:
     """Yields parts of about as many images, from the smallest values to the largest; none where all are the same."""
-    edges = np.nanquantile(values, np.arange(1, PARTS) / PARTS) if not np.isnan(values).all() else []
-    part_of = np.searchsorted(edges, values)
-    found = [part for part in range(PARTS) if ((part_of == part) & ~np.isnan(values)).any()]
-    for part in found if len(found) > 1 else []:
-        inside = (part_of == part) & ~np.isnan(values)
+    known = ~np.isnan(values)
+    values, right = values[known], right[known]
+    if not len(values):
+        return
+    part_of = np.searchsorted(np.quantile(values, np.arange(1, PARTS) / PARTS), values)
+    parts = np.unique(part_of)
+    for part in parts if len(parts) > 1 else []:
+        inside = part_of == part
         count, correct = int(inside.sum()), int(right[inside].sum())
         name = f"{values[inside].min():,.0f} to {values[inside].max():,.0f} {unit}"
         yield Slice(group, name, count, correct / count, wilson(correct, count))

@@ -13,7 +13,7 @@ from graftline.artifacts.examples import TRAIN, read_label_names
 from graftline.base import console
 from graftline.base.errors import UserError
 from graftline.data import schema
-from graftline.runs import summary
+from graftline.runs import store, summary
 from graftline.runs.dag import assemble
 from graftline.runs.runner import LocalRunner
 from graftline.settings.settings import Settings
@@ -33,7 +33,7 @@ def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
         raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
     # Not `run`, which TFX's command line counts, and looks at the DAG of
     run_id = LocalRunner(settings).run_with_ir(Compiler().compile(assemble(settings, list(reading))))
-    outputs = {kind: artifact.uri for node in summary.read(settings, run_id) for kind, artifact in node.outputs.items()}
+    outputs = {kind: artifact.uri for kind, (_, artifact) in store.made(summary.read(settings, run_id)).items()}
     statistics = tfdv.load_stats_binary(f"{outputs['ExampleStatistics']}/Split-{TRAIN}/FeatureStats.pb")
     inferred = schema.infer(statistics, read_label_names(outputs["Examples"]))
     settings.schema_path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,18 @@ FAILED = metadata_store_pb2.Execution.FAILED
 STATES = {COMPLETE: State.DONE, CACHED: State.CACHED, NEW: State.RUNNING, RUNNING: State.RUNNING}
 ATTEMPTS = 10  # at a server's new database
 
+# Whose output of a type is meant where a run is told of; other nodes may have outputs of the same types
+MAKERS = {
+    "Examples": ("TfdsExampleGen",),
+    "ExampleStatistics": ("StatisticsGen",),
+    "Model": ("Trainer",),
+    "ModelRun": ("Trainer",),
+    "ModelEvaluation": ("Evaluator",),
+    "ModelBlessing": ("Evaluator",),
+    "InfraBlessing": ("ServingCheck", "InfraValidator"),
+    "PushedModel": ("Pusher",),
+}
+
 Listing = dict[str, dict[str, int]]
 
 
@@ -81,12 +93,26 @@ class Run:
 
     @property
     def outputs(self) -> dict[str, metadata_store_pb2.Artifact]:
-        """The output artifacts of all nodes by type."""
-        return {kind: artifact for node in self.nodes for kind, artifact in node.outputs.items()}
+        """The output artifacts of the run by type."""
+        return {kind: artifact for kind, (_, artifact) in made(self.nodes).items()}
 
     def node(self, name: str) -> Node | None:
         """Returns the last execution of a node; None where the run did not come so far."""
         return next((node for node in reversed(self.nodes) if node.name == name), None)
+
+
+def made(nodes: list[Node]) -> dict[str, tuple[Node, metadata_store_pb2.Artifact]]:
+    """Returns the output artifacts of a run by type, each with the node that made it: of `MAKERS` where that names one.
+
+    Args:
+      nodes: in the order they ran in.
+    """
+    return {
+        kind: (node, artifact)
+        for node in nodes
+        for kind, artifact in node.outputs.items()
+        if node.name in MAKERS.get(kind, (node.name,))
+    }
 
 
 def connection(settings: Settings) -> metadata_store_pb2.ConnectionConfig:

@@ -33,7 +33,7 @@ def read(settings: Settings, run_id: str) -> list[Node]:
 
 def show(settings: Settings, nodes: list[Node]) -> None:
     """Prints what a run made: times, accuracies, the verdict and where the model was pushed."""
-    found = {kind: artifact for node in nodes for kind, artifact in node.outputs.items()}
+    found = {kind: artifact for kind, (_, artifact) in store.made(nodes).items()}
     _show_nodes(nodes)
     _show_copies(duplicates.read(found["DuplicatesReport"].uri))
     _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
@@ -54,10 +54,9 @@ def outcome(nodes: list[Node]) -> str:
     Args:
       nodes: those of the run, failed ones too.
     """
-    failed = [
-        node.name for node in nodes if node.state not in (State.DONE, State.CACHED)
-    ]  # a killed one is running for ever
-    found = {kind: (node, artifact) for node in nodes for kind, artifact in node.outputs.items()}
+    # One that was killed is running for ever
+    failed = [node.name for node in nodes if node.state not in (State.DONE, State.CACHED)]
+    found = store.made(nodes)
     if failed or "PushedModel" not in found:
         return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
     pusher, pushed = found["PushedModel"]

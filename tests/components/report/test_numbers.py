@@ -66,30 +66,20 @@ def test_images_whose_look_is_unknown_are_in_no_slice(uri):
     assert sum(part.examples for part in found.slices if part.group == "size") == 9
 
 
-def test_the_verdict_tells_each_threshold_and_every_reason(uri):
-    found = numbers.verdict(
-        uri,
-        evaluation.predictions(uri),
-        Gate(min_accuracy=0.9, max_accuracy_drop=0.3),
-        Serving(max_memory_gb=4),
-        MEASURED,
-        ["it takes 5 GB, 4 GB are allowed"],
-        blessed=False,
-        servable=False,
-        push_to="served",
-        in_production=None,
-    )
-    assert found.accuracy == evaluation.accuracies(uri)["candidate"]
-    assert (found.baseline_accuracy, found.blessed) == (1.0, False)
-    margins = {threshold.name: threshold.margin for threshold in found.thresholds}
+def test_each_threshold_is_told_with_its_margin_and_the_difference_with_its_interval(uri):
+    accuracies = evaluation.accuracies(uri)
+    gate, serving = Gate(min_accuracy=0.9, max_accuracy_drop=0.3), Serving(max_memory_gb=4)
+    assert (accuracies["candidate"], accuracies["baseline"]) == (pytest.approx(0.8), 1.0)
+    found = numbers.thresholds(gate, accuracies, serving, MEASURED)
+    margins = {threshold.name: threshold.margin for threshold in found}
     assert margins["test accuracy"] == pytest.approx(-0.1)
     assert margins["test accuracy above the baseline's"] == pytest.approx(0.1)
     assert margins["memory of a server"] == pytest.approx(-1)
     assert margins["time for one image (99th percentile)"] == pytest.approx(980)
-    assert found.reasons[-1] == "it takes 5 GB, 4 GB are allowed"
-    assert "accuracy 0.8000 is below the threshold of 0.9000" in found.reasons
-    low, high = found.difference_interval
-    assert low < -0.2 < high
+    assert "accuracy 0.8000 is below the threshold of 0.9000" in evaluation.verdict(uri)
+    of_accuracy, difference = numbers.intervals(evaluation.predictions(uri))
+    assert of_accuracy[0] < 0.8 < of_accuracy[1]
+    assert difference is not None and difference[0] < -0.2 < difference[1]
 
 
 @pytest.mark.parametrize(

@@ -255,3 +255,15 @@ def _shown(address: str, count: int) -> list[str]:
             return found
         time.sleep(0.1)
     raise AssertionError(found)
+
+
+def test_a_component_of_ones_own_hides_nothing_with_outputs_of_the_same_types(settings):
+    write_push(settings, "a")
+    write(
+        settings,
+        "a",
+        Made("SecondOpinion", {"Model": accurate(0.1, 0.1), "ModelBlessing": {"blessed": 0}, "PushedModel": {}}),
+    )
+    (told,) = listed(settings)
+    assert (told["blessed"], told["pushed"]) == (True, "1")
+    assert told["phases"]["2"] == {"validation": 0.9, "test": 0.9}
