@@ -3,8 +3,8 @@
 They are named as in a fresh process, which is why this is a program of its own.
 """
 
+import argparse
 import json
-import sys
 
 from graftline.network.backbone import network
 from graftline.settings.backbones import BACKBONES, LAYERS, LAYERS_FILE
@@ -20,4 +20,6 @@ def write(name: str) -> None:
 
 
 if __name__ == "__main__":
-    write(sys.argv[1])
+    parser = argparse.ArgumentParser(description="Writes the layers of a backbone into schemas/backbones.json.")
+    parser.add_argument("name", choices=list(BACKBONES), help="its entry's name in graftline/settings/backbones.py")
+    write(parser.parse_args().name)

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from graftline.base.errors import did_you_mean
 from graftline.base.paths import absolute
-from graftline.settings.backbones import BACKBONES
+from graftline.settings.backbones import BACKBONES, LAYERS
 from graftline.settings.section import Section
 
 Rates = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -50,6 +50,10 @@ class Model(Section):
         if name not in BACKBONES:
             cure = f"{did_you_mean(name, list(BACKBONES))} (another is added in graftline/settings/backbones.py)"
             raise ValueError(f"no such backbone; {cure}")
+        if name not in LAYERS:
+            raise ValueError(
+                f"its layers are not listed yet; run `.venv/bin/python -m graftline.network.layers {name}`"
+            )
         return name
 
     @field_validator("fine_tune_at")
