@@ -67,6 +67,19 @@ def test_a_folder_of_photos_without_labels_must_hold_some(tmp_path):
     assert valid(bulk={"folder": f"{tmp_path}/photos"}).bulk.folder == tmp_path / "photos"
 
 
+def test_a_backbone_brings_its_own_size_and_layer_where_none_are_set():
+    own = valid(model={"backbone": "EfficientNetV2B0"}).model
+    assert (own.image_size, own.fine_tune_at) == (224, "block6a_expand_conv")
+    assert valid(model={"backbone": "EfficientNetV2B0", "image_size": None, "fine_tune_at": None}).model == own
+    changed = valid(model={"backbone": "EfficientNetV2B0", "image_size": 160}).model
+    assert (changed.image_size, changed.fine_tune_at) == (160, own.fine_tune_at)
+
+
+def test_a_backbone_from_the_environment_is_enough(monkeypatch):
+    monkeypatch.setenv("GRAFTLINE_MODEL__BACKBONE", "MobileNetV3Small")
+    assert valid().model.fine_tune_at == "expanded_conv_8_expand"
+
+
 def test_layers_to_fine_tune_from_must_be_the_backbone_s():
     assert valid(tuning={"boundaries": ["block_3_expand"]}).tuning.boundaries == ("block_3_expand",)
     told = problems(tuning={"boundaries": ["block_3_expand", "blok_11"]})
