@@ -122,7 +122,7 @@ def command() -> str:
     config, target = os.environ.get(CONFIG_VARIABLE) or "digits", "run"
     if config.startswith("{"):  # in a pod
         config, target = json.loads(config)["name"], "kubeflow-run"
-    given = ("DATA", config.partition(":")[2]) if is_given_alone(config) else ("CONFIG", config)
+    given = source_of(config).argument() if is_given_alone(config) else ("CONFIG", config)
     changed = [(name, _without_secrets(name, value)) for name, value in sorted(os.environ.items()) if _is_setting(name)]
     told = [(name, value) for name, value in changed if value]
     before, after = (" ".join(f"{name}={shlex.quote(value)}" for name, value in pairs) for pairs in (told, [given]))

@@ -67,6 +67,10 @@ class Folder:
         folder = Path(os.path.abspath(Path(self.path).expanduser()))  # noqa: PTH100 (no link is followed)
         return f"{FOLDER_PREFIX}{folder}", name_of(folder)
 
+    def argument(self) -> tuple[str, str]:
+        """Returns the variable and the value that give it to `make` without a configuration."""
+        return "DATA", self.path
+
     def fingerprint(self) -> str:
         """Returns what changes when a photo does, by name, size and time."""
         return photos.files_fingerprint(self.folder, self._files())

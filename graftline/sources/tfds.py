@@ -52,6 +52,10 @@ class Tfds:
         """Returns the name twice: as a dataset and of its runs."""
         return self.name, self.schema_name
 
+    def argument(self) -> tuple[str, str]:
+        """Returns the variable and the value that would give it to `make` without a configuration."""
+        return "CONFIG", self.name
+
     def fingerprint(self) -> str:
         """Returns what changes when the prepared set does; prepares it where needed."""
         builder = self.prepared()

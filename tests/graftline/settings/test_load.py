@@ -162,12 +162,6 @@ def test_a_folder_may_be_named_from_where_the_user_is_or_from_home(of_folder, tm
     assert {of_folder(name).name for name in (folder, "..", "../../pets/", "~/pets")} == {name_of(folder)}
 
 
-def test_folders_of_one_name_have_histories_of_their_own():
-    names = {name_of(Path(path)) for path in ("/a/photos", "/b/photos", "/a/Photos")}
-    assert len(names) == 3
-    assert all(name.startswith("photos_") for name in names)
-
-
 @pytest.mark.parametrize("name", ["2024", "照片", "_", "-.-", "x" * 300, 'a\'b "c"'])
 def test_any_folder_gives_a_legal_name(of_folder, tmp_path, name):
     folder = make(tmp_path / name[:200], *PETS)

@@ -1,6 +1,5 @@
 """Datasets are found, prepared and fingerprinted, or refused in one sentence."""
 
-import os
 import shutil
 
 import pytest
@@ -31,15 +30,6 @@ class Unreachable(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self):
         yield from ()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for name in ("cat/1.jpg", "cat/deep/2.png", "dog/3.jpg", "dog/4.jpg"):
-        path = tmp_path / "photos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode())
-    return tmp_path / "photos"
 
 
 @pytest.mark.parametrize(
@@ -76,32 +66,6 @@ def test_a_long_reason_is_cut_to_a_part_of_a_sentence():
     assert len(reason) <= 200
     assert "\n" not in reason
     assert short(KeyError()) == "KeyError"
-
-
-def test_the_fingerprint_of_a_folder_is_that_of_its_images(folder):
-    data = Data(dataset=f"folder:{folder}")
-    before = data.source.fingerprint()
-    (folder / "cat/notes.txt").write_text("not an image")
-    assert data.source.fingerprint() == before
-
-
-@pytest.mark.parametrize("change", ["touched", "grown", "renamed", "added", "removed"])
-def test_the_fingerprint_of_a_folder_changes_with_an_image(change, folder):
-    data, path = Data(dataset=f"folder:{folder}"), folder / "cat/1.jpg"
-    before, stat = data.source.fingerprint(), path.stat()
-    match change:
-        case "touched":
-            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-        case "grown":
-            path.write_bytes(b"more bytes than before")
-            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        case "renamed":
-            path.rename(folder / "cat/9.jpg")
-        case "added":
-            shutil.copy2(path, folder / "dog/1.jpg")
-        case "removed":
-            path.unlink()
-    assert data.source.fingerprint() != before
 
 
 def test_the_fingerprint_of_a_tfds_set_is_the_same_before_and_after_it_is_prepared_or_moved(tmp_path):

@@ -1,0 +1,51 @@
+"""A folder of photos as a dataset."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from graftline.settings.data import Data
+from graftline.sources.folder import name_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("cat/1.jpg", "cat/deep/2.png", "dog/3.jpg", "dog/4.jpg"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "photos"
+
+
+def test_the_fingerprint_of_a_folder_is_that_of_its_images(folder):
+    data = Data(dataset=f"folder:{folder}")
+    before = data.source.fingerprint()
+    (folder / "cat/notes.txt").write_text("not an image")
+    assert data.source.fingerprint() == before
+
+
+@pytest.mark.parametrize("change", ["touched", "grown", "renamed", "added", "removed"])
+def test_the_fingerprint_of_a_folder_changes_with_an_image(change, folder):
+    data, path = Data(dataset=f"folder:{folder}"), folder / "cat/1.jpg"
+    before, stat = data.source.fingerprint(), path.stat()
+    match change:
+        case "touched":
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+        case "grown":
+            path.write_bytes(b"more bytes than before")
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        case "renamed":
+            path.rename(folder / "cat/9.jpg")
+        case "added":
+            shutil.copy2(path, folder / "dog/1.jpg")
+        case "removed":
+            path.unlink()
+    assert data.source.fingerprint() != before
+
+
+def test_folders_of_one_name_have_histories_of_their_own():
+    names = {name_of(Path(path)) for path in ("/a/photos", "/b/photos", "/a/Photos")}
+    assert len(names) == 3
+    assert all(name.startswith("photos_") for name in names)
