@@ -130,7 +130,6 @@ def _check_files(settings: Settings) -> None:
     mount, weights = settings.cluster.mount, settings.model.weights
     if Path(weights).is_absolute() and not Path(weights).is_relative_to(mount):
         raise UserError(f"model.weights = '{weights}' is a file of this machine: give imagenet or none.")
-    settings.data.source.on_volume(mount)
     if settings.bulk.folder and not settings.bulk.folder.is_relative_to(mount):
         raise UserError(
             f"bulk.folder = '{settings.bulk.folder}' is not on the volume: copy it there, and give its path below {mount}."

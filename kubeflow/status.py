@@ -75,16 +75,17 @@ def _show_schedules(client: kfp.Client, settings: Settings, found: list[kfp_serv
 
 def _show_age(client: kfp.Client, cron: str, used: kfp_server_api.V2beta1PipelineVersionReference) -> None:
     """Says where a schedule, which keeps what was compiled for it, is behind this checkout or what was uploaded since."""
-    versions = client.list_pipeline_versions(used.pipeline_id, page_size=1, sort_by="created_at desc")
-    latest = versions.pipeline_versions[0]
-    version = client.get_pipeline_version(used.pipeline_id, used.pipeline_version_id)
-    image = next(_images(version.pipeline_spec), "")
-    tag = image.rpartition(":")[2]
-    behind = ""
-    if REVISION.fullmatch(tag) and tag != revision():
+    listed = {"pipeline_id": used.pipeline_id, "sort_by": "created_at desc"}
+    versions = list(pages(client.list_pipeline_versions, "pipeline_versions", **listed))
+    version = next((one for one in versions if one.pipeline_version_id == used.pipeline_version_id), None)
+    image = next(_images(version.pipeline_spec), "") if version else ""
+    tag, behind = image.rpartition(":")[2], ""
+    if version is None:
+        behind = f"version {used.pipeline_version_id}, which was deleted since"
+    elif REVISION.fullmatch(tag) and tag != revision():
         behind = f"the image {image}, and this checkout is at {revision()}"
-    elif latest.pipeline_version_id != used.pipeline_version_id:
-        behind = f"version {version.display_name}, and {latest.display_name} was uploaded since"
+    elif version is not versions[0]:
+        behind = f"version {version.display_name}, and {versions[0].display_name} was uploaded since"
     if behind:
         console.line(f"It runs {behind}: `make kubeflow-schedule CRON='{cron}'` renews it.", style="bold red")
 

@@ -108,3 +108,12 @@ def test_a_run_whose_end_nobody_was_told_is_told(state, tasks, told, server, cli
     status(client, settings)
     line = f"The end of run {run.run_id}, which failed, was reported neither to a log nor to the webhook"
     assert (line in capsys.readouterr().out) == told
+
+
+def test_a_schedule_whose_version_was_deleted_is_told(server, client, settings, package, capsys):
+    schedule(client, settings, package, NIGHTLY, {})
+    kubeflow_client.run(client, settings, package, {})
+    (version,) = server.kept["versions"]
+    server.kept["versions"].clear()
+    told = f"It runs version {version['pipeline_version_id']}, which was deleted since: `make kubeflow-schedule"
+    assert behind(client, settings, capsys).startswith(told)

@@ -179,8 +179,8 @@ def test_an_image_that_is_none_does_not_spoil_others_in_its_batch(directory):
     pets = served.Production("pets", directory, MAX_PIXELS)._served
     good, bad, other = pets._answer("serving_bytes", [IMAGES[0], b"no image", IMAGES[2]])
     assert isinstance(bad, RequestError)
-    alone = pets._answer("serving_bytes", IMAGES)[0]  # in a batch of another size, which rounds otherwise
-    np.testing.assert_allclose(good["probabilities"], alone["probabilities"], rtol=1e-6)
+    alone = pets._answer("serving_bytes", IMAGES[:1])[0]  # as it is asked again: a larger batch may round otherwise
+    np.testing.assert_allclose(good["probabilities"], alone["probabilities"])
     assert other["probabilities"].shape == (3,)
 
 
