@@ -30,6 +30,7 @@ from tests.test_pipeline import WORSE, artifacts, environment
 
 pytestmark = pytest.mark.flink
 BEAM_NODES = ["TfdsExampleGen", "StatisticsGen", "Evaluator"]  # Transform has nothing to count, and does without Beam
+ROUNDING = 1e-5  # relative: models answer in 32 bits, whose last ones depend on how Beam cuts the batches
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def assert_same(local: Path, root: Path) -> None:
         assert statistics(root, split) == pytest.approx(statistics(local, split))
     np.testing.assert_array_equal(transformed(root), transformed(local))
     # Of the same model: the order of the examples differs, so one trained on them is another one
-    assert measured(last(root, "ModelEvaluation")) == pytest.approx(measured_here(root))
+    assert measured(last(root, "ModelEvaluation")) == pytest.approx(measured_here(root), rel=ROUNDING)
 
 
 def test_workers_in_other_processes_give_what_this_one_does(local, log, workers, tmp_path):
