@@ -62,8 +62,10 @@ def prepared(config: str, images: int | None) -> Iterator[Prepared]:
         names = [node.pipeline_node.node_info.id for node in dag.nodes]
         del dag.nodes[names.index("Transform") + 1 :]
         run_id = LocalRunner(loaded).run_with_ir(dag)
-        uris = {kind: artifact.uri for kind, (_, artifact) in store.made(summary.read(loaded, run_id)).items()}
-        yield Prepared(loaded, uris["Examples"], uris["TransformGraph"])
+        nodes = summary.read(loaded, run_id)
+        made = [store.made(nodes, output) for output in (store.EXAMPLES, store.Output("Transform", "transform_graph"))]
+        examples, graph = (artifact.uri for artifact in made if artifact)
+        yield Prepared(loaded, examples, graph)
 
 
 def train(data: Prepared, loaded: Settings, folder: str) -> dict[str, Any]:

@@ -44,18 +44,18 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
       settings: those of the pipeline.
       run_id: the run's id.
     """
-    from graftline.artifacts import evaluation
+    from graftline.artifacts import evaluation, verdict
     from graftline.runs import lock, store, summary
 
     nodes = summary.read(settings, run_id)
     lock.prune(settings.work_dir, settings.run.keep_work_dirs)
-    _, evaluated = store.made(nodes).get("ModelEvaluation", (None, None))
+    evaluated = store.made(nodes, store.EVALUATION)
     return {
         "text": f"{settings.name}: {summary.outcome(nodes)}",
         "pipeline": settings.name,
         "run": run_id,
         "test_accuracy": evaluation.accuracies(evaluated.uri) if evaluated else {},
-        "not_blessed_because": evaluation.verdict(evaluated.uri) if evaluated else [],
+        "not_blessed_because": verdict.read(evaluated.uri).reasons if evaluated else [],
         "components": [{"name": node.name, "state": node.state, "seconds": round(node.seconds, 1)} for node in nodes],
     }
 

@@ -9,7 +9,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.evaluator.component import Executor
+from components.evaluator.component import GATE, Executor
 from components.evaluator.config import eval_config
 from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, TEST, WIDTH, write_label_names
 from graftline.settings.gate import Gate
@@ -93,12 +93,13 @@ def evaluate(
         inputs["baseline_model"] = [write_model(folder / "baseline", baseline, num_classes)]
     found, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     found.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
-    config = json_format.MessageToJson(eval_config(gate, num_classes), preserving_proto_field_name=True)
+    config = json_format.MessageToJson(eval_config(num_classes), preserving_proto_field_name=True)
     Executor(BaseBeamExecutor.Context(beam_pipeline_args=RUNNER, tmp_dir=str(folder / "tmp"))).Do(
         inputs,
         {"evaluation": [found], "blessing": [blessing]},
         {
             "eval_config": config,
+            GATE: gate.model_dump_json(),
             "example_splits": json_utils.dumps([TEST]),
             "module_path": "components.evaluator.extractors",
         },

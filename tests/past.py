@@ -19,7 +19,7 @@ class Made:
 
     Attributes:
       name: its id in the DAG.
-      outputs: custom properties of its output artifacts, by type; or ids of artifacts that there are, as from a cache.
+      outputs: custom properties of its output artifacts, by key; or ids of artifacts that there are, as from a cache.
       state: the execution's.
       uri: where its artifacts are.
     """
@@ -39,7 +39,7 @@ def settings_of(root: Path, **changes: Any) -> Settings:
 
 
 def write(settings: Settings, run_id: str, *nodes: Made) -> dict[str, int]:
-    """Writes a run, and returns the ids of its artifacts by type."""
+    """Writes a run, and returns the ids of its artifacts by the key of the output."""
     with store.opened(settings) as opened:
         pipeline = _context(opened, store.PIPELINE, settings.name)
         kept = settings.model_dump_json(exclude=store.SECRET)
@@ -57,17 +57,24 @@ def _write_node(opened: MetadataStore, node: Made, contexts: list[metadata_store
     kind = opened.put_execution_type(metadata_store_pb2.ExecutionType(name=node.name))
     execution = metadata_store_pb2.Execution(type_id=kind, last_known_state=node.state)
     _set(execution, {store.SECONDS: 1.5, store.PEAK_BYTES: 2_000_000_000})
-    event = metadata_store_pb2.Event(type=metadata_store_pb2.Event.OUTPUT)
-    artifacts = [_artifact(opened, node, kind, given) for kind, given in node.outputs.items()]
-    _, ids, _ = opened.put_execution(execution, [(artifact, event) for artifact in artifacts], contexts)
+    made = [(_artifact(opened, node, key, given), output_event(key)) for key, given in node.outputs.items()]
+    _, ids, _ = opened.put_execution(execution, made, contexts)
     return dict(zip(node.outputs, ids, strict=True))
 
 
-def _artifact(opened: MetadataStore, node: Made, kind: str, given: Values | int) -> metadata_store_pb2.Artifact:
+def output_event(key: str) -> metadata_store_pb2.Event:
+    """Returns what ties an artifact to the execution that made it, as its output of a key."""
+    step = metadata_store_pb2.Event.Path.Step(key=key)
+    return metadata_store_pb2.Event(
+        type=metadata_store_pb2.Event.OUTPUT, path=metadata_store_pb2.Event.Path(steps=[step])
+    )
+
+
+def _artifact(opened: MetadataStore, node: Made, key: str, given: Values | int) -> metadata_store_pb2.Artifact:
     if isinstance(given, int):
         (artifact,) = opened.get_artifacts_by_id([given])
         return artifact
-    type_id = opened.put_artifact_type(metadata_store_pb2.ArtifactType(name=kind))
+    type_id = opened.put_artifact_type(metadata_store_pb2.ArtifactType(name=f"{node.name}.{key}"))
     artifact = metadata_store_pb2.Artifact(type_id=type_id, uri=node.uri)
     _set(artifact, given)
     return artifact

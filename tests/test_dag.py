@@ -1,6 +1,7 @@
 """The DAG as it is assembled, without a run."""
 
 import pytest
+from tfx.components import InfraValidator
 
 from graftline.base.errors import UserError
 from graftline.runs.local import main
@@ -32,11 +33,10 @@ def test_what_decides_is_before_what_it_decides_about(tmp_path):
 
 def test_on_a_cluster_tensorflow_serving_can_do_the_check(tmp_path):
     found = nodes(settings(tmp_path, tensorflow_serving="2.18.0"))
-    assert "ServingCheck" not in found
-    serving_spec = found["InfraValidator"].spec.exec_properties["serving_spec"]
-    assert '"2.18.0"' in serving_spec
-    assert found["Pusher"].upstream_nodes >= {found["InfraValidator"]}
-    assert found["ReportGen"].upstream_nodes >= {found["InfraValidator"]}
+    check = found["ServingCheck"]
+    assert isinstance(check, InfraValidator)
+    assert '"2.18.0"' in check.spec.exec_properties["serving_spec"]
+    assert check in found["Pusher"].upstream_nodes & found["ReportGen"].upstream_nodes
 
 
 def test_without_a_cluster_tensorflow_serving_is_refused(tmp_path):

@@ -146,7 +146,8 @@ def test_the_evaluator_agrees_with_the_trainer_on_the_test_split(first_run, root
     (run,) = artifacts(root, "ModelRun")
     history = json.loads(Path(run.uri, HISTORY_FILE).read_text())
     assert [len(phase["epochs"]) for phase in history["phases"]] == [8, 2]
-    assert f"Test accuracy {history['phases'][-1]['test_accuracy']:.4f}, the threshold is 0.3000" in first_run
+    shown = rf"test accuracy +│ yes +│ +{100 * history['phases'][-1]['test_accuracy']:.2f} % │ +at least 30.00 %"
+    assert re.search(shown, first_run)
 
 
 def test_every_number_of_the_report_is_tfmas(first_run, root):
@@ -156,8 +157,8 @@ def test_every_number_of_the_report_is_tfmas(first_run, root):
     overall = {key: value for key, value in result.slicing_metrics if key == ()}[()][""]
     measured = {name: value["doubleValue"] for name, value in overall[""].items() if "doubleValue" in value}
     assert card["verdict"]["accuracy"] == measured["sparse_categorical_accuracy"]
-    assert card["verdict"]["thresholds"][0]["value"] == measured["sparse_categorical_accuracy"]
-    assert card["numbers"]["log_loss"] == measured["sparse_categorical_crossentropy"]
+    assert card["verdict"]["rules"][0]["value"] == pytest.approx(measured["sparse_categorical_accuracy"])
+    assert card["numbers"]["measured"]["sparse_categorical_crossentropy"] == measured["sparse_categorical_crossentropy"]
     assert card["numbers"]["examples"] == measured["example_count"]
     for label, score in enumerate(card["numbers"]["scores"]):
         of_class = overall[f"classId:{label} topK:1"]
@@ -234,7 +235,7 @@ def test_past_runs_are_listed_and_compared(first_run, program, root):
 def test_a_candidate_worse_than_the_baseline_is_neither_blessed_nor_pushed(first_run, program, root):
     before = pushed_versions(root)
     printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0", **WORSE)
-    assert "below the baseline's, 0.0200 is allowed" in printed
+    assert "above the baseline's is -" in printed and "at least -2.00 points is demanded" in printed
     assert "Not blessed" in printed
     assert "Not pushed" in printed
     assert pushed_versions(root) == before
@@ -244,7 +245,7 @@ def test_a_candidate_worse_than_the_baseline_is_neither_blessed_nor_pushed(first
 def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run, program, root):
     before = pushed_versions(root)
     printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0.99", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
-    assert "is below the threshold of 0.9900" in printed
+    assert "at least 99.00 % is demanded" in printed
     assert "baseline's, " not in printed.split("Not blessed")[1]
     assert pushed_versions(root) == before
 
@@ -262,7 +263,7 @@ def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, pro
     last = artifacts(root, "PushedModel")[-1]
     assert last.custom_properties["model_id"].int_value == good.model_id != withdrawn.model_id
     printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="0.03", **WORSE)
-    assert "below the baseline's, 0.0300 is allowed" in printed
+    assert "at least -3.00 points is demanded" in printed
     assert pushed_versions(root)[-1] == third
 
 

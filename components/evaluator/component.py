@@ -1,23 +1,27 @@
-"""The Evaluator: TFX's, which keeps what the models answered beside what it measured."""
+"""The Evaluator: TFX's measures a candidate, and keeps what the models answered; the rules of the gate decide by that."""
 
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
-from tfx.components.evaluator import component, executor
+from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import Artifact, artifact_utils
 from tfx.types.channel import BaseChannel
 
 from components.evaluator.config import eval_config
+from components.evaluator.rules import decide
+from graftline.artifacts import evaluation, verdict
 from graftline.artifacts.examples import TEST
 from graftline.settings.gate import Gate
 
 BATCH = 64  # images that a model answers at once
+GATE = "gate"  # a property of an execution: `Gate` as JSON
 FOLDER: ContextVar[str] = ContextVar("folder")  # where `extractors` write, who are not told
 
 
 class Executor(executor.Executor):
-    """TFX's, which keeps what the models answered beside what it measured."""
+    """TFX's, which is given no thresholds and so blesses nothing itself."""
 
     def Do(  # noqa: N802 (TFX's name)
         self,
@@ -25,12 +29,28 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates; arguments as TFX gives them."""
-        token = FOLDER.set(artifact_utils.get_single_uri(output_dict["evaluation"]))
+        """Evaluates and decides; arguments as TFX gives them, and `GATE`."""
+        folder = artifact_utils.get_single_uri(output_dict["evaluation"])
+        token = FOLDER.set(folder)
         try:
             super().Do(input_dict, output_dict, exec_properties)
         finally:
             FOLDER.reset(token)
+        decided = decide(evaluation.predictions(folder), Gate.model_validate_json(exec_properties[GATE]))
+        verdict.write(folder, decided)
+        (blessing,) = output_dict["blessing"]
+        baseline = input_dict.get("baseline_model") or []
+        _bless(blessing, decided.blessed, [("current", *input_dict["model"]), *(("baseline", one) for one in baseline)])
+
+
+def _bless(blessing: Artifact, blessed: bool, models: list[tuple[str, Artifact]]) -> None:
+    """Notes on a blessing what TFX's Evaluator would: that is where TFX's components look for it."""
+    for name, model in models:
+        blessing.set_string_custom_property(f"{name}_model", model.uri)
+        blessing.set_int_custom_property(f"{name}_model_id", model.id)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
+    Path(blessing.uri).mkdir(parents=True, exist_ok=True)
+    Path(blessing.uri, constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME).touch()
 
 
 class Evaluator(component.Evaluator):
@@ -54,7 +74,8 @@ class Evaluator(component.Evaluator):
             examples=examples,
             model=model,
             baseline_model=baseline,
-            eval_config=eval_config(gate, num_classes),
+            eval_config=eval_config(num_classes),
             example_splits=[TEST],
             module_path="components.evaluator.extractors",
         )
+        self.exec_properties[GATE] = gate.model_dump_json(exclude={"max_export_drop"})  # the Exporter's

@@ -1,38 +1,30 @@
-"""What the Evaluator measures, and what it demands."""
+"""What TFMA is asked to measure; what is demanded of it is decided in `rules`."""
+
+import json
 
 from tensorflow_model_analysis.proto import config_pb2
 
-from graftline.artifacts.evaluation import PROBABILITIES, ROUNDING
+from graftline.artifacts import metrics
+from graftline.artifacts.evaluation import PROBABILITIES
 from graftline.artifacts.examples import LABEL, LABEL_NAME
-from graftline.settings.gate import Gate
-
-ACCURACY = "SparseCategoricalAccuracy"
+from graftline.artifacts.metrics import Metric
 
 
-def eval_config(gate: Gate, num_classes: int) -> config_pb2.EvalConfig:
-    """Returns metrics, slices and thresholds for models exported by `graftline.serving.export`.
+def eval_config(num_classes: int) -> config_pb2.EvalConfig:
+    """Returns metrics and slices for models exported by `graftline.serving.export`.
 
     Args:
-      gate: the thresholds.
       num_classes: number of classes, two or more.
     """
-    overall = [
-        _metric(ACCURACY, threshold=_accuracy_threshold(gate)),
-        _metric("SparseCategoricalCrossentropy"),
-        _metric("ExampleCount"),
-        _metric("MultiClassConfusionMatrixPlot"),
-    ]
-    each_class = [_metric("Precision", '"top_k": 1'), _metric("Recall", '"top_k": 1')]
+    each, second = range(num_classes), [1]
+    of_probabilities = second if num_classes == 2 else each
     specs = [
-        config_pb2.MetricsSpec(metrics=overall),
-        config_pb2.MetricsSpec(metrics=each_class, binarize=_classes(range(num_classes))),
-        config_pb2.MetricsSpec(
-            metrics=[_metric("Calibration"), _metric("CalibrationPlot")],
-            binarize=_classes([1] if num_classes == 2 else range(num_classes)),
-        ),
+        _spec(metrics.OVERALL, "MultiClassConfusionMatrixPlot"),
+        _spec(metrics.EACH_CLASS, classes=each),
+        _spec(metrics.OF_PROBABILITIES, "CalibrationPlot", classes=of_probabilities),
     ]
     if num_classes == 2:
-        specs.append(config_pb2.MetricsSpec(metrics=[_metric("AUC")], binarize=_classes([1])))
+        specs.append(_spec(metrics.OF_TWO, classes=second))
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(signature_name="serving_default", label_key=LABEL, prediction_key=PROBABILITIES)
@@ -42,24 +34,17 @@ def eval_config(gate: Gate, num_classes: int) -> config_pb2.EvalConfig:
     )
 
 
-def _metric(
-    name: str, config: str = "", threshold: config_pb2.MetricThreshold | None = None
-) -> config_pb2.MetricConfig:
-    # A plain `threshold` would hold for every slice; what is demanded is overall accuracy, the slice without keys
-    demands = [{"slicing_specs": [config_pb2.SlicingSpec()], "threshold": threshold}] if threshold else []
-    settings = f"{{{config}}}" if config else ""
-    return config_pb2.MetricConfig(class_name=name, config=settings, per_slice_thresholds=demands)
-
-
-def _classes(labels: range | list[int]) -> config_pb2.BinarizationOptions:
-    return config_pb2.BinarizationOptions(class_ids={"values": list(labels)})
-
-
-def _accuracy_threshold(gate: Gate) -> config_pb2.MetricThreshold:
-    return config_pb2.MetricThreshold(
-        value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": gate.min_accuracy}),
-        change_threshold=config_pb2.GenericChangeThreshold(
-            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER,
-            absolute={"value": -gate.max_accuracy_drop - ROUNDING},
-        ),
+def _spec(measured: list[Metric], *plots: str, classes: range | list[int] | None = None) -> config_pb2.MetricsSpec:
+    """Returns metrics and plots of all classes together, or of each of some against all others."""
+    spec = config_pb2.MetricsSpec(
+        metrics=[
+            config_pb2.MetricConfig(
+                class_name=metric.class_name, config=json.dumps({"name": metric.key} | metric.arguments)
+            )
+            for metric in measured
+        ]
+        + [config_pb2.MetricConfig(class_name=plot) for plot in plots]
     )
+    if classes is not None:
+        spec.binarize.class_ids.values.extend(classes)
+    return spec

@@ -9,7 +9,7 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import io_utils, proto_utils
 
-from graftline.artifacts.report import cards
+from graftline.artifacts.report_files import cards
 from graftline.serving import versions
 from graftline.serving.versions import properties
 

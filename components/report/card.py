@@ -10,6 +10,8 @@ from typing import Any
 import jinja2
 
 from components.report.content import Report
+from graftline.artifacts.metrics import OVERALL
+from graftline.artifacts.verdict import figure
 
 TEMPLATE = "model_card.md.j2"
 
@@ -21,8 +23,8 @@ def values(report: Report) -> dict[str, Any]:
       report: of the run that made the model.
     """
     found = {key: asdict(getattr(report, key)) for key in ("verdict", "numbers", "facts")}
-    for threshold, value in zip(report.verdict.thresholds, found["verdict"]["thresholds"], strict=True):
-        value["margin"] = threshold.margin
+    for rule, values_of_rule in zip(report.verdict.rules, found["verdict"]["rules"], strict=True):
+        values_of_rule |= {name: getattr(rule, name) for name in ("met", "margin", "measured", "demanded", "spare")}
     for curves in ("roc", "precision_recall"):
         areas = {curve["name"]: curve["area"] for curve in found["numbers"].pop(curves)}
         found["numbers"][f"{curves}_area"] = areas
@@ -50,12 +52,8 @@ def as_markdown(report: Report) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # it is Markdown
     )
-    environment.filters |= {"percent": _percent, "interval": _interval, "cell": _cell}
-    return environment.get_template(TEMPLATE).render(values(report))
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
+    environment.filters |= {"percent": figure, "interval": _interval, "cell": _cell}
+    return environment.get_template(TEMPLATE).render(values(report), overall=OVERALL)
 
 
 def _interval(bounds: tuple[float, float]) -> str:

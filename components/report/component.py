@@ -18,7 +18,8 @@ from tfx.utils import path_utils
 from components.report import lineage
 from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.exports import Exports
-from graftline.artifacts.report import CARDS, PAGE, RunReport
+from graftline.artifacts.report import RunReport
+from graftline.artifacts.report_files import CARDS, PAGE
 from graftline.runs.store import SECRET
 from graftline.settings.load import command
 from graftline.settings.settings import Settings

@@ -9,22 +9,7 @@ from typing import Any
 import numpy as np
 
 from graftline.artifacts.forms import Export
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """One thing that a candidate must reach."""
-
-    name: str  # such as "test accuracy" or "time for one image (99th percentile)"
-    value: float
-    bound: float
-    at_least: bool  # whether the bound is a lower one
-    unit: str = ""
-
-    @property
-    def margin(self) -> float:
-        """How far the value is on the good side of the bound; negative where it is missed."""
-        return self.value - self.bound if self.at_least else self.bound - self.value
+from graftline.artifacts.verdict import Rule
 
 
 @dataclass(frozen=True)
@@ -34,7 +19,7 @@ class Verdict:
     blessed: bool
     servable: bool
     reasons: list[str]  # why not, a sentence each
-    thresholds: list[Threshold]
+    rules: list[Rule]  # of the Evaluator and of ServingCheck
     accuracy: float
     accuracy_interval: tuple[float, float]  # 95 %
     baseline_accuracy: float | None
@@ -111,7 +96,7 @@ class Numbers:
     precision_recall: list[Curve]
     calibration: Calibration
     slices: list[Slice]
-    log_loss: float
+    measured: dict[str, float]  # of `metrics.OVERALL`, by key
     examples: int
 
 

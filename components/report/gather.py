@@ -16,18 +16,16 @@ from components.report import galleries, label_errors, numbers
 from components.report.content import Data, Facts, Phase, Report, Step, Verdict
 from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
-from graftline.artifacts import duplicates, evaluation
+from graftline.artifacts import duplicates, evaluation, verdict
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, read_label_names
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.forms import Export
 from graftline.artifacts.history import HISTORY_FILE
-from graftline.artifacts.infra_blessing import MEASURED, REASONS
+from graftline.artifacts.infra_blessing import MEASURED, REASONS, RULES
 from graftline.base.code import revision
 from graftline.base.errors import UserError
 from graftline.data.drift import drift, train_statistics
 from graftline.serving import versions
-from graftline.settings.gate import Gate
-from graftline.settings.serving import Serving
 
 SIZES = 5_000  # images whose size is shown, drawn at random where there are more
 LIBRARIES = ("tensorflow", "keras", "tfx", "openvino")
@@ -46,7 +44,7 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
     known = _knowledge(inputs, history)
     seen = galleries.see(inputs["examples"].uri, known.ids(), known.rows())
     return Report(
-        verdict=_verdict(inputs, known, settings, Path(properties["push_to"])),
+        verdict=_verdict(inputs, known, Path(properties["push_to"])),
         phases=[_phase(phase) for phase in history["phases"]],
         numbers=numbers.measure(inputs["evaluation"].uri, known.predictions, known.classes, _looks(known, seen)),
         galleries=galleries.galleries(known, seen),
@@ -68,18 +66,16 @@ def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
     )
 
 
-def _verdict(inputs: Inputs, known: Knowledge, settings: dict[str, Any], push_to: Path) -> Verdict:
+def _verdict(inputs: Inputs, known: Knowledge, push_to: Path) -> Verdict:
     pushed, infra = versions.production(push_to), inputs["infra_blessing"]
-    uri, unservable = inputs["evaluation"].uri, infra.get_string_custom_property(REASONS)
-    accuracies = evaluation.accuracies(uri)
+    unservable = infra.get_string_custom_property(REASONS)
+    decided, accuracies = verdict.read(inputs["evaluation"].uri), evaluation.accuracies(inputs["evaluation"].uri)
     of_accuracy, of_difference = numbers.intervals(known.predictions)
     return Verdict(
         blessed=model_utils.is_model_blessed(inputs["blessing"]),
         servable=model_utils.is_infra_validated(infra),
-        reasons=[*evaluation.verdict(uri), *([unservable] if unservable else [])],
-        thresholds=numbers.thresholds(
-            Gate(**settings["gate"]), accuracies, Serving(**settings["serving"]), _served(infra)
-        ),
+        reasons=[*decided.reasons, *([unservable] if unservable else [])],
+        rules=decided.rules + verdict.loads(infra.get_string_custom_property(RULES)),
         accuracy=accuracies["candidate"],
         accuracy_interval=of_accuracy,
         baseline_accuracy=accuracies.get("baseline"),

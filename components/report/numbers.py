@@ -1,18 +1,16 @@
 """The numbers of the report: accuracies, scores and confusion as TFMA has them, and what follows from the predictions."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy import optimize, special
 from sklearn import metrics
 
-from components.report.content import Calibration, ClassScore, Curve, Numbers, Slice, Threshold
+from components.report.content import Calibration, ClassScore, Curve, Numbers, Slice
 from graftline.artifacts import evaluation
-from graftline.artifacts.evaluation import ACCURACY_KEY, Key, Predictions
-from graftline.settings.gate import Gate
-from graftline.settings.serving import Serving
+from graftline.artifacts.evaluation import Key, Predictions
+from graftline.artifacts.metrics import ACCURACY, EXAMPLES, OVERALL, PRECISION, RECALL
 
 NORMAL_95 = 1.959964  # of a normal distribution, 95 % are within so many standard deviations
 BINS = 15  # of the reliability diagram
@@ -23,18 +21,9 @@ SMALLEST = 1e-12  # probability whose logarithm is taken
 ROUNDING = 1e-6  # TFMA's accuracy is of 32 bits
 
 Interval = tuple[float, float]
-
-
-def thresholds(gate: Gate, accuracies: dict[str, float], serving: Serving, measured: dict[str, Any]) -> list[Threshold]:
-    """Returns what the candidate had to reach.
-
-    Args:
-      gate: the thresholds of accuracy.
-      accuracies: of `candidate` and, where there is one, `baseline`.
-      serving: the limits of serving.
-      measured: what ServingCheck measured; empty where it did not.
-    """
-    return [*_demanded(gate, accuracies["candidate"], accuracies.get("baseline")), *_allowed(serving, measured)]
+CurveOf = Callable[
+    [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, float]
+]  # of what is of a class, and its scores
 
 
 def intervals(predictions: Predictions) -> tuple[Interval, Interval | None]:
@@ -43,30 +32,9 @@ def intervals(predictions: Predictions) -> tuple[Interval, Interval | None]:
     Args:
       predictions: what the Evaluator kept.
     """
-    right = predictions.predicted == predictions.labels
+    right, baseline_right = predictions.right, predictions.baseline_right
     of_accuracy = wilson(int(right.sum()), len(right))
-    if predictions.baseline is None:
-        return of_accuracy, None
-    return of_accuracy, paired_interval(right, predictions.baseline.argmax(axis=1) == predictions.labels)
-
-
-def _demanded(gate: Gate, candidate: float, baseline: float | None) -> list[Threshold]:
-    demanded = [Threshold("test accuracy", candidate, gate.min_accuracy, at_least=True)]
-    if baseline is not None:
-        name = "test accuracy above the baseline's"
-        demanded.append(Threshold(name, candidate - baseline, -gate.max_accuracy_drop, at_least=True))
-    return demanded
-
-
-def _allowed(serving: Serving, checked: dict[str, Any]) -> list[Threshold]:
-    if not checked:
-        return []
-    slowest = checked["latency_ms"]["1"]["p99"]
-    return [
-        Threshold("time to load", checked["load_s"], serving.max_load_seconds, at_least=False, unit="s"),
-        Threshold("memory of a server", checked["memory_gb"], serving.max_memory_gb, at_least=False, unit="GB"),
-        Threshold("time for one image (99th percentile)", slowest, serving.max_latency_ms, at_least=False, unit="ms"),
-    ]
+    return of_accuracy, None if baseline_right is None else paired_interval(right, baseline_right)
 
 
 def measure(
@@ -88,7 +56,7 @@ def measure(
         evaluation.confusion(evaluation_uri, len(classes)),
     )
     _check(measured, confusion, predictions)
-    right = predictions.predicted == predictions.labels
+    right = predictions.right
     by_look = [part for group, (values, unit) in looks.items() for part in _parts(group, values, unit, right)]
     return Numbers(
         classes=classes,
@@ -98,7 +66,7 @@ def measure(
         precision_recall=list(_curves(predictions, classes, _precision_recall)),
         calibration=calibrate(predictions.labels, predictions.candidate),
         slices=[*_class_slices(measured, classes), *by_look],
-        log_loss=measured[Key("sparse_categorical_crossentropy")],
+        measured={metric.key: measured[Key(metric.key)] for metric in OVERALL},
         examples=len(right),
     )
 
@@ -107,12 +75,12 @@ def _check(measured: dict[Key, float], confusion: list[list[int]], predictions: 
     counted = np.zeros_like(confusion)
     np.add.at(counted, (predictions.labels, predictions.predicted), 1)
     accuracy = np.trace(counted) / max(counted.sum(), 1)
-    if not np.array_equal(counted, confusion) or abs(accuracy - measured[Key(ACCURACY_KEY)]) > ROUNDING:
-        raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[Key(ACCURACY_KEY)]}.")
+    if not np.array_equal(counted, confusion) or abs(accuracy - measured[Key(ACCURACY.key)]) > ROUNDING:
+        raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[Key(ACCURACY.key)]}.")
 
 
 def _score(measured: dict[Key, float], label: int, name: str, examples: int) -> ClassScore:
-    precision, recall = (_number(measured[Key(metric, label)]) for metric in ("precision", "recall"))
+    precision, recall = (_number(measured[Key(metric.key, label)]) for metric in (PRECISION, RECALL))
     both = precision + recall
     return ClassScore(name, examples, precision, recall, 2 * precision * recall / both if both else 0.0)
 
@@ -123,9 +91,9 @@ def _number(value: float) -> float:
 
 def _class_slices(measured: dict[Key, float], classes: list[str]) -> Iterator[Slice]:
     for name in classes:
-        examples = round(measured.get(Key("example_count", label_name=name), 0))
+        examples = round(measured.get(Key(EXAMPLES.key, label_name=name), 0))
         if examples:
-            accuracy = measured[Key(ACCURACY_KEY, label_name=name)]
+            accuracy = measured[Key(ACCURACY.key, label_name=name)]
             yield Slice("class", name, examples, accuracy, wilson(round(accuracy * examples), examples))
 
 
@@ -174,7 +142,7 @@ def paired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float
     return max(float(centre - half), -1.0), min(float(centre + half), 1.0)
 
 
-def _curves(predictions: Predictions, classes: list[str], curve: Any) -> Iterator[Curve]:
+def _curves(predictions: Predictions, classes: list[str], curve: CurveOf) -> Iterator[Curve]:
     """Yields a curve a class that has examples and is not all there is; of two classes the second's tells both."""
     for label in [1] if len(classes) == 2 else range(len(classes)):
         is_class = predictions.labels == label

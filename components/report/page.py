@@ -12,12 +12,12 @@ import numpy as np
 from markupsafe import Markup
 
 from components.report import graph, images, plots
-from components.report.content import Data, Gallery, GalleryImage, Numbers, Phase, Report, Slice, Threshold, Verdict
+from components.report.content import Data, Gallery, GalleryImage, Numbers, Phase, Report, Slice, Verdict
 from components.report.images import Thumbnail
+from graftline.artifacts.metrics import OVERALL
 
 MOST_CLASSES = 40  # of a confusion matrix that is shown as a whole
 MOST_CONFUSED = 10  # pairs of classes
-ROUNDING = 1e-9  # a bound is met where the value misses it by no more, as in the Evaluator
 
 
 class Shown(NamedTuple):
@@ -51,7 +51,13 @@ def render(report: Report, model_path: str | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "points": _points, "size": _size, "seconds": _seconds}
+    environment.filters |= {
+        "percent": _percent,
+        "points": _points,
+        "size": _size,
+        "seconds": _seconds,
+        "signed": _signed,
+    }
     values = {name: getattr(report, name) for name in ("verdict", "phases", "numbers", "data", "facts", "exports")}
     style, script = (Markup(_source(environment, name)) for name in ("style.css", "script.js"))
     return environment.get_template("report.html.j2").render(
@@ -61,7 +67,7 @@ def render(report: Report, model_path: str | None) -> str:
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         outcome=outcome(report.verdict),
-        thresholds=[_told(threshold) for threshold in report.verdict.thresholds],
+        overall=OVERALL,
         epochs=list(_epochs(report.phases)),
         plots=_plots(report),
         galleries=show(report.galleries, model_path),
@@ -83,19 +89,6 @@ def outcome(verdict: Verdict) -> str:
     if not verdict.blessed:
         return "Not blessed"
     return "Blessed" if verdict.servable else "Blessed, but cannot be served"
-
-
-def _told(threshold: Threshold) -> dict[str, Any]:
-    if threshold.unit:
-        value, bound, margin = (
-            _signed(f"{number:{form}} {threshold.unit}")
-            for number, form in ((threshold.value, ".4g"), (threshold.bound, ".4g"), (threshold.margin, "+.4g"))
-        )
-    else:
-        value, bound, margin = _percent(threshold.value), _percent(threshold.bound), _points(threshold.margin)
-    bound = f"{'at least' if threshold.at_least else 'at most'} {bound}"
-    met = threshold.margin >= -ROUNDING
-    return {"name": threshold.name, "value": value, "bound": bound, "margin": margin, "met": met}
 
 
 def _epochs(phases: list[Phase]) -> Iterator[tuple[int, int, float, float, float, float]]:

@@ -26,8 +26,10 @@ from tfx.utils import io_utils, path_utils
 
 from components.serving_check import probe as serving_probe
 from graftline.artifacts import records as stored
+from graftline.artifacts import verdict
 from graftline.artifacts.examples import IMAGE, IMAGE_BYTES, TEST
-from graftline.artifacts.infra_blessing import BLESSED, HAS_MODEL, MEASURED, REASONS, WARM_UPS
+from graftline.artifacts.infra_blessing import BLESSED, HAS_MODEL, MEASURED, REASONS, RULES, WARM_UPS
+from graftline.artifacts.verdict import Rule
 from graftline.settings.serving import Serving
 
 SAMPLE = 32  # examples that are asked
@@ -46,7 +48,7 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
     Args:
       model: the exported model.
       examples: of which the test split is asked.
-      blessing: `blessed`, `reasons` against it, and `measured`, JSON; the model lies in it.
+      blessing: `blessed`, `reasons` against it, and as JSON what was `measured` and the `rules`; the model lies in it.
       limits: `Serving` as JSON.
     """
     model_path = path_utils.serving_model_path(model.uri)
@@ -54,10 +56,12 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
     here = tf.saved_model.load(model_path).signatures["serving_default"](examples=tf.constant(records))["probabilities"]
     answers = probe(model_path, records)
     measured = json.loads(str(answers["measured"])) if "measured" in answers else {}
-    reasons = faults(answers, here.numpy(), measured, Serving.model_validate_json(limits))
+    rules = demands(measured, Serving.model_validate_json(limits)) if measured else []
+    reasons = [*faults(answers, here.numpy()), *(rule.reason for rule in rules if not rule.met)]
     blessing.set_int_custom_property(BLESSED, int(not reasons))
     blessing.set_string_custom_property(REASONS, "; ".join(reasons))
     blessing.set_string_custom_property(MEASURED, json.dumps(measured))
+    blessing.set_string_custom_property(RULES, verdict.dumps(rules))
     if not reasons:
         stamped = path_utils.stamped_model_path(blessing.uri)
         io_utils.copy_dir(model_path, stamped)
@@ -88,29 +92,34 @@ def probe(model_path: str, records: list[bytes]) -> dict[str, Any]:
             return dict(members)
 
 
-def faults(answers: dict[str, Any], expected: np.ndarray, measured: dict[str, Any], limits: Serving) -> list[str]:
-    """Returns what speaks against serving a model.
+def faults(answers: dict[str, Any], expected: np.ndarray) -> list[str]:
+    """Returns what is wrong with a model's answers.
 
     Args:
       answers: what `probe` returned.
       expected: probabilities [examples, classes] as the model gives them in this process.
-      measured: what was measured.
-      limits: what may be.
     """
     if "error" in answers:
         return [f"a fresh process cannot serve it: {answers['error']}"]
-    found = [
+    return [
         f"{signature} answers differently in a fresh process, by {difference:.2g}"
         for signature in ("by_example", "by_bytes")
         if not (difference := float(np.abs(answers[signature] - expected).max())) <= TOLERANCE  # NaN too
     ]
-    checks = [
-        ("loading took", measured["load_s"], limits.max_load_seconds, "s"),
-        ("it takes", measured["memory_gb"], limits.max_memory_gb, "GB"),
-        ("one image takes (99th percentile)", measured["latency_ms"]["1"]["p99"], limits.max_latency_ms, "ms"),
-    ]
-    return found + [
-        f"{what} {value:g} {unit}, {limit:g} are allowed" for what, value, limit, unit in checks if value > limit
+
+
+def demands(measured: dict[str, Any], limits: Serving) -> list[Rule]:
+    """Returns what serving may cost, and what it does.
+
+    Args:
+      measured: what `probe` measured.
+      limits: what may be.
+    """
+    slowest = measured["latency_ms"]["1"]["p99"]
+    return [
+        Rule("time to load", measured["load_s"], limits.max_load_seconds, at_least=False, unit="s"),
+        Rule("memory of a server", measured["memory_gb"], limits.max_memory_gb, at_least=False, unit="GB"),
+        Rule("time for one image (99th percentile)", slowest, limits.max_latency_ms, at_least=False, unit="ms"),
     ]
 
 
@@ -138,7 +147,7 @@ def serving_check(model: BaseChannel, examples: BaseChannel, limits: Serving) ->
     from tfx.components import InfraValidator
     from tfx.proto import infra_validator_pb2 as spec
 
-    return InfraValidator(
+    validator = InfraValidator(
         model=model,
         examples=examples,
         serving_spec=spec.ServingSpec(
@@ -152,3 +161,4 @@ def serving_check(model: BaseChannel, examples: BaseChannel, limits: Serving) ->
         ),
         validation_spec=spec.ValidationSpec(max_loading_time_seconds=math.ceil(limits.max_load_seconds)),
     )
+    return validator.with_id(ServingCheck.__name__)  # who reads a run need not know which of the two it was

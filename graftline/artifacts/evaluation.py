@@ -1,4 +1,4 @@
-"""What the Evaluator left, read: the verdict in words, what was measured, and what the models answered."""
+"""What the Evaluator left, read: what was measured, and what the models answered."""
 
 import io
 from dataclasses import dataclass
@@ -8,43 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto import validation_result_pb2
 
 from graftline.artifacts import records
 from graftline.artifacts.examples import IMAGE_ID, LABEL
+from graftline.artifacts.metrics import ACCURACY
 
-ACCURACY_KEY = "sparse_categorical_accuracy"  # as TFMA names it in its results
 PROBABILITIES = "probabilities"
 PREDICTIONS = "predictions"  # how the names of the files begin that hold them
-
-ROUNDING = 1e-9  # keeps an equal model from failing a change threshold of zero
-
-
-def verdict(evaluation_uri: str) -> list[str]:
-    """Says what of the thresholds a candidate did not meet.
-
-    Args:
-      evaluation_uri: output folder of the Evaluator.
-
-    Returns:
-      A sentence for each failure; none where the candidate was blessed.
-    """
-    result = tfma.load_validation_result(evaluation_uri)
-    reasons = [
-        _failure(failure) for validations in result.metric_validations_per_slice for failure in validations.failures
-    ]
-    if result.missing_thresholds:
-        reasons.append("no threshold is set")
-    return reasons
-
-
-def _failure(failure: validation_result_pb2.ValidationFailure) -> str:
-    value = failure.metric_value.double_value.value
-    if failure.metric_key.is_diff:
-        allowed = -failure.metric_threshold.change_threshold.absolute.value
-        return f"accuracy is {-value:.4f} below the baseline's, {max(allowed - ROUNDING, 0):.4f} is allowed"
-    bound = failure.metric_threshold.value_threshold.lower_bound.value
-    return f"accuracy {value:.4f} is below the threshold of {bound:.4f}"
 
 
 def accuracies(evaluation_uri: str) -> dict[str, float]:
@@ -54,7 +24,7 @@ def accuracies(evaluation_uri: str) -> dict[str, float]:
         if metrics.slice_key.single_slice_keys:
             continue
         for item in metrics.metric_keys_and_values:
-            if item.key.name == ACCURACY_KEY and not item.key.is_diff:
+            if item.key.name == ACCURACY.key and not item.key.is_diff:
                 name = "baseline" if item.key.model_name == tfma.BASELINE_KEY else "candidate"
                 found[name] = item.value.double_value.value
     return found
@@ -121,6 +91,16 @@ class Predictions:
     def predicted(self) -> np.ndarray:
         """Classes that the candidate takes for the likeliest, int64 [examples]."""
         return self.candidate.argmax(axis=1)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether the candidate takes the true class for the likeliest, bool [examples]."""
+        return self.predicted == self.labels
+
+    @property
+    def baseline_right(self) -> np.ndarray | None:
+        """The same of the baseline; None where there was none."""
+        return None if self.baseline is None else self.baseline.argmax(axis=1) == self.labels
 
 
 def predictions(evaluation_uri: str) -> Predictions:

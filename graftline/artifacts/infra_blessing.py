@@ -2,4 +2,4 @@
 
 WARM_UPS = 4  # requests that TF Serving sends itself before it serves
 
-BLESSED, HAS_MODEL, REASONS, MEASURED = "blessed", "has_model", "reasons", "measured"
+BLESSED, HAS_MODEL, REASONS, MEASURED, RULES = "blessed", "has_model", "reasons", "measured", "rules"

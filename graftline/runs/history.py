@@ -14,6 +14,10 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
+from graftline.artifacts import verdict
+from graftline.artifacts.infra_blessing import MEASURED, RULES
+from graftline.artifacts.metrics import BY_KEY
+from graftline.artifacts.report_files import PAGE
 from graftline.base import console
 from graftline.base.errors import UserError
 from graftline.base.states import State
@@ -26,8 +30,6 @@ LATEST, PRODUCTION = "latest", "production"
 PHASE = re.compile(
     r"phase_(\d+)_(validation|test)_accuracy"
 )  # properties of a Model, see components/trainer/executor.py
-REPORT_NODE, REPORT_FILE = "ReportGen", "report.html"
-SCORES = {"sparse_categorical_accuracy": "test accuracy", "sparse_categorical_crossentropy": "log loss"}
 
 Values = dict[str, str]
 
@@ -76,7 +78,7 @@ def _in_production(settings: Settings, runs: list[Run]) -> Run:
     """Returns the last run that pushed the model that is served; after a rollback that is an earlier one."""
     served = versions.production(settings.push_dir)
     for run in reversed(runs):
-        pusher, pushed = run.node("Pusher"), _properties(run, "PushedModel")
+        pusher, pushed = run.node("Pusher"), _properties(run, store.PUSHED)
         if served and pusher and pusher.state is State.DONE and pushed["model_id"].int_value == served.model_id:
             return run
     raise UserError(f"No run of {settings.name} pushed what is in {settings.push_dir}: nothing of it is in production.")
@@ -90,10 +92,10 @@ def facts(runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
       run: one of them.
       alive: whether a process is still at it.
     """
-    blessing = _properties(run, "ModelBlessing")
-    pushed = _properties(run, "PushedModel")
+    blessing = _properties(run, store.BLESSING)
+    pushed = _properties(run, store.PUSHED)
     baseline = blessing["baseline_model_id"].int_value if "baseline_model_id" in blessing else None
-    trained = {one.outputs["Model"].id: one.number for one in reversed(runs) if "Model" in one.outputs}
+    trained = {model.id: other.number for other in reversed(runs) if (model := other.output(store.MODEL))}
     return {
         "run": run.number,
         "id": run.id,
@@ -109,8 +111,9 @@ def facts(runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
     }
 
 
-def _properties(run: Run, kind: str) -> Mapping[str, metadata_store_pb2.Value]:
-    return run.outputs[kind].custom_properties if kind in run.outputs else {}
+def _properties(run: Run, output: store.Output) -> Mapping[str, metadata_store_pb2.Value]:
+    artifact = run.output(output)
+    return artifact.custom_properties if artifact else {}
 
 
 def local(run: Run) -> datetime:
@@ -121,7 +124,7 @@ def local(run: Run) -> datetime:
 def _accuracies(run: Run) -> dict[str, dict[str, float]]:
     """Returns the accuracies after each phase, by split."""
     found: dict[str, dict[str, float]] = {}
-    for name, value in sorted(_properties(run, "Model").items()):
+    for name, value in sorted(_properties(run, store.MODEL).items()):
         if match := PHASE.fullmatch(name):
             found.setdefault(match[1], {})[match[2]] = value.double_value
     return found
@@ -136,7 +139,7 @@ def state(run: Run, alive: bool) -> str:
         return f"failed at {', '.join(failed)}"
     if running:
         return f"{'going on' if alive else 'stopped'} at {', '.join(running)}"
-    if alive and "PushedModel" not in run.outputs:
+    if alive and not run.output(store.PUSHED):
         return "going on"
     made = [node.state for node in run.nodes if node.outputs]  # what only looks something up is never cached
     return "all cached" if made and set(made) == {State.CACHED} else "done"
@@ -162,40 +165,48 @@ def metrics(run: Run) -> Values:
 
 def _scores(run: Run) -> Values:
     """Returns what the Evaluator measured, as long as its files are there."""
-    source = run.node("TfdsExampleGen")
-    if source is None or "ModelEvaluation" not in run.outputs or not Path(run.outputs["ModelEvaluation"].uri).is_dir():
+    examples, evaluated = run.output(store.EXAMPLES), run.output(store.EVALUATION)
+    if examples is None or evaluated is None or not Path(evaluated.uri).is_dir():
         return {}
     from graftline.artifacts import evaluation  # with TensorFlow, which takes seconds
 
-    counts = json.loads(source.outputs["Examples"].custom_properties["counts"].string_value)
+    counts = json.loads(examples.custom_properties["counts"].string_value)
     classes = list(counts["train"])  # in the order of their labels
     found = {}
-    for key, value in evaluation.metrics(run.outputs["ModelEvaluation"].uri).items():
-        title = SCORES.get(key.name, key.name.replace("_", " "))
-        if key.label_name is None:  # of all examples
-            found[title if key.class_id is None else f"{title} of {classes[key.class_id]}"] = f"{value:.4f}"
+    for key, value in evaluation.metrics(evaluated.uri).items():
+        if key.label_name is None and key.name in BY_KEY:  # of all images
+            metric = BY_KEY[key.name]
+            title = metric.title if key.class_id is None else f"{metric.title} of {classes[key.class_id]}"
+            found[title] = metric.shown(value)
     return dict(sorted(found.items(), key=lambda item: (" of " in item[0], item[0])))
 
 
 def _verdict(run: Run) -> Values:
-    blessing, pushed = _properties(run, "ModelBlessing"), _properties(run, "PushedModel")
-    found = {"blessed": "yes" if blessing["blessed"].int_value else "no"} if "blessed" in blessing else {}
+    """Returns each rule of the gate, as long as the Evaluator's files are there, and what came of it."""
+    evaluated, found = run.output(store.EVALUATION), Values()
+    blessing, pushed = _properties(run, store.BLESSING), _properties(run, store.PUSHED)
+    if evaluated and Path(evaluated.uri, verdict.VERDICT_FILE).is_file():
+        found = _rules(verdict.read(evaluated.uri).rules)
+    if "blessed" in blessing:
+        found["blessed"] = "yes" if blessing["blessed"].int_value else "no"
     return found | ({"pushed": pushed["pushed_version"].string_value} if "pushed_version" in pushed else {})
 
 
+def _rules(rules: list[verdict.Rule]) -> Values:
+    return {f"demanded: {rule.name}": f"{rule.measured}, {rule.demanded}" for rule in rules}
+
+
 def _serving(run: Run) -> Values:
-    check = _properties(run, "InfraBlessing")
-    measured = json.loads(check["measured"].string_value) if "measured" in check else {}
-    if not measured:
-        return {}
-    found = {"serving: loads in": f"{measured['load_s']} s", "serving: takes": f"{measured['memory_gb']} GB"}
-    for images, latency in measured["latency_ms"].items():
+    check = _properties(run, store.INFRA_BLESSING)
+    found = _rules(verdict.loads(check[RULES].string_value)) if RULES in check else {}
+    measured = json.loads(check[MEASURED].string_value) if MEASURED in check else {}
+    for images, latency in measured.get("latency_ms", {}).items():
         found[f"serving: {images} at once, median and 99 %"] = f"{latency['median']} ms, {latency['p99']} ms"
     return found
 
 
 def report(run: Run) -> Path | None:
     """Returns the page of a run's report; None where there is none."""
-    node = run.node(REPORT_NODE)
-    pages = [Path(artifact.uri, REPORT_FILE) for artifact in node.outputs.values()] if node else []
-    return next((page for page in pages if page.is_file()), None)
+    artifact = run.output(store.REPORT)
+    page = Path(artifact.uri, PAGE) if artifact else None
+    return page if page and page.is_file() else None

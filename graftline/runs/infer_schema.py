@@ -33,9 +33,11 @@ def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
         raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
     # Not `run`, which TFX's command line counts, and looks at the DAG of
     run_id = LocalRunner(settings).run_with_ir(Compiler().compile(assemble(settings, list(reading))))
-    outputs = {kind: artifact.uri for kind, (_, artifact) in store.made(summary.read(settings, run_id)).items()}
-    statistics = tfdv.load_stats_binary(f"{outputs['ExampleStatistics']}/Split-{TRAIN}/FeatureStats.pb")
-    inferred = schema.infer(statistics, read_label_names(outputs["Examples"]))
+    nodes = summary.read(settings, run_id)
+    examples, counted = store.made(nodes, store.EXAMPLES), store.made(nodes, store.STATISTICS)
+    assert examples and counted  # or the run would have raised
+    statistics = tfdv.load_stats_binary(f"{counted.uri}/Split-{TRAIN}/FeatureStats.pb")
+    inferred = schema.infer(statistics, read_label_names(examples.uri))
     settings.schema_path.parent.mkdir(parents=True, exist_ok=True)
     aside = settings.schema_path.with_suffix(".new")
     tfdv.write_schema_text(inferred, str(aside))

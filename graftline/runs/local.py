@@ -63,7 +63,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return
     lock.prune(settings.work_dir, settings.run.keep_work_dirs)
-    summary.show(settings, summary.read(settings, run_id))
+    summary.show(summary.read(settings, run_id))
 
 
 def program(settings: Settings, create_pipeline: Dag, reading: Nodes) -> int:

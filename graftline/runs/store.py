@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
@@ -35,24 +35,29 @@ FAILED = metadata_store_pb2.Execution.FAILED
 STATES = {COMPLETE: State.DONE, CACHED: State.CACHED, NEW: State.RUNNING, RUNNING: State.RUNNING}
 ATTEMPTS = 10  # at a server's new database
 
-# Whose output of a type is meant where a run is told of; other nodes may have outputs of the same types
-MAKERS = {
-    "Examples": ("TfdsExampleGen",),
-    "ExampleStatistics": ("StatisticsGen",),
-    "Model": ("Trainer",),
-    "ModelRun": ("Trainer",),
-    "ModelEvaluation": ("Evaluator",),
-    "ModelBlessing": ("Evaluator",),
-    "InfraBlessing": ("ServingCheck", "InfraValidator"),
-    "PushedModel": ("Pusher",),
-}
+
+class Output(NamedTuple):
+    """Names an output of a run: of which node, under which key."""
+
+    node: str
+    key: str
+
+
+# What is told of a run; what other nodes make of the same types is theirs
+EXAMPLES, STATISTICS = Output("TfdsExampleGen", "examples"), Output("StatisticsGen", "statistics")
+DUPLICATES = Output("Duplicates", "report")
+MODEL, MODEL_RUN = Output("Trainer", "model"), Output("Trainer", "model_run")
+EVALUATION, BLESSING = Output("Evaluator", "evaluation"), Output("Evaluator", "blessing")
+INFRA_BLESSING, EXPORTS = Output("ServingCheck", "blessing"), Output("Exporter", "exports")
+REPORT, PUSHED = Output("ReportGen", "report"), Output("Pusher", "pushed_model")
+PREDICTIONS = Output("PredictionsToTable", "table")
 
 Listing = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
 class Node:
-    """One execution of a run, with its output artifacts by type.
+    """One execution of a run, with its output artifacts.
 
     Attributes:
       id: the execution's id.
@@ -60,7 +65,7 @@ class Node:
       state: as the store has it.
       seconds: how long it took; 0 where it did not end.
       peak_bytes: the most memory that its process held.
-      outputs: artifacts by type.
+      outputs: artifacts by the key of the output.
     """
 
     id: int
@@ -91,28 +96,34 @@ class Run:
     settings: dict[str, Any]
     nodes: list[Node]
 
-    @property
-    def outputs(self) -> dict[str, metadata_store_pb2.Artifact]:
-        """The output artifacts of the run by type."""
-        return {kind: artifact for kind, (_, artifact) in made(self.nodes).items()}
+    def output(self, output: Output) -> metadata_store_pb2.Artifact | None:
+        """Returns an output artifact of the run; None where there is none."""
+        return made(self.nodes, output)
 
     def node(self, name: str) -> Node | None:
         """Returns the last execution of a node; None where the run did not come so far."""
-        return next((node for node in reversed(self.nodes) if node.name == name), None)
+        return last(self.nodes, name)
 
 
-def made(nodes: list[Node]) -> dict[str, tuple[Node, metadata_store_pb2.Artifact]]:
-    """Returns the output artifacts of a run by type, each with the node that made it: of `MAKERS` where that names one.
+def last(nodes: list[Node], name: str) -> Node | None:
+    """Returns the last execution of a node; None where the run did not come so far.
+
+    Args:
+      nodes: those of a run, in the order they ran in.
+      name: the node's id in the DAG.
+    """
+    return next((node for node in reversed(nodes) if node.name == name), None)
+
+
+def made(nodes: list[Node], output: Output) -> metadata_store_pb2.Artifact | None:
+    """Returns an output artifact of a run; None where there is none.
 
     Args:
       nodes: in the order they ran in.
+      output: which.
     """
-    return {
-        kind: (node, artifact)
-        for node in nodes
-        for kind, artifact in node.outputs.items()
-        if node.name in MAKERS.get(kind, (node.name,))
-    }
+    node = last(nodes, output.node)
+    return node.outputs.get(output.key) if node else None
 
 
 def connection(settings: Settings) -> metadata_store_pb2.ConnectionConfig:
@@ -196,21 +207,23 @@ def _node(store: MetadataStore, execution: metadata_store_pb2.Execution) -> Node
         state=STATES.get(execution.last_known_state, State.FAILED),
         seconds=execution.custom_properties[SECONDS].double_value,
         peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
-        outputs={artifact.type: artifact for artifact in outputs(store, execution.id)},
+        outputs=outputs(store, execution.id),
     )
 
 
-def outputs(store: MetadataStore, execution_id: int) -> list[metadata_store_pb2.Artifact]:
-    """Returns the output artifacts of an execution."""
+def outputs(store: MetadataStore, execution_id: int) -> dict[str, metadata_store_pb2.Artifact]:
+    """Returns the output artifacts of an execution by the key of the output, of which each has one."""
     events = store.get_events_by_execution_ids([execution_id])
-    return store.get_artifacts_by_id(
-        [event.artifact_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT]
-    )
+    keys = {
+        event.artifact_id: event.path.steps[0].key for event in events if event.type == metadata_store_pb2.Event.OUTPUT
+    }
+    return {keys[artifact.id]: artifact for artifact in store.get_artifacts_by_id(list(keys))}
 
 
 def note_files(store: MetadataStore, execution: metadata_store_pb2.Execution) -> None:
     """Puts a list of the files that an execution left among its properties; the caller stores the execution."""
-    listing = {artifact.uri: _files(Path(artifact.uri)) for artifact in outputs(store, execution.id) if artifact.uri}
+    made = outputs(store, execution.id).values()
+    listing = {artifact.uri: _files(Path(artifact.uri)) for artifact in made if artifact.uri}
     execution.custom_properties[FILES].string_value = json.dumps(listing)
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from graftline.artifacts import duplicates, evaluation
+from graftline.artifacts import duplicates, evaluation, verdict
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.history import HISTORY_FILE
-from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS
+from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
 from graftline.artifacts.predictions import TABLE_FILE
-from graftline.artifacts.report import PAGE
+from graftline.artifacts.report_files import PAGE
+from graftline.artifacts.verdict import Rule
 from graftline.base import console
 from graftline.base.states import State
 from graftline.runs import store
 from graftline.runs.store import Node
-from graftline.settings.gate import Gate
 from graftline.settings.settings import Settings
 
 
@@ -31,21 +31,31 @@ def read(settings: Settings, run_id: str) -> list[Node]:
         return store.nodes(opened, run_id)
 
 
-def show(settings: Settings, nodes: list[Node]) -> None:
-    """Prints what a run made: times, accuracies, the verdict and where the model was pushed."""
-    found = {kind: artifact for kind, (_, artifact) in store.made(nodes).items()}
+def show(nodes: list[Node]) -> None:
+    """Prints what a run made: times, accuracies, the verdict and where the model was pushed.
+
+    Args:
+      nodes: those of a run that did not fail.
+    """
     _show_nodes(nodes)
-    _show_copies(duplicates.read(found["DuplicatesReport"].uri))
-    _show_accuracies(Path(found["ModelRun"].uri, HISTORY_FILE))
-    _show_verdict(settings.gate, found["ModelEvaluation"].uri)
-    _show_serving(found["InfraBlessing"].custom_properties)
-    if "Exports" in found:
-        _show_exports(Path(found["Exports"].uri, EXPORTS_FILE))
-    console.line(f"Report: {Path(found['RunReport'].uri, PAGE)}")
-    if "PredictionsTable" in found:
-        console.line(f"Photos without labels: {Path(found['PredictionsTable'].uri, TABLE_FILE)}")
-    pushed = found["PushedModel"].custom_properties["pushed"].int_value
+    _show_copies(duplicates.read(_output(nodes, store.DUPLICATES).uri))
+    _show_accuracies(Path(_output(nodes, store.MODEL_RUN).uri, HISTORY_FILE))
+    check = _output(nodes, store.INFRA_BLESSING).custom_properties
+    _show_verdict(_output(nodes, store.EVALUATION).uri, verdict.loads(check[RULES].string_value))
+    _show_serving(check)
+    if exports := store.made(nodes, store.EXPORTS):
+        _show_exports(Path(exports.uri, EXPORTS_FILE))
+    console.line(f"Report: {Path(_output(nodes, store.REPORT).uri, PAGE)}")
+    if table := store.made(nodes, store.PREDICTIONS):
+        console.line(f"Photos without labels: {Path(table.uri, TABLE_FILE)}")
+    pushed = _output(nodes, store.PUSHED).custom_properties["pushed"].int_value
     console.line(outcome(nodes), "bold green" if pushed else "bold red")
+
+
+def _output(nodes: list[Node], output: store.Output) -> metadata_store_pb2.Artifact:
+    artifact = store.made(nodes, output)
+    assert artifact, output  # or the run would have failed
+    return artifact
 
 
 def outcome(nodes: list[Node]) -> str:
@@ -56,10 +66,9 @@ def outcome(nodes: list[Node]) -> str:
     """
     # One that was killed is running for ever
     failed = [node.name for node in nodes if node.state not in (State.DONE, State.CACHED)]
-    found = store.made(nodes)
-    if failed or "PushedModel" not in found:
+    pusher, pushed = store.last(nodes, store.PUSHED.node), store.made(nodes, store.PUSHED)
+    if failed or pusher is None or pushed is None:
         return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
-    pusher, pushed = found["PushedModel"]
     if not pushed.custom_properties["pushed"].int_value:
         return "Not pushed: only blessed models that can be served, and were not taken back, are."
     place = pushed.custom_properties["pushed_destination"].string_value
@@ -95,17 +104,19 @@ def _show_accuracies(history: Path) -> None:
     console.table("Accuracy", ["after", "validation", "test"], rows)
 
 
-def _show_verdict(gate: Gate, evaluation_uri: str) -> None:
-    accuracy = evaluation.accuracies(evaluation_uri)
-    against = (
-        f", the baseline's is {accuracy['baseline']:.4f}" if "baseline" in accuracy else ", there is no baseline yet"
-    )
-    console.line(f"Test accuracy {accuracy['candidate']:.4f}, the threshold is {gate.min_accuracy:.4f}{against}.")
-    reasons = evaluation.verdict(evaluation_uri)
-    if reasons:
-        console.line(f"Not blessed: {'; '.join(reasons)}.", "bold red")
-    else:
+def _show_verdict(evaluation_uri: str, of_serving: list[Rule]) -> None:
+    decided = verdict.read(evaluation_uri)
+    rows = [
+        [rule.name, "yes" if rule.met else "no", rule.measured, rule.demanded, rule.spare]
+        for rule in decided.rules + of_serving
+    ]
+    console.table("Verdict", ["rule", "met", "measured", "demanded", "margin"], rows, texts=2)
+    if "baseline" not in evaluation.accuracies(evaluation_uri):
+        console.line("There is no baseline yet, so the candidate was compared with none.")
+    if decided.blessed:
         console.line("Blessed.", "bold green")
+    else:
+        console.line(f"Not blessed: {'; '.join(decided.reasons)}.", "bold red")
 
 
 def _show_serving(check: Mapping[str, metadata_store_pb2.Value]) -> None:

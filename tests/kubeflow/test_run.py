@@ -168,7 +168,7 @@ def test_a_second_run_under_another_threshold_is_evaluated_and_refused(first_run
     assert re.search(r"digits: Not pushed", told)
     (end,) = [json.loads(line) for line in told.splitlines() if '"ended"' in line]
     assert end["run"] == again
-    assert "below the threshold" in " ".join(end["not_blessed_because"])
+    assert "is demanded" in " ".join(end["not_blessed_because"])
     found = states(settings, again)
     assert (found["Trainer"], found["Evaluator"], found["Pusher"]) == ([CACHED], [COMPLETE], [COMPLETE])
     assert publishing.versions(volume / "serving/digits") == versions

@@ -5,8 +5,9 @@ import pytest
 import tensorflow_model_analysis as tfma
 
 from components.evaluator import component
-from graftline.artifacts import evaluation
+from graftline.artifacts import evaluation, verdict
 from graftline.artifacts.evaluation import Key
+from graftline.artifacts.metrics import ACCURACY
 from graftline.settings.gate import Gate
 from tests import oracle
 from tests.oracle import CANDIDATE_ANSWERS, LABELS
@@ -26,20 +27,22 @@ def evaluate(tmp_path):
 def test_a_good_candidate_is_blessed_though_one_class_alone_is_below_the_threshold(evaluate):
     uri, blessed = evaluate(Gate(min_accuracy=0.75), CANDIDATE_ANSWERS)
     assert blessed == 1
-    assert evaluation.verdict(uri) == []
+    assert verdict.read(uri).reasons == []
     assert evaluation.accuracies(uri) == pytest.approx({"candidate": 0.8})
 
 
 def test_a_candidate_below_the_threshold_is_not_blessed(evaluate):
     uri, blessed = evaluate(Gate(min_accuracy=0.81), CANDIDATE_ANSWERS)
     assert blessed == 0
-    assert evaluation.verdict(uri) == ["accuracy 0.8000 is below the threshold of 0.8100"]
+    assert verdict.read(uri).reasons == ["test accuracy is 80.00 %, at least 81.00 % is demanded"]
 
 
 def test_a_candidate_worse_than_the_baseline_is_not_blessed(evaluate):
     uri, blessed = evaluate(Gate(min_accuracy=0.5), CANDIDATE_ANSWERS, baseline=LABELS)
     assert blessed == 0
-    assert evaluation.verdict(uri) == ["accuracy is 0.2000 below the baseline's, 0.0000 is allowed"]
+    assert verdict.read(uri).reasons == [
+        "test accuracy above the baseline's is -20.00 points, at least 0.00 points is demanded"
+    ]
     assert evaluation.accuracies(uri) == pytest.approx({"candidate": 0.8, "baseline": 1.0})
 
 
@@ -47,7 +50,7 @@ def test_a_candidate_worse_than_the_baseline_is_not_blessed(evaluate):
 def test_a_candidate_within_the_allowed_drop_is_blessed(evaluate, drop, answers):
     uri, blessed = evaluate(Gate(min_accuracy=0.5, max_accuracy_drop=drop), answers, baseline=LABELS)
     assert blessed == 1
-    assert evaluation.verdict(uri) == []
+    assert verdict.read(uri).reasons == []
 
 
 def test_metrics_by_class_and_slice_are_those_of_the_confusion_matrix(evaluate):
@@ -58,7 +61,7 @@ def test_metrics_by_class_and_slice_are_those_of_the_confusion_matrix(evaluate):
     assert found[Key("precision", 0)] == pytest.approx(4 / 6)
     assert found[Key("precision", 1)] == pytest.approx(4 / 4)
     assert found[Key("auc", 1)] == pytest.approx(0.5 * (1 + 4 / 6), abs=1e-3)
-    assert found[Key(evaluation.ACCURACY_KEY, label_name="dog")] == pytest.approx(4 / 6)
+    assert found[Key(ACCURACY.key, label_name="dog")] == pytest.approx(4 / 6)
     assert found[Key("example_count")] == 10
     assert evaluation.confusion(uri, 2) == [[4, 0], [2, 4]]
     plots = list(tfma.load_plots(uri))
@@ -71,7 +74,7 @@ def test_with_a_baseline_metrics_and_confusion_are_still_the_candidates(evaluate
     uri, _ = evaluate(Gate(min_accuracy=0.5), CANDIDATE_ANSWERS, baseline=LABELS)
     found = evaluation.metrics(uri)
     assert found[Key("recall", 1)] == pytest.approx(4 / 6)
-    assert found[Key(evaluation.ACCURACY_KEY)] == pytest.approx(0.8)
+    assert found[Key(ACCURACY.key)] == pytest.approx(0.8)
     assert evaluation.confusion(uri, 2) == [[4, 0], [2, 4]]
 
 

@@ -12,7 +12,8 @@ from components.pusher.executor import KEEP_VERSIONS, PusherExecutor
 from graftline.artifacts.examples import EXTRA
 from graftline.artifacts.exports import Exports
 from graftline.artifacts.push import PUSHED
-from graftline.artifacts.report import CARDS, RunReport
+from graftline.artifacts.report import RunReport
+from graftline.artifacts.report_files import CARDS
 from graftline.serving import versions
 
 

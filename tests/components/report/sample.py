@@ -20,10 +20,11 @@ from components.report.content import (
     Report,
     Slice,
     Step,
-    Threshold,
     Verdict,
 )
 from graftline.artifacts.forms import Export
+from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
+from graftline.artifacts.verdict import POINTS, Rule
 
 SCRIPT = "<script>alert(1)</script>"
 TURNED = "photo\u202egpj.exe"  # the mark turns what follows it around
@@ -83,11 +84,11 @@ def _verdict() -> Verdict:
     return Verdict(
         blessed=False,
         servable=True,
-        reasons=["The accuracy 0.9633 is below the baseline's by more than 0.005."],
-        thresholds=[
-            Threshold("test accuracy", 0.9633, 0.95, at_least=True),
-            Threshold("test accuracy above the baseline's", -0.0067, -0.005, at_least=True),
-            Threshold("memory of a server", 1.72, 4.0, at_least=False, unit="GB"),
+        reasons=["test accuracy above the baseline's is -0.67 points, at least -0.50 points is demanded"],
+        rules=[
+            Rule("test accuracy", 0.9633, 0.95, at_least=True),
+            Rule("test accuracy above the baseline's", -0.0067, -0.005, at_least=True, unit=POINTS),
+            Rule("memory of a server", 1.72, 4.0, at_least=False, unit="GB"),
         ],
         accuracy=0.9633,
         accuracy_interval=(0.9354, 0.9794),
@@ -147,7 +148,7 @@ def _numbers(names: list[str], examples: int) -> Numbers:
             Slice("image size", "101,001 to 187,500 pixels", 200, 0.985, (0.96, 0.995)),
             Slice("brightness", "12 to 90 of 255", 150, 0.953, (0.907, 0.977)),
         ],
-        log_loss=0.1234,
+        measured={EXAMPLES.key: examples, ACCURACY.key: 0.9633, LOG_LOSS.key: 0.1234},
         examples=examples,
     )
 

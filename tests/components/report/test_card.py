@@ -20,10 +20,11 @@ from components.report.content import (
     Report,
     Slice,
     Step,
-    Threshold,
     Verdict,
 )
 from graftline.artifacts.forms import Export
+from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
+from graftline.artifacts.verdict import Rule
 
 IMAGE = GalleryImage(b"bytes", "cat/1.jpg", "test", "cat", "dog", 0.99)
 
@@ -36,7 +37,7 @@ def report() -> Report:
             blessed=True,
             servable=True,
             reasons=[],
-            thresholds=[Threshold("test accuracy", 0.8125, 0.75, at_least=True)],
+            rules=[Rule("test accuracy", 0.8125, 0.75, at_least=True)],
             accuracy=0.8125,
             accuracy_interval=(0.57, 0.93),
             baseline_accuracy=0.75,
@@ -53,7 +54,7 @@ def report() -> Report:
             precision_recall=[Curve("cat", [0, 1], [1, 0], 0.95)],
             calibration=Calibration([0.9], [0.8], [16], ece=0.1, temperature=1.5, ece_at_temperature=0.02),
             slices=[Slice("brightness", "0 to 90 of 255", 5, 0.6, (0.2, 0.9))],
-            log_loss=0.4,
+            measured={EXAMPLES.key: 16, ACCURACY.key: 0.8125, LOG_LOSS.key: 0.4},
             examples=16,
         ),
         galleries=[Gallery("mistakes", "Confident mistakes", "Look.", [IMAGE], 3)],
@@ -91,7 +92,7 @@ def report() -> Report:
 def test_json_holds_every_number_unrounded_and_no_image(report):
     found = json.loads(card.as_json(report))
     assert found["verdict"]["accuracy"] == 0.8125
-    assert found["verdict"]["thresholds"][0]["margin"] == 0.0625
+    assert found["verdict"]["rules"][0]["margin"] == 0.0625
     assert found["numbers"]["confusion"] == [[8, 0], [3, 5]]
     assert found["numbers"]["scores"][1]["recall"] == 0.625
     assert found["numbers"]["roc_area"] == {"cat": 0.9}
@@ -107,7 +108,7 @@ def test_markdown_tells_verdict_scores_slices_and_how_to_make_it_again(report):
     assert "has 75.00 % on the same images; the difference is within -10.00 to 20.00 %" in text
     assert "| cat | 8 | 72.00 % | 100.00 % | 84.00 % |" in text
     assert "| brightness | 0 to 90 of 255 | 5 | 60.00 % | 20.00 to 90.00 % |" in text
-    assert "| test accuracy | 0.8125  | at least 0.75  | +0.0625  |" in text
+    assert "| test accuracy | yes | 81.25 % | at least 75.00 % | +6.25 points |" in text
     assert "GRAFTLINE_TRAINING__SEED=7 make run CONFIG=pets\n" in text
     assert "- Left out: 2, empty file." in text
     assert "2,259,265 parameters" in text
@@ -123,13 +124,13 @@ def test_tables_have_as_many_cells_in_every_row(report):
     export = Export("tflite_int8", kept=False, reason="lost 3 %", size=3_000_000, accuracy=0.78, latency_ms=4.2)
     tables = card.as_markdown(replace(report, exports=[export])).replace(r"\|", "").split("\n\n")
     found = [table.strip().splitlines() for table in tables if table.strip().startswith("|")]
-    assert len(found) == 7  # thresholds, phases, classes, slices, exports, data, steps
+    assert len(found) == 7  # rules, phases, classes, slices, exports, data, steps
     for rows in found:
         assert len({row.count("|") for row in rows}) == 1, rows
 
 
 def test_a_model_that_was_refused_says_why(report):
-    refused = replace(report.verdict, blessed=False, reasons=["accuracy 0.7 is below the threshold of 0.75"])
+    refused = replace(report.verdict, blessed=False, reasons=["test accuracy is 70.00 %, at least 75.00 % is demanded"])
     text = card.as_markdown(replace(report, verdict=refused))
-    assert "**Not blessed**: accuracy 0.7 is below the threshold of 0.75." in text
+    assert "**Not blessed**: test accuracy is 70.00 %, at least 75.00 % is demanded." in text
     assert "**Blessed.**" not in text

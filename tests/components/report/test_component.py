@@ -13,7 +13,8 @@ from graftline.artifacts import duplicates
 from graftline.artifacts.examples import FINGERPRINT, SPLITS, TEST, TRAIN, VALIDATION
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import REASONS
-from graftline.artifacts.report import CARDS, PAGE, RunReport
+from graftline.artifacts.report import RunReport
+from graftline.artifacts.report_files import CARDS, PAGE
 from graftline.serving import versions
 from graftline.settings.gate import Gate
 from tests import oracle
@@ -208,4 +209,4 @@ def test_what_cannot_be_served_says_why_without_figures(inputs, properties):
     verdict = gather.report(inputs | {"infra_blessing": infra}, properties).verdict
     assert not verdict.servable
     assert verdict.reasons[-1] == "a fresh process cannot serve it: ImportError"
-    assert not [threshold for threshold in verdict.thresholds if "time" in threshold.name]
+    assert not [rule for rule in verdict.rules if "time" in rule.name]

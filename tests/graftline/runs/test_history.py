@@ -35,22 +35,22 @@ def _wide(monkeypatch):
 
 def write_push(settings: Settings, run_id: str, phase_2: float = 0.9, version: str = "1") -> dict[str, int]:
     """Writes a run that pushed its model."""
-    model = write(settings, run_id, Made("Trainer", {"Model": accurate(0.8, phase_2)}))["Model"]
-    blessing = Made("Evaluator", {"ModelBlessing": {"blessed": 1, "current_model_id": model}})
-    pushed = Made("Pusher", {"PushedModel": {"pushed": 1, "pushed_version": version, "model_id": model}})
-    return write(settings, run_id, blessing, pushed) | {"Model": model}
+    model = write(settings, run_id, Made("Trainer", {"model": accurate(0.8, phase_2)}))["model"]
+    blessing = Made("Evaluator", {"blessing": {"blessed": 1, "current_model_id": model}})
+    pushed = Made("Pusher", {"pushed_model": {"pushed": 1, "pushed_version": version, "model_id": model}})
+    return write(settings, run_id, blessing, pushed) | {"model": model}
 
 
 def write_refusal(settings: Settings, run_id: str, baseline: int) -> None:
     """Writes a run whose candidate was worse than a baseline."""
     blessing: Values = {"blessed": 0, "baseline_model_id": baseline}
-    trainer = Made("Trainer", {"Model": accurate(0.7, 0.75)})
+    trainer = Made("Trainer", {"model": accurate(0.7, 0.75)})
     write(
         settings,
         run_id,
         trainer,
-        Made("Evaluator", {"ModelBlessing": blessing}),
-        Made("Pusher", {"PushedModel": {"pushed": 0}}),
+        Made("Evaluator", {"blessing": blessing}),
+        Made("Pusher", {"pushed_model": {"pushed": 0}}),
     )
 
 
@@ -73,10 +73,10 @@ def test_each_run_is_told_with_what_became_of_it(settings):
         "b",
         *[
             Made(name, {kind: first[kind]}, store.CACHED)
-            for name, kind in (("Trainer", "Model"), ("Pusher", "PushedModel"))
+            for name, kind in (("Trainer", "model"), ("Pusher", "pushed_model"))
         ],
     )
-    write_refusal(settings, "c", first["Model"])
+    write_refusal(settings, "c", first["model"])
     pushed, cached, refused = listed(settings)
     assert pushed | {"started": "", "seconds": 0} == {
         "run": 1,
@@ -121,7 +121,7 @@ def test_other_programs_get_json(settings):
 def test_a_failed_node_is_named_unless_it_was_tried_again(settings):
     write(settings, "a", Made("Trainer", state=store.FAILED))
     assert listed(settings)[0]["state"] == "failed at Trainer"
-    write(settings, "a", Made("Trainer", {"Model": accurate(0.8, 0.9)}))
+    write(settings, "a", Made("Trainer", {"model": accurate(0.8, 0.9)}))
     assert listed(settings)[0]["state"] == "done"
 
 
@@ -147,7 +147,7 @@ def test_another_pipeline_on_the_same_server_is_not_listed(settings):
 
 def test_runs_have_numbers_ids_and_names(settings, tmp_path):
     for number, run_id in enumerate(["one", "two"], 1):
-        model = write_push(settings, run_id, version=str(number))["Model"]
+        model = write_push(settings, run_id, version=str(number))["model"]
         (tmp_path / run_id).mkdir()
         (tmp_path / run_id / "saved_model.pb").write_text(run_id)
         versions.publish(tmp_path / run_id, settings.push_dir, model)
@@ -195,7 +195,7 @@ def test_lines_that_differ_are_marked_and_no_others(settings, tmp_path, capsys):
 def write_report(settings: Settings, run_id: str, folder: Path) -> Path:
     folder.mkdir()
     (folder / "report.html").write_text("<title>A run</title>")
-    write(settings, run_id, Made("ReportGen", {"RunReport": {}}, uri=str(folder)))
+    write(settings, run_id, Made("ReportGen", {"report": {}}, uri=str(folder)))
     return folder / "report.html"
 
 
@@ -262,7 +262,7 @@ def test_a_component_of_ones_own_hides_nothing_with_outputs_of_the_same_types(se
     write(
         settings,
         "a",
-        Made("SecondOpinion", {"Model": accurate(0.1, 0.1), "ModelBlessing": {"blessed": 0}, "PushedModel": {}}),
+        Made("SecondOpinion", {"model": accurate(0.1, 0.1), "blessing": {"blessed": 0}, "pushed_model": {}}),
     )
     (told,) = listed(settings)
     assert (told["blessed"], told["pushed"]) == (True, "1")

@@ -5,6 +5,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from graftline.runs import store
 from graftline.settings.settings import Settings
+from tests.past import output_event
 
 
 @pytest.fixture
@@ -26,8 +27,7 @@ def executed(settings, tmp_path):
         execution_type = opened.put_execution_type(metadata_store_pb2.ExecutionType(name="Trainer"))
         artifact = metadata_store_pb2.Artifact(type_id=artifact_type, uri=str(output))
         execution = metadata_store_pb2.Execution(type_id=execution_type, last_known_state=store.COMPLETE)
-        event = metadata_store_pb2.Event(type=metadata_store_pb2.Event.OUTPUT)
-        execution_id, _, _ = opened.put_execution(execution, [(artifact, event)], [])
+        execution_id, _, _ = opened.put_execution(execution, [(artifact, output_event("model"))], [])
         (execution,) = opened.get_executions_by_id([execution_id])
         store.note_files(opened, execution)
         opened.put_executions([execution])
@@ -37,7 +37,7 @@ def executed(settings, tmp_path):
 def test_whole_outputs_stay(settings, executed):
     with store.opened(settings) as opened:
         store.forget_damaged(opened)
-        assert [artifact.type for artifact in store.outputs(opened, 1)] == ["Model"]
+        assert {key: artifact.type for key, artifact in store.outputs(opened, 1).items()} == {"model": "Model"}
     assert (executed / "deep" / "two").read_text() == "22"
 
 
