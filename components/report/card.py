@@ -10,7 +10,6 @@ from typing import Any
 import jinja2
 
 from components.report.content import Report
-from graftline.artifacts.metrics import OVERALL
 from graftline.artifacts.verdict import figure
 
 TEMPLATE = "model_card.md.j2"
@@ -53,7 +52,7 @@ def as_markdown(report: Report) -> str:
         autoescape=False,  # it is Markdown
     )
     environment.filters |= {"percent": figure, "interval": _interval, "cell": _cell}
-    return environment.get_template(TEMPLATE).render(values(report), overall=OVERALL)
+    return environment.get_template(TEMPLATE).render(values(report), overall=report.numbers.overall)
 
 
 def _interval(bounds: tuple[float, float]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graftline.artifacts.forms import Export
+from graftline.artifacts.metrics import BY_KEY
 from graftline.artifacts.verdict import Rule
 
 
@@ -98,6 +99,11 @@ class Numbers:
     slices: list[Slice]
     measured: dict[str, float]  # of `metrics.OVERALL`, by key
     examples: int
+
+    @property
+    def overall(self) -> str:
+        """What was measured of all images, for people."""
+        return ", ".join(f"{BY_KEY[key].title} {BY_KEY[key].shown(value)}" for key, value in self.measured.items())
 
 
 @dataclass(frozen=True)

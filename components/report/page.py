@@ -14,7 +14,6 @@ from markupsafe import Markup
 from components.report import graph, images, plots
 from components.report.content import Data, Gallery, GalleryImage, Numbers, Phase, Report, Slice, Verdict
 from components.report.images import Thumbnail
-from graftline.artifacts.metrics import OVERALL
 
 MOST_CLASSES = 40  # of a confusion matrix that is shown as a whole
 MOST_CONFUSED = 10  # pairs of classes
@@ -67,7 +66,7 @@ def render(report: Report, model_path: str | None) -> str:
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         outcome=outcome(report.verdict),
-        overall=OVERALL,
+        overall=report.numbers.overall,
         epochs=list(_epochs(report.phases)),
         plots=_plots(report),
         galleries=show(report.galleries, model_path),
