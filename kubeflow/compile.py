@@ -6,11 +6,12 @@ Kubeflow Pipelines refuses what it writes. Their caching is off, for TFX's own d
 """
 
 import argparse
+import functools
 import inspect
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from graftline.base.errors import UserError
 from graftline.base.paths import PREFIX, PROJECT, SCHEMAS
 from graftline.settings.cluster import Resources
 from graftline.settings.load import CONFIG_VARIABLE, load_or_exit
+from graftline.settings.section import secrets
 from graftline.settings.settings import Settings
 
 if __name__ == "__main__":
@@ -41,8 +43,6 @@ PARAMETERS = {
     "min_accuracy": "gate.min_accuracy",
     "force_retrain": "run.force_retrain",
 }
-# What pods take from Secrets, so that it is in no compiled pipeline
-SECRETS: Any = {"metadata": {"password"}, "cluster": {"mysql": {"password"}, "webhook": True}, "run": {"beam_args"}}
 BACKOFF_FACTOR = 2  # whole: Argo Workflows takes no fraction
 WAITING_MINUTES = 24 * 60  # for a node, over all tries of a task
 END_MINUTES = 10
@@ -142,11 +142,9 @@ def _check_files(settings: Settings) -> None:
 
 def hidden_settings(settings: Settings) -> dict[str, str]:
     """Returns the settings that pods take from the Secret `cluster.settings_secret`: its keys, with their variables."""
-    given = {
-        "webhook": (settings.cluster.webhook, "CLUSTER__WEBHOOK"),
-        "beam_args": (settings.run.beam_args, "RUN__BEAM_ARGS"),
-    }
-    return {key: PREFIX + name for key, (value, name) in given.items() if value}
+    keys = [key for key in secrets(Settings) if not key.endswith(".password")]  # databases have Secrets of their own
+    given = [key for key in keys if functools.reduce(getattr, key.split("."), settings)]
+    return {key.rpartition(".")[2]: PREFIX + key.upper().replace(".", "__") for key in given}
 
 
 def legal_name(name: str) -> str:
@@ -225,7 +223,8 @@ def _task(settings: Settings, reference: str, name: str, program: list[str], giv
 def _surround(task: PipelineTask, settings: Settings) -> None:
     """Gives a task its settings, what of them is secret, the shared volume and a place for temporary files."""
     cluster = settings.cluster
-    values = on_cluster(settings).model_dump(mode="json", exclude=SECRETS, exclude_defaults=True)
+    hidden_keys = _nested(secrets(Settings))  # pods take them from Secrets, so that they are in no compiled pipeline
+    values = on_cluster(settings).model_dump(mode="json", exclude=hidden_keys, exclude_defaults=True)
     task.set_env_variable(CONFIG_VARIABLE, json.dumps(values))
     kubernetes.use_secret_as_env(task, cluster.mysql_secret, {"password": f"{PREFIX}METADATA__PASSWORD"})
     hidden = hidden_settings(settings)
@@ -234,6 +233,15 @@ def _surround(task: PipelineTask, settings: Settings) -> None:
     kubernetes.mount_pvc(task, cluster.volume, str(cluster.mount))
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp")
     kubernetes.set_security_context(task, run_as_user=1000, run_as_group=1000, run_as_non_root=True)
+
+
+def _nested(keys: Iterable[str]) -> dict[str, Any]:
+    """Returns keys as pydantic leaves them out."""
+    tree: dict[str, Any] = {}
+    for key in keys:
+        *sections, last = key.split(".")
+        functools.reduce(lambda inner, name: inner.setdefault(name, {}), sections, tree)[last] = True
+    return tree
 
 
 def _limits(task: PipelineTask, resources: Resources) -> None:

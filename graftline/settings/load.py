@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,7 @@ from pydantic_settings.exceptions import SettingsError as NotJsonError
 from graftline.base.errors import SettingsError, did_you_mean
 from graftline.base.paths import PREFIX, PROJECT, absolute
 from graftline.settings.data import DATA_IS_HERE
+from graftline.settings.section import secrets, section_of
 from graftline.settings.settings import Settings
 from graftline.sources.kinds import is_given_alone, source_of
 
@@ -29,7 +30,7 @@ CONFIGS = PROJECT / "configs"
 PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a configuration of its own
 BEAM_ARGS = "beam_args"
 UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
-SECRET = ("metadata.password", "cluster.mysql.password", "cluster.webhook", f"run.{BEAM_ARGS}")  # not shown in messages
+SECRET = tuple(secrets(Settings))  # not shown in messages
 # What Kubernetes tells a pod of each Service, in variables that begin with its name (pkg/kubelet/envvars/envvars.go)
 SERVICE_HOST, SERVICE_PORT = "_SERVICE_HOST", "_SERVICE_PORT"
 OF_A_SERVICE = rf"({SERVICE_HOST}|{SERVICE_PORT}(_\w+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
@@ -168,16 +169,9 @@ def _variable_names(model: type[BaseModel]) -> list[str]:
     names = []
     for name in model.model_fields:
         names.append(name.upper())
-        section = _section(model, name)
+        section = section_of(model, name)
         names += [f"{name.upper()}__{inner}" for inner in _variable_names(section)] if section else []
     return names
-
-
-def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """Returns the model of a field that is a section, optional or not; None of any other."""
-    annotation = model.model_fields[name].annotation
-    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
-    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
 
 
 def _describe(problem: Any) -> str:
@@ -197,7 +191,7 @@ def _describe(problem: Any) -> str:
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for part in location[:-1]:
-        model = _section(model, str(part)) or model
+        model = section_of(model, str(part)) or model
     return list(model.model_fields)
 
 

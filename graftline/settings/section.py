@@ -1,6 +1,8 @@
 """What every section of the settings is; the sections themselves are in the files beside this one."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 
 class Section(BaseModel):
@@ -13,3 +15,31 @@ class Section(BaseModel):
         protected_namespaces=(),
         use_attribute_docstrings=True,
     )
+
+
+def section_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Returns the model of a field that is a section, optional or not; None of any other."""
+    return next((kind for kind in _kinds(model.model_fields[name].annotation) if issubclass(kind, BaseModel)), None)
+
+
+def secrets(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Returns the keys of the settings that are secret, which their type says.
+
+    Args:
+      model: settings, or a section of them.
+      prefix: what stands before its keys.
+    """
+    found = []
+    for name, field in model.model_fields.items():
+        section = section_of(model, name)
+        if section:
+            found += secrets(section, f"{prefix}{name}.")
+        elif SecretStr in _kinds(field.annotation):
+            found.append(prefix + name)
+    return found
+
+
+def _kinds(annotation: Any) -> list[type]:
+    """Returns the classes that an annotation names, however deep."""
+    inner = [kind for argument in get_args(annotation) for kind in _kinds(argument)]
+    return [annotation, *inner] if isinstance(annotation, type) else inner

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from graftline.base.paths import SCHEMAS
 from graftline.settings.data import DATA_IS_HERE
 from graftline.settings.reference import PAGE, reference, section_of
+from graftline.settings.section import secrets
 from graftline.settings.settings import Settings
 from tests.graftline.base.test_photos import PETS, make
 
@@ -124,3 +125,12 @@ def test_every_setting_and_every_section_is_described():
 
 def test_the_reference_is_that_of_these_settings():
     assert PAGE.read_text() == reference(), "run `make docs`"
+
+
+def test_a_setting_says_by_its_type_that_it_is_secret():
+    assert set(secrets(Settings)) == {
+        "metadata.password",
+        "cluster.mysql.password",
+        "cluster.webhook",
+        "run.beam_args",
+    }
