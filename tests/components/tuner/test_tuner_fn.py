@@ -21,7 +21,7 @@ from graftline.settings.training import Tuning
 from graftline.training.precision import with_values
 from tests import tiny
 
-EARLY, LATE = "expanded_conv_8_project", "expanded_conv_10_project"
+EARLY, LATE = "block_2_project", "block_3_project"
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_fine_tuning_is_searched_from_the_best_head_at_each_layer(data, tmp_path
     assert all(1e-5 <= values[FINE_TUNING_RATE] <= 1e-2 for values, _ in tried)
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Tuner: ")]
     assert [line.split(": validation")[0].count("rate") for line in told] == [1, 2]
-    assert "fine-tuning at expanded_conv_" in told[1]
+    assert "fine-tuning at block_" in told[1]
     assert told[1].endswith(" after 4 trials")
 
 
