@@ -26,23 +26,25 @@ from tests.disks import tmpfs
 EXACT = {"engine": "tensorflow", "cache_dtype": "float32"}
 # The tutorial's recipe, with pretrained weights: random ones are so unsteady that rounding alone moves the losses apart
 TUTORIAL = Model(image_size=96, batch_norm="train")
-IMAGES, BATCH, STEPS = 64, 16, 50
+IMAGES, BATCH, STEPS = 64, 8, 50
+
+
+def prepare(folder: Path, model: Model) -> SimpleNamespace:
+    tiny.write_digits(folder / "examples", IMAGES)
+    transform = tiny.write_transform(folder, [], model.image_size)
+    return SimpleNamespace(examples=str(folder / "examples"), transform=transform, model=model)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    folder = tmp_path_factory.mktemp("data")
-    tiny.write_digits(folder / "examples", IMAGES)
-    transform = tiny.write_transform(folder, [], TUTORIAL.image_size)
-    return SimpleNamespace(examples=str(folder / "examples"), transform=transform, model=TUTORIAL)
+    return prepare(tmp_path_factory.mktemp("data"), Model(**tiny.MODEL))
 
 
 def network(data: SimpleNamespace) -> SimpleNamespace:
     """Returns a network that is the same each time."""
     keras.utils.set_random_seed(3)
     pretrained = weights.resolve(data.model.backbone, data.model.image_size, data.model.weights)
-    assert pretrained is not None
-    base = backbone.build(data.model, pretrained.path)
+    base = backbone.build(data.model, pretrained.path if pretrained else None)
     at = backbone.cut(base, data.model.fine_tune_at)
     return SimpleNamespace(base=base, head=backbone.head(base, data.model, 2), at=at)
 
@@ -72,7 +74,8 @@ def losses(trained: keras.Model, batches: list[tf.data.Dataset], rate: float) ->
     return found
 
 
-def test_losses_on_the_cache_are_those_on_the_images_step_by_step(data: SimpleNamespace, tmp_path: Path) -> None:
+def test_losses_on_the_cache_are_those_on_the_images_step_by_step(tmp_path: Path) -> None:
+    data = prepare(tmp_path, TUTORIAL)
     cached, cache = network(data), split(data, tmp_path)
     fine_tuned = backbone.fine_tuned(cached.base, cached.head, data.model, cached.at)
     uncached, (images, labels) = network(data), decoded(data)
@@ -130,7 +133,7 @@ def test_other_images_weights_or_transform_are_another_cache(data: SimpleNamespa
 
 
 def test_a_disk_too_small_is_told_before_the_pass(data: SimpleNamespace, tmp_path: Path) -> None:
-    with tmpfs(tmp_path, "1m"):
+    with tmpfs(tmp_path, "100k"):
         with pytest.raises(UserError, match=r"The features of 64 images need \d+\.\d MB in .*train_plain"):
             split(data, tmp_path)
         subprocess.run(["mount", "-o", "remount,size=100m", str(tmp_path)], check=True)
