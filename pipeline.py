@@ -34,7 +34,7 @@ from components.serving_check.component import serving_check
 from components.trainer.component import trainer
 from components.transform.component import transform
 from components.tuner.component import tuner
-from graftline.data.schema import num_classes, statistics_options
+from graftline.data.schema import statistics_options
 from graftline.runs import local
 from graftline.runs.dag import assemble
 from graftline.training.config import custom_config
@@ -81,8 +81,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
     # Release: measure, decide, try to serve, report, publish
     production = baseline_resolver(model)
-    classes = num_classes(settings.reviewed_schema)
-    evaluator = Evaluator(examples, model, production.outputs["model"], settings.gate, classes)
+    evaluator = Evaluator(examples, model, production.outputs["model"], settings.gate)
     blessing = evaluator.outputs["blessing"]
     check = serving_check(model, examples, settings.serving)
     check.add_upstream_node(evaluator)

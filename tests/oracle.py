@@ -12,9 +12,9 @@ from tfx.utils import json_utils
 from components.evaluator.component import GATE, Executor
 from components.evaluator.config import eval_config
 from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, TEST, WIDTH, write_label_names
+from graftline.runs.dag import BEAM_ARGS
 from graftline.settings.gate import Gate
 
-RUNNER = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
 CANDIDATE_ANSWERS = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1]  # eight of ten right: four of class 0, four of class 1
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 NAMES = ["cat", "dog", "emu"]
@@ -93,8 +93,8 @@ def evaluate(
         inputs["baseline_model"] = [write_model(folder / "baseline", baseline, num_classes)]
     found, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     found.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
-    config = json_format.MessageToJson(eval_config(num_classes), preserving_proto_field_name=True)
-    Executor(BaseBeamExecutor.Context(beam_pipeline_args=RUNNER, tmp_dir=str(folder / "tmp"))).Do(
+    config = json_format.MessageToJson(eval_config(), preserving_proto_field_name=True)
+    Executor(BaseBeamExecutor.Context(beam_pipeline_args=BEAM_ARGS, tmp_dir=str(folder / "tmp"))).Do(
         inputs,
         {"evaluation": [found], "blessing": [blessing]},
         {

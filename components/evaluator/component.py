@@ -58,9 +58,7 @@ class Evaluator(component.Evaluator):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(
-        self, examples: BaseChannel, model: BaseChannel, baseline: BaseChannel, gate: Gate, num_classes: int
-    ) -> None:
+    def __init__(self, examples: BaseChannel, model: BaseChannel, baseline: BaseChannel, gate: Gate) -> None:
         """Sets up the component.
 
         Args:
@@ -68,13 +66,12 @@ class Evaluator(component.Evaluator):
           model: the candidate.
           baseline: the model in production, where there is one.
           gate: what is demanded.
-          num_classes: number of classes, two or more.
         """
         super().__init__(
             examples=examples,
             model=model,
             baseline_model=baseline,
-            eval_config=eval_config(num_classes),
+            eval_config=eval_config(),
             example_splits=[TEST],
             module_path="components.evaluator.extractors",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graftline.artifacts.forms import Export
+from graftline.artifacts.forms import ClassScore, Export
 from graftline.artifacts.metrics import BY_KEY
 from graftline.artifacts.verdict import Rule
 
@@ -40,17 +40,6 @@ class Phase:
     val_loss: list[float]
     validation_accuracy: float
     test_accuracy: float
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """How well one class is told from the others."""
-
-    name: str
-    examples: int
-    precision: float
-    recall: float
-    f1: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +77,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Everything measured on the test split; accuracies, scores and confusion are TFMA's own."""
+    """Everything measured on the test split; what TFMA measured, and what follows from the answers."""
 
     classes: list[str]
     confusion: list[list[int]]  # rows are true classes, columns predicted ones

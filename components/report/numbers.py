@@ -7,10 +7,10 @@ import numpy as np
 from scipy import optimize, special
 from sklearn import metrics
 
-from components.report.content import Calibration, ClassScore, Curve, Numbers, Slice
+from components.report.content import Calibration, Curve, Numbers, Slice
 from graftline.artifacts import evaluation
 from graftline.artifacts.evaluation import Key, Predictions
-from graftline.artifacts.metrics import ACCURACY, EXAMPLES, OVERALL, PRECISION, RECALL
+from graftline.artifacts.metrics import ACCURACY, EXAMPLES, OVERALL
 
 NORMAL_95 = 1.959964  # of a normal distribution, 95 % are within so many standard deviations
 BINS = 15  # of the reliability diagram
@@ -61,7 +61,7 @@ def measure(
     return Numbers(
         classes=classes,
         confusion=confusion,
-        scores=[_score(measured, label, name, sum(confusion[label])) for label, name in enumerate(classes)],
+        scores=evaluation.class_scores(predictions, classes),
         roc=list(_curves(predictions, classes, _roc)),
         precision_recall=list(_curves(predictions, classes, _precision_recall)),
         calibration=calibrate(predictions.labels, predictions.candidate),
@@ -77,16 +77,6 @@ def _check(measured: dict[Key, float], confusion: list[list[int]], predictions: 
     accuracy = np.trace(counted) / max(counted.sum(), 1)
     if not np.array_equal(counted, confusion) or abs(accuracy - measured[Key(ACCURACY.key)]) > ROUNDING:
         raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[Key(ACCURACY.key)]}.")
-
-
-def _score(measured: dict[Key, float], label: int, name: str, examples: int) -> ClassScore:
-    precision, recall = (_number(measured[Key(metric.key, label)]) for metric in (PRECISION, RECALL))
-    both = precision + recall
-    return ClassScore(name, examples, precision, recall, 2 * precision * recall / both if both else 0.0)
-
-
-def _number(value: float) -> float:
-    return 0.0 if math.isnan(value) else value  # of a class that was never there, or never answered
 
 
 def _class_slices(measured: dict[Key, float], classes: list[str]) -> Iterator[Slice]:

@@ -11,6 +11,7 @@ import tensorflow_model_analysis as tfma
 
 from graftline.artifacts import records
 from graftline.artifacts.examples import IMAGE_ID, LABEL
+from graftline.artifacts.forms import ClassScore
 from graftline.artifacts.metrics import ACCURACY
 
 PROBABILITIES = "probabilities"
@@ -34,7 +35,6 @@ class Key(NamedTuple):
     """Names one of TFMA's metrics."""
 
     name: str
-    class_id: int | None = None  # of a metric that looks at one class against all others
     label_name: str | None = None  # of the slice; None of all examples
 
 
@@ -49,8 +49,7 @@ def metrics(evaluation_uri: str) -> dict[Key, float]:
         values = [key.bytes_value.decode() for key in measured.slice_key.single_slice_keys]
         for item in measured.metric_keys_and_values:
             if item.key.model_name != tfma.BASELINE_KEY and not item.key.is_diff:
-                class_id = item.key.sub_key.class_id.value if item.key.sub_key.HasField("class_id") else None
-                found[Key(item.key.name, class_id, *values)] = item.value.double_value.value
+                found[Key(item.key.name, *values)] = item.value.double_value.value
     return found
 
 
@@ -101,6 +100,24 @@ class Predictions:
     def baseline_right(self) -> np.ndarray | None:
         """The same of the baseline; None where there was none."""
         return None if self.baseline is None else self.baseline.argmax(axis=1) == self.labels
+
+
+def class_scores(answers: Predictions, classes: list[str]) -> list[ClassScore]:
+    """Returns the scores of each class; 0 of one that is never answered, or has no examples.
+
+    Args:
+      answers: what the candidate answered.
+      classes: class names in the order of their labels.
+    """
+    from sklearn.metrics import precision_recall_fscore_support  # takes a second to import
+
+    scores = precision_recall_fscore_support(
+        answers.labels, answers.predicted, labels=range(len(classes)), zero_division=0
+    )
+    return [
+        ClassScore(name, int(count), float(precision), float(recall), float(f1))
+        for name, precision, recall, f1, count in zip(classes, *scores, strict=True)
+    ]
 
 
 def predictions(evaluation_uri: str) -> Predictions:

@@ -1,4 +1,7 @@
-"""What is told of a smaller form of a model; apart from its artifact, for that brings TFX, which takes seconds."""
+"""What is told of a smaller form of a model, and of a class.
+
+Apart from the artifacts that it is read from, for these bring TFX, which takes seconds.
+"""
 
 from dataclasses import dataclass
 
@@ -13,3 +16,14 @@ class Export:
     size: int
     accuracy: float
     latency_ms: float
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is told from the others."""
+
+    name: str
+    examples: int
+    precision: float
+    recall: float
+    f1: float

@@ -1,6 +1,7 @@
-"""What is measured of a candidate, each number once: what TFMA is asked for, and what people read.
+"""What TFMA measures of a candidate, each number once: what it is asked for, and what people read.
 
-A number that is added here is computed by the Evaluator, shown by report and card, and compared by `make compare`.
+A number that is added here is computed by the Evaluator, for all images and for those of each class, is shown by report and
+card, and compared by `make compare`.
 """
 
 from dataclasses import dataclass, field
@@ -33,13 +34,6 @@ class Metric:
 ACCURACY = Metric("sparse_categorical_accuracy", "test accuracy", "SparseCategoricalAccuracy")
 LOG_LOSS = Metric("sparse_categorical_crossentropy", "log loss", "SparseCategoricalCrossentropy")
 EXAMPLES = Metric("example_count", "test images", "ExampleCount", form=",.0f")
-PRECISION = Metric("precision", "precision", "Precision", {"top_k": 1})
-RECALL = Metric("recall", "recall", "Recall", {"top_k": 1})
-CALIBRATION = Metric("calibration", "calibration", "Calibration")
-AUC = Metric("auc", "area under the ROC curve", "AUC")
 
-OVERALL = [EXAMPLES, ACCURACY, LOG_LOSS]  # of all classes together, for all images and those of each class
-EACH_CLASS = [PRECISION, RECALL]  # of each class against all others
-OF_PROBABILITIES = [CALIBRATION]  # the same, but of two classes the second alone, for the first says no more
-OF_TWO = [AUC]  # of the second class, where there are two
-BY_KEY = {metric.key: metric for metric in (*OVERALL, *EACH_CLASS, *OF_PROBABILITIES, *OF_TWO)}
+OVERALL = [EXAMPLES, ACCURACY, LOG_LOSS]
+BY_KEY = {metric.key: metric for metric in OVERALL}

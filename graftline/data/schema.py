@@ -1,7 +1,5 @@
 """The schema of a dataset: read, inferred for review."""
 
-from pathlib import Path
-
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
@@ -17,12 +15,6 @@ def statistics_options() -> tfdv.StatsOptions:
     domain = schema_pb2.IntDomain(is_categorical=True)
     label = schema_pb2.Feature(name=LABEL, type=schema_pb2.INT, int_domain=domain)
     return tfdv.StatsOptions(schema=schema_pb2.Schema(feature=[image, label]))
-
-
-def num_classes(path: Path) -> int:
-    """Returns the number of classes that a reviewed schema allows: its label's domain begins at 0."""
-    schema = tfdv.load_schema_text(str(path))
-    return int(tfdv.get_feature(schema, LABEL).int_domain.max) + 1
 
 
 def infer(statistics: statistics_pb2.DatasetFeatureStatisticsList, label_names: list[str]) -> schema_pb2.Schema:

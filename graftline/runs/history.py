@@ -16,7 +16,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from graftline.artifacts import verdict
 from graftline.artifacts.infra_blessing import MEASURED, RULES
-from graftline.artifacts.metrics import BY_KEY
+from graftline.artifacts.metrics import OVERALL
 from graftline.artifacts.report_files import PAGE
 from graftline.base import console
 from graftline.base.errors import UserError
@@ -172,13 +172,15 @@ def _scores(run: Run) -> Values:
 
     counts = json.loads(examples.custom_properties["counts"].string_value)
     classes = list(counts["train"])  # in the order of their labels
-    found = {}
-    for key, value in evaluation.metrics(evaluated.uri).items():
-        if key.label_name is None and key.name in BY_KEY:  # of all images
-            metric = BY_KEY[key.name]
-            title = metric.title if key.class_id is None else f"{metric.title} of {classes[key.class_id]}"
-            found[title] = metric.shown(value)
-    return dict(sorted(found.items(), key=lambda item: (" of " in item[0], item[0])))
+    measured = evaluation.metrics(evaluated.uri)
+    found = {
+        metric.title: metric.shown(measured[key])
+        for metric in OVERALL
+        if (key := evaluation.Key(metric.key)) in measured
+    }
+    for score in evaluation.class_scores(evaluation.predictions(evaluated.uri), classes):
+        found |= {f"{name} of {score.name}": f"{getattr(score, name):.4f}" for name in ("precision", "recall", "f1")}
+    return found
 
 
 def _verdict(run: Run) -> Values:

@@ -15,7 +15,6 @@ from components.data_gate.component import DataGate
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport, Report
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
-from graftline.data.schema import num_classes
 from graftline.settings import data
 
 SCHEMA = PROJECT / "schemas" / "cats_vs_dogs.pbtxt"
@@ -163,8 +162,3 @@ def test_too_many_copies_stop_the_run(gate, report, told):
 def test_the_limits_of_copies_are_the_users(gate):
     report = Report(100, copies=40, contradictions=[{"a": "cat", "b": "dog"}], held_out=20, leaked=20)
     gate(good_columns(), report=report, max_duplicates=0.4, max_contradictions=0.01, max_near_duplicates=1)
-
-
-def test_the_schema_tells_the_number_of_classes():
-    assert num_classes(SCHEMA) == 2
-    assert num_classes(PROJECT / "schemas" / "digits.pbtxt") == 10

@@ -9,7 +9,6 @@ from sklearn import metrics
 
 from components.report.content import (
     Calibration,
-    ClassScore,
     Curve,
     Data,
     Facts,
@@ -22,7 +21,7 @@ from components.report.content import (
     Step,
     Verdict,
 )
-from graftline.artifacts.forms import Export
+from graftline.artifacts.forms import ClassScore, Export
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
 from graftline.artifacts.verdict import POINTS, Rule
 
