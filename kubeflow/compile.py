@@ -100,15 +100,15 @@ def image(settings: Settings) -> str:
     Raises:
       UserError: where none is configured.
     """
-    given = settings.cluster.image
-    if not given:
+    reference = settings.cluster.image
+    if not reference:
         raise UserError(
             "cluster.image is not set: build and push one with `make kubeflow-image IMAGE=<registry>/graftline`, and give "
             f"its name in the configuration or as {PREFIX}CLUSTER__IMAGE."
         )
-    if "@" in given or ":" in given.rpartition("/")[2]:
-        return given
-    return f"{given}:{revision()}"
+    if "@" in reference or ":" in reference.rpartition("/")[2]:
+        return reference
+    return f"{reference}:{revision()}"
 
 
 def on_cluster(settings: Settings) -> Settings:
@@ -143,8 +143,8 @@ def _check_files(settings: Settings) -> None:
 def hidden_settings(settings: Settings) -> dict[str, str]:
     """Returns the settings that pods take from the Secret `cluster.settings_secret`: its keys, with their variables."""
     keys = [key for key in secrets(Settings) if not key.endswith(".password")]  # databases have Secrets of their own
-    given = [key for key in keys if functools.reduce(getattr, key.split("."), settings)]
-    return {key.rpartition(".")[2]: PREFIX + key.upper().replace(".", "__") for key in given}
+    hidden = [key for key in keys if functools.reduce(getattr, key.split("."), settings)]
+    return {key.rpartition(".")[2]: PREFIX + key.upper().replace(".", "__") for key in hidden}
 
 
 def legal_name(name: str) -> str:
@@ -172,9 +172,9 @@ def _with_parameters(
     return function
 
 
-def _node_task(settings: Settings, reference: str, node: str, given: dict[str, Any]) -> PipelineTask:
+def _node_task(settings: Settings, reference: str, node: str, changes: dict[str, Any]) -> PipelineTask:
     cluster = settings.cluster
-    task = _task(settings, reference, node, ["run_node", node], given)
+    task = _task(settings, reference, node, ["run_node", node], changes)
     resources = cluster.trainer.resources if node == TRAINER else cluster.resources
     _try_again(task, settings, resources)
     _limits(task, resources)
@@ -195,26 +195,26 @@ def _try_again(task: PipelineTask, settings: Settings, resources: Resources) -> 
     task.set_retry(cluster.retries, f"{cluster.retry_seconds}s", BACKOFF_FACTOR, f"{seconds}s")
 
 
-def _task(settings: Settings, reference: str, name: str, program: list[str], given: dict[str, Any]) -> PipelineTask:
+def _task(settings: Settings, reference: str, name: str, program: list[str], changes: dict[str, Any]) -> PipelineTask:
     """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and these run parameters.
 
     The run's id is an input of the task: the server replaces its placeholder there, and nowhere else.
     """
 
     def container(run: str, *values: Any) -> dsl.ContainerSpec:
-        changes = [
-            part for name, value in zip(given, values, strict=True) for part in ("--set", PARAMETERS[name], value)
+        flags = [
+            part for name, value in zip(changes, values, strict=True) for part in ("--set", PARAMETERS[name], value)
         ]
         return dsl.ContainerSpec(
             image=reference,
             command=["python", "-m", f"kubeflow.{program[0]}"],
-            args=[*program[1:], "--run", run, *changes],
+            args=[*program[1:], "--run", run, *flags],
         )
 
     container.__name__ = legal_name(name).replace("-", "_")
-    examples = {"run": ""} | {name: parameters(settings)[name] for name in given}
+    examples = {"run": ""} | {name: parameters(settings)[name] for name in changes}
     component = dsl.container_component(_with_parameters(container, examples, optional=False))
-    task = component(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **given)
+    task = component(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **changes)
     task.set_display_name(name).set_caching_options(False)
     _surround(task, settings)
     return task
@@ -251,18 +251,18 @@ def _limits(task: PipelineTask, resources: Resources) -> None:
 
 def _place(task: PipelineTask, settings: Settings) -> None:
     """Puts the Trainer on a node with accelerators, where the configuration asks for some."""
-    wanted = settings.cluster.trainer
-    if not wanted.count:
+    accelerator = settings.cluster.trainer
+    if not accelerator.count:
         return
-    task.set_accelerator_type(wanted.type).set_accelerator_limit(wanted.count)
-    for key, value in wanted.node_selector.items():
+    task.set_accelerator_type(accelerator.type).set_accelerator_limit(accelerator.count)
+    for key, value in accelerator.node_selector.items():
         kubernetes.add_node_selector(task, key, value)
-    for toleration in wanted.tolerations:
+    for toleration in accelerator.tolerations:
         kubernetes.add_toleration(
             task, key=toleration.key, operator=toleration.operator, value=toleration.value, effect=toleration.effect
         )
     kubernetes.empty_dir_mount(
-        task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=wanted.shared_memory
+        task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=accelerator.shared_memory
     )
 
 
@@ -272,10 +272,10 @@ def secrets_needed(settings: Settings) -> str:
     if not hidden:
         return ""
     cluster = settings.cluster
-    given = " ".join(f'--from-literal={key}="${variable}"' for key, variable in hidden.items())
+    literals = " ".join(f'--from-literal={key}="${variable}"' for key, variable in hidden.items())
     return (
         f"Pods take {' and '.join(hidden)} from the Secret {cluster.settings_secret}, not from the compiled pipeline: "
-        f"kubectl -n {cluster.namespace or 'kubeflow'} create secret generic {cluster.settings_secret} {given}"
+        f"kubectl -n {cluster.namespace or 'kubeflow'} create secret generic {cluster.settings_secret} {literals}"
     )
 
 

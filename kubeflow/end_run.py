@@ -27,12 +27,12 @@ def main() -> None:
     parser.add_argument("--run", required=True, help="id of the run")
     arguments = parser.parse_args()
     settings = run_node.changed([])  # not with the run's parameters, which may be what it failed at
-    found = report(settings, arguments.run)
-    run_node.tell(arguments.run, NAME, "ended", **found)
+    end = report(settings, arguments.run)
+    run_node.tell(arguments.run, NAME, "ended", **end)
     if settings.cluster.webhook:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell the address at each attempt
         try:
-            post(settings.cluster.webhook.get_secret_value(), found)
+            post(settings.cluster.webhook.get_secret_value(), end)
         except requests.RequestException as error:
             print(f"cluster.webhook was not told how the run ended: {_reason(error)}.", file=sys.stderr)
 

@@ -61,7 +61,7 @@ def schedules(client: kfp.Client, settings: Settings, of_pipeline: str) -> Sched
       of_pipeline: its id.
     """
     every = pages(client.list_recurring_runs, "recurring_runs", namespace=settings.cluster.namespace)
-    return [one for one in every if is_of(one, of_pipeline)]
+    return [schedule for schedule in every if is_of(schedule, of_pipeline)]
 
 
 def schedule(client: kfp.Client, settings: Settings, package: Path, cron: str, changes: dict[str, Any]) -> None:
@@ -118,18 +118,18 @@ def unschedule(client: kfp.Client, settings: Settings) -> int:
 
 def _pause(client: kfp.Client, older: Schedules, undo: contextlib.ExitStack) -> None:
     """Keeps schedules from starting runs, and notes how to let them again."""
-    for one in older:
-        if one.status == ENABLED:
-            undo.callback(client.enable_recurring_run, one.recurring_run_id)
-            client.disable_recurring_run(one.recurring_run_id)
+    for schedule in older:
+        if schedule.status == ENABLED:
+            undo.callback(client.enable_recurring_run, schedule.recurring_run_id)
+            client.disable_recurring_run(schedule.recurring_run_id)
 
 
 def _wait_for_runs(client: kfp.Client, older: Schedules) -> None:
     """Waits until no run of these schedules is going on, and shows for which."""
-    looks = LOOKS if any(one.status == ENABLED for one in older) else 1
+    looks = LOOKS if any(schedule.status == ENABLED for schedule in older) else 1
     with console.waiting() as shown:
         while looks:
-            going_on = [run for one in older for run in _going_on(client, one)]
+            going_on = [run for schedule in older for run in _going_on(client, schedule)]
             if going_on:
                 shown(f"Waiting for {_named(going_on)} of the schedule before to end")
             else:
@@ -138,9 +138,9 @@ def _wait_for_runs(client: kfp.Client, older: Schedules) -> None:
                 time.sleep(POLL_SECONDS)
 
 
-def _going_on(client: kfp.Client, one: kfp_server_api.V2beta1RecurringRun) -> Iterator[kfp_server_api.V2beta1Run]:
-    of_schedule = where("recurring_run_id", one.recurring_run_id)
-    for run in pages(client.list_runs, "runs", experiment_id=one.experiment_id, filter=of_schedule):
+def _going_on(client: kfp.Client, schedule: kfp_server_api.V2beta1RecurringRun) -> Iterator[kfp_server_api.V2beta1Run]:
+    of_schedule = where("recurring_run_id", schedule.recurring_run_id)
+    for run in pages(client.list_runs, "runs", experiment_id=schedule.experiment_id, filter=of_schedule):
         if run.state not in ENDED:
             yield run
 
@@ -151,10 +151,10 @@ def _named(runs: list[kfp_server_api.V2beta1Run]) -> str:
 
 def _remove(client: kfp.Client, older: Schedules) -> None:
     """Removes schedules, and none of their workflows, on servers from 2.17 on: older ones do not read the policy."""
-    for one in older:
+    for schedule in older:
         try:
             client.recurring_runs.recurring_run_service_delete_recurring_run(
-                recurring_run_id=one.recurring_run_id, propagation_policy="ORPHAN"
+                recurring_run_id=schedule.recurring_run_id, propagation_policy="ORPHAN"
             )
         except kfp_server_api.ApiException as error:
             if error.status != 404:  # deleted by a request whose answer was lost

@@ -44,14 +44,14 @@ def _show_runs(settings: Settings, runs: list[kfp_server_api.V2beta1Run]) -> Non
     console.line(f"Latest runs of {settings.name}, times in {zone}", style="bold")
     line = "{:36}  {:9}  {:19}  {:19}  {}"  # no table, which would cut ids to the width of the terminal
     console.line(line.format("run", "state", "created", "finished", "name"))
-    for one in runs:
-        times = shown(one.created_at, zone), shown(one.finished_at, zone)
-        console.line(line.format(one.run_id, one.state or "", *times, one.display_name))
-    for one in runs:
-        tasks = _tasks(one)
-        if one.state == "FAILED" and tasks and tasks.get(END) != "SUCCEEDED":
+    for run in runs:
+        times = shown(run.created_at, zone), shown(run.finished_at, zone)
+        console.line(line.format(run.run_id, run.state or "", *times, run.display_name))
+    for run in runs:
+        tasks = _tasks(run)
+        if run.state == "FAILED" and tasks and tasks.get(END) != "SUCCEEDED":
             console.line(
-                f"The end of run {one.run_id}, which failed, was reported neither to a log nor to the "
+                f"The end of run {run.run_id}, which failed, was reported neither to a log nor to the "
                 "webhook; Kubeflow's own page of the run says why."
             )
 
@@ -62,14 +62,16 @@ def _tasks(run: kfp_server_api.V2beta1Run) -> dict[str, str]:
     return {task.display_name: task.state for task in details or ()}
 
 
-def _show_schedules(client: kfp.Client, settings: Settings, found: list[kfp_server_api.V2beta1RecurringRun]) -> None:
+def _show_schedules(
+    client: kfp.Client, settings: Settings, schedules: list[kfp_server_api.V2beta1RecurringRun]
+) -> None:
     zone = settings.cluster.time_zone
-    for one in found:
-        cron = one.trigger.cron_schedule.cron if one.trigger.cron_schedule else ""
-        due = _next(cron, zone) if one.status == ENABLED else "paused, `make kubeflow-schedule` makes it anew"
-        console.line(f"Scheduled at {cron!r}, read in {zone}: {due} ({one.recurring_run_id}).")
-        _show_age(client, cron, one.pipeline_version_reference)
-    if not found:
+    for schedule in schedules:
+        cron = schedule.trigger.cron_schedule.cron if schedule.trigger.cron_schedule else ""
+        due = _next(cron, zone) if schedule.status == ENABLED else "paused, `make kubeflow-schedule` makes it anew"
+        console.line(f"Scheduled at {cron!r}, read in {zone}: {due} ({schedule.recurring_run_id}).")
+        _show_age(client, cron, schedule.pipeline_version_reference)
+    if not schedules:
         console.line("Not scheduled.")
 
 

@@ -49,16 +49,16 @@ def DataGate(  # noqa: N802 (a component is named as a class)
     """
     reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
     train = train_statistics(statistics)
-    found = missing_classes(train, reviewed)
+    faults = missing_classes(train, reviewed)
     for split in artifact_utils.decode_split_names(anomalies.split_names):
         path = Path(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
-        found += describe(f"split {split}", Anomalies.FromString(path.read_bytes()))
+        faults += describe(f"split {split}", Anomalies.FromString(path.read_bytes()))
     if baseline is not None:
-        found += drift(train, train_statistics(baseline), reviewed)
-    found += copies(duplicates.read(report.uri), data.DataGate.model_validate_json(limits))
-    if found:
+        faults += drift(train, train_statistics(baseline), reviewed)
+    faults += copies(duplicates.read(report.uri), data.DataGate.model_validate_json(limits))
+    if faults:
         raise UserError(
-            "\n  ".join(["The data is not what it should be:", *found])
+            "\n  ".join(["The data is not what it should be:", *faults])
             + "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`make schema` infers "
             "one where there is none) or data_gate in the configuration."
         )

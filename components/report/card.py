@@ -21,15 +21,15 @@ def values(report: Report) -> dict[str, Any]:
     Args:
       report: of the run that made the model.
     """
-    found = {key: asdict(getattr(report, key)) for key in ("verdict", "numbers", "facts")}
-    for rule, values_of_rule in zip(report.verdict.rules, found["verdict"]["rules"], strict=True):
+    card = {key: asdict(getattr(report, key)) for key in ("verdict", "numbers", "facts")}
+    for rule, values_of_rule in zip(report.verdict.rules, card["verdict"]["rules"], strict=True):
         values_of_rule |= {name: getattr(rule, name) for name in ("met", "margin", "measured", "demanded", "spare")}
     for curves in ("roc", "precision_recall"):
-        areas = {curve["name"]: curve["area"] for curve in found["numbers"].pop(curves)}
-        found["numbers"][f"{curves}_area"] = areas
+        areas = {curve["name"]: curve["area"] for curve in card["numbers"].pop(curves)}
+        card["numbers"][f"{curves}_area"] = areas
     data = report.data
     kept = ("counts", "left_out", "copies", "contradictions", "leaked", "held_out", "drift", "drift_against")
-    return found | {
+    return card | {
         "phases": [asdict(phase) for phase in report.phases],
         "data": {name: getattr(data, name) for name in kept},
         "exports": [asdict(export) for export in report.exports],

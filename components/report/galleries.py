@@ -23,7 +23,7 @@ BATCH = 256  # examples held at once
 GLANCE = (64, 64)  # to how many pixels a JPEG is decoded, at least, for its brightness
 
 
-class Found(NamedTuple):
+class Example(NamedTuple):
     """An image as it lies among the examples."""
 
     image: bytes
@@ -35,7 +35,7 @@ class Found(NamedTuple):
 class Look(NamedTuple):
     """What one example looks like."""
 
-    found: Found
+    example: Example
     width: int
     height: int
     brightness: float  # mean of its grey values in [0, 255]; NaN where it was not asked for, or Pillow cannot read it
@@ -56,8 +56,8 @@ class Seen:
     labels: list[str] = field(default_factory=list)
     pixels: dict[str, int] = field(default_factory=dict)
     brightness: dict[str, float] = field(default_factory=dict)
-    by_id: dict[str, Found] = field(default_factory=dict)
-    by_row: dict[Row, Found] = field(default_factory=dict)
+    by_id: dict[str, Example] = field(default_factory=dict)
+    by_row: dict[Row, Example] = field(default_factory=dict)
 
 
 def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
@@ -72,14 +72,14 @@ def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
     for look in _looks(examples_uri):
         seen.widths.append(look.width)
         seen.heights.append(look.height)
-        seen.labels.append(look.found.label)
-        if look.found.row[0] == TEST:
-            seen.pixels[look.found.image_id] = look.width * look.height
-            seen.brightness[look.found.image_id] = look.brightness
-        if look.found.image_id in ids:
-            seen.by_id[look.found.image_id] = look.found
-        if look.found.row in rows:
-            seen.by_row[look.found.row] = look.found
+        seen.labels.append(look.example.label)
+        if look.example.row[0] == TEST:
+            seen.pixels[look.example.image_id] = look.width * look.height
+            seen.brightness[look.example.image_id] = look.brightness
+        if look.example.image_id in ids:
+            seen.by_id[look.example.image_id] = look.example
+        if look.example.row in rows:
+            seen.by_row[look.example.row] = look.example
     return seen
 
 
@@ -97,8 +97,8 @@ def _look(record: bytes, row: Row) -> Look:
     values = tf.train.Example.FromString(record).features.feature
     image, image_id, label = (values[name].bytes_list.value[0] for name in (IMAGE, IMAGE_ID, LABEL_NAME))
     width, height = (values[name].int64_list.value[0] for name in (WIDTH, HEIGHT))
-    found = Found(image, image_id.decode(errors="backslashreplace"), row, label.decode())
-    return Look(found, width, height, _brightness(image) if row[0] == TEST else float("nan"))
+    example = Example(image, image_id.decode(errors="backslashreplace"), row, label.decode())
+    return Look(example, width, height, _brightness(image) if row[0] == TEST else float("nan"))
 
 
 def _brightness(image: bytes) -> float:
@@ -139,9 +139,9 @@ class Knowledge:
         # As many more as may be among the contradictions
         return {self.judged.rows[number] for number in self.judged.suspects[: SHOWN + len(self.contradicted())]}
 
-    def judgement(self, found: Found) -> tuple[str, float]:
+    def judgement(self, example: Example) -> tuple[str, float]:
         """Returns class and confidence of an image by a classifier that had not seen it; "" and 0 where none judged."""
-        number = self._numbers.get(found.row)
+        number = self._numbers.get(example.row)
         if number is None:
             return "", 0.0
         return self.classes[self.judged.predicted[number]], float(self.judged.confidence[number])
@@ -168,82 +168,87 @@ def unsure(predictions: Predictions) -> list[int]:
     return np.argsort(two[:, 1] - two[:, 0], kind="stable").tolist()
 
 
-def galleries(known: Knowledge, seen: Seen) -> list[Gallery]:
+def galleries(knowledge: Knowledge, seen: Seen) -> list[Gallery]:
     """Returns all galleries.
 
     Args:
-      known: what is known of the images.
+      knowledge: what is known of the images.
       seen: the images.
     """
-    wrong, close = mistaken(known.predictions), unsure(known.predictions)
+    wrong, close = mistaken(knowledge.predictions), unsure(knowledge.predictions)
     return [
         Gallery(
             "mistakes",
             "Confident mistakes",
             "Test images that the model has wrong, those first that it is surest of: look for what they share.",
-            [_tested(known, seen, number) for number in wrong[:SHOWN]],
+            [_tested(knowledge, seen, number) for number in wrong[:SHOWN]],
             len(wrong),
         ),
         Gallery(
             "uncertain",
             "Least certain",
             "Test images whose two likeliest classes are closest: more images like these would teach the model most.",
-            [_tested(known, seen, number) for number in close[:SHOWN]],
+            [_tested(knowledge, seen, number) for number in close[:SHOWN]],
             len(close),
         ),
-        _label_errors(known, seen),
+        _label_errors(knowledge, seen),
         Gallery(
             "near_duplicates",
             "Near-duplicates across splits",
             "Pairs of images that look alike and are in two splits: validation and test tell too good a story of them.",
-            [image for pair in known.copies.alike[:SHOWN] for image in _alike(known, seen, pair)],
-            known.copies.leaked,
+            [image for pair in knowledge.copies.alike[:SHOWN] for image in _alike(knowledge, seen, pair)],
+            knowledge.copies.leaked,
         ),
     ]
 
 
-def _tested(known: Knowledge, seen: Seen, number: int) -> GalleryImage:
-    found, probabilities = seen.by_id[known.predictions.image_ids[number]], known.predictions.candidate[number]
-    note = f"{probabilities[known.predictions.labels[number]]:.1%} for {found.label}"
-    return _image(found, known.classes[probabilities.argmax()], probabilities.max(), note)
+def _tested(knowledge: Knowledge, seen: Seen, number: int) -> GalleryImage:
+    example, probabilities = (
+        seen.by_id[knowledge.predictions.image_ids[number]],
+        knowledge.predictions.candidate[number],
+    )
+    note = f"{probabilities[knowledge.predictions.labels[number]]:.1%} for {example.label}"
+    return _image(example, knowledge.classes[probabilities.argmax()], probabilities.max(), note)
 
 
-def _image(found: Found, predicted: str, confidence: float, note: str) -> GalleryImage:
-    return GalleryImage(found.image, found.image_id, found.row[0], found.label, predicted, float(confidence), note)
+def _image(example: Example, predicted: str, confidence: float, note: str) -> GalleryImage:
+    return GalleryImage(
+        example.image, example.image_id, example.row[0], example.label, predicted, float(confidence), note
+    )
 
 
-def _label_errors(known: Knowledge, seen: Seen) -> Gallery:
+def _label_errors(knowledge: Knowledge, seen: Seen) -> Gallery:
     why = (
         "Images that are there under two labels, then those that a classifier of the frozen features takes for another "
         "class without having seen them: correct the labels, or keep them as hard cases."
     )
-    if known.gone:
+    if knowledge.gone:
         why = (
             "Images that are there under two labels. Others were not looked for, because the cached features are gone "
-            f"from {known.gone[0]}: train again to see them."
+            f"from {knowledge.gone[0]}: train again to see them."
         )
-    groups = known.copies.contradictions
-    certain = [_contradicted(known, seen, one, group) for group in groups for one in group]
-    places = {seen.by_id[image_id].row for image_id in known.contradicted()}
-    likely = [number for number in known.judged.suspects if known.judged.rows[number] not in places]
-    shown = [_suspected(known, seen, number) for number in likely[: max(SHOWN - len(certain), 0)]]
+    groups = knowledge.copies.contradictions
+    certain = [_contradicted(knowledge, seen, image_id, group) for group in groups for image_id in group]
+    places = {seen.by_id[image_id].row for image_id in knowledge.contradicted()}
+    likely = [number for number in knowledge.judged.suspects if knowledge.judged.rows[number] not in places]
+    shown = [_suspected(knowledge, seen, number) for number in likely[: max(SHOWN - len(certain), 0)]]
     return Gallery("label_errors", "Likely label errors", why, [*certain[:SHOWN], *shown], len(certain) + len(likely))
 
 
-def _contradicted(known: Knowledge, seen: Seen, image_id: str, group: dict[str, str]) -> GalleryImage:
+def _contradicted(knowledge: Knowledge, seen: Seen, image_id: str, group: dict[str, str]) -> GalleryImage:
     others = ", ".join(f"{other} as {label}" for other, label in group.items() if other != image_id)
-    found = seen.by_id[image_id]
-    return _image(found, *known.judgement(found), f"the same image is there as {others}")
+    example = seen.by_id[image_id]
+    return _image(example, *knowledge.judgement(example), f"the same image is there as {others}")
 
 
-def _suspected(known: Knowledge, seen: Seen, number: int) -> GalleryImage:
-    judged, found = known.judged, seen.by_row[known.judged.rows[number]]
-    note = f"{judged.own[number]:.1%} for {found.label}"
-    return _image(found, known.classes[judged.predicted[number]], judged.confidence[number], note)
+def _suspected(knowledge: Knowledge, seen: Seen, number: int) -> GalleryImage:
+    judged, example = knowledge.judged, seen.by_row[knowledge.judged.rows[number]]
+    note = f"{judged.own[number]:.1%} for {example.label}"
+    return _image(example, knowledge.classes[judged.predicted[number]], judged.confidence[number], note)
 
 
-def _alike(known: Knowledge, seen: Seen, pair: dict[str, str]) -> Iterator[GalleryImage]:
+def _alike(knowledge: Knowledge, seen: Seen, pair: dict[str, str]) -> Iterator[GalleryImage]:
     for split, image_id in pair.items():
         (other_split, other), *_ = [item for item in pair.items() if item != (split, image_id)]
-        found = seen.by_id[image_id]
-        yield _image(found, *known.judgement(found), f"looks like {other} in {other_split}")
+        example = seen.by_id[image_id]
+        yield _image(example, *knowledge.judgement(example), f"looks like {other} in {other_split}")

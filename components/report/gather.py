@@ -41,14 +41,16 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
     """
     settings = json.loads(properties["settings"])
     history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
-    known = _knowledge(inputs, history)
-    seen = galleries.see(inputs["examples"].uri, known.ids(), known.rows())
+    knowledge = _knowledge(inputs, history)
+    seen = galleries.see(inputs["examples"].uri, knowledge.ids(), knowledge.rows())
     return Report(
-        verdict=_verdict(inputs, known, Path(properties["push_to"])),
+        verdict=_verdict(inputs, knowledge, Path(properties["push_to"])),
         phases=[_phase(phase) for phase in history["phases"]],
-        numbers=numbers.measure(inputs["evaluation"].uri, known.predictions, known.classes, _looks(known, seen)),
-        galleries=galleries.galleries(known, seen),
-        data=_data(inputs, known.copies, seen),
+        numbers=numbers.measure(
+            inputs["evaluation"].uri, knowledge.predictions, knowledge.classes, _looks(knowledge, seen)
+        ),
+        galleries=galleries.galleries(knowledge, seen),
+        data=_data(inputs, knowledge.copies, seen),
         facts=_facts(inputs, history, settings, properties),
         exports=_exports(inputs.get("exports")),
     )
@@ -66,11 +68,11 @@ def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
     )
 
 
-def _verdict(inputs: Inputs, known: Knowledge, push_to: Path) -> Verdict:
+def _verdict(inputs: Inputs, knowledge: Knowledge, push_to: Path) -> Verdict:
     pushed, infra = versions.production(push_to), inputs["infra_blessing"]
     unservable = infra.get_string_custom_property(REASONS)
     decided, accuracies = verdict.read(inputs["evaluation"].uri), evaluation.accuracies(inputs["evaluation"].uri)
-    of_accuracy, of_difference = numbers.intervals(known.predictions)
+    of_accuracy, of_difference = numbers.intervals(knowledge.predictions)
     return Verdict(
         blessed=model_utils.is_model_blessed(inputs["blessing"]),
         servable=model_utils.is_infra_validated(infra),
@@ -102,9 +104,9 @@ def _phase(phase: dict[str, Any]) -> Phase:
     )
 
 
-def _looks(known: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]]:
+def _looks(knowledge: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]]:
     """Returns sizes and brightness of the test examples, in the order of the predictions."""
-    ids = known.predictions.image_ids
+    ids = knowledge.predictions.image_ids
     return {
         "image size": (np.array([seen.pixels[image_id] for image_id in ids], float), "pixels"),
         "brightness": (np.array([seen.brightness[image_id] for image_id in ids]), "of 255"),

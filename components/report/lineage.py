@@ -6,7 +6,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import Context, Event, Execution
 
 from components.report.content import Step
-from graftline.runs import store as kept
+from graftline.runs import store as metadata
 
 ASIDE = "baseline"  # how inputs are named that an artifact is compared with, not made of
 
@@ -21,15 +21,15 @@ def steps(store: MetadataStore, artifact_ids: Iterable[int]) -> list[Step]:
       store: the metadata store.
       artifact_ids: ids of the artifacts.
     """
-    found, read = _walk(store, artifact_ids)
-    ordered = [found[key] for key in sorted(found)]
-    runs = {execution.id: _context(store, execution, kept.RUN).name for execution in ordered}
-    names = {execution.id: _context(store, execution, kept.NODE).name.split(".", 1)[1] for execution in ordered}
+    executions, read = _walk(store, artifact_ids)
+    ordered = [executions[key] for key in sorted(executions)]
+    runs = {execution.id: _context(store, execution, metadata.RUN).name for execution in ordered}
+    names = {execution.id: _context(store, execution, metadata.NODE).name.split(".", 1)[1] for execution in ordered}
     return [
         Step(
             name=names[execution.id],
-            seconds=execution.custom_properties[kept.SECONDS].double_value,
-            peak_bytes=execution.custom_properties[kept.PEAK_BYTES].int_value,
+            seconds=execution.custom_properties[metadata.SECONDS].double_value,
+            peak_bytes=execution.custom_properties[metadata.PEAK_BYTES].int_value,
             cached=runs[execution.id] != runs[ordered[-1].id],
             inputs=sorted({names[number] for number in read[execution.id]}),
         )
@@ -39,7 +39,7 @@ def steps(store: MetadataStore, artifact_ids: Iterable[int]) -> list[Step]:
 
 def _walk(store: MetadataStore, artifact_ids: Iterable[int]) -> tuple[dict[int, Execution], dict[int, set[int]]]:
     """Returns the executions by id, and the ids of those that each read from."""
-    found: dict[int, Execution] = {}
+    executions: dict[int, Execution] = {}
     read: dict[int, set[int]] = {}
     waiting: list[tuple[int, int | None]] = [(number, None) for number in artifact_ids]
     while waiting:
@@ -49,17 +49,17 @@ def _walk(store: MetadataStore, artifact_ids: Iterable[int]) -> tuple[dict[int, 
             continue
         if reader is not None:
             read[reader].add(producer.id)
-        if producer.id not in found:
-            found[producer.id], read[producer.id] = producer, set()
+        if producer.id not in executions:
+            executions[producer.id], read[producer.id] = producer, set()
             waiting += [(number, producer.id) for number in _inputs(store, producer.id)]
-    return found, read
+    return executions, read
 
 
 def _producer(store: MetadataStore, artifact_id: int) -> Execution | None:
     """Returns the execution that made an artifact, not one that found it in the cache; None where it was not made here."""
     events = store.get_events_by_artifact_ids([artifact_id])
     executions = store.get_executions_by_id([event.execution_id for event in events if event.type == Event.OUTPUT])
-    made = [execution for execution in executions if execution.last_known_state == kept.COMPLETE]
+    made = [execution for execution in executions if execution.last_known_state == metadata.COMPLETE]
     return min(made, key=lambda execution: execution.id, default=None)
 
 

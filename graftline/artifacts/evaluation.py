@@ -20,15 +20,15 @@ PREDICTIONS = "predictions"  # how the names of the files begin that hold them
 
 def accuracies(evaluation_uri: str) -> dict[str, float]:
     """Returns the overall accuracy of the candidate and, under `baseline`, of the baseline where there was one."""
-    found = {}
+    by_model = {}
     for metrics in tfma.load_metrics(evaluation_uri):
         if metrics.slice_key.single_slice_keys:
             continue
         for item in metrics.metric_keys_and_values:
             if item.key.name == ACCURACY.key and not item.key.is_diff:
                 name = "baseline" if item.key.model_name == tfma.BASELINE_KEY else "candidate"
-                found[name] = item.value.double_value.value
-    return found
+                by_model[name] = item.value.double_value.value
+    return by_model
 
 
 class Key(NamedTuple):
@@ -44,13 +44,13 @@ def metrics(evaluation_uri: str) -> dict[Key, float]:
     Args:
       evaluation_uri: output folder of the Evaluator.
     """
-    found = {}
+    values_by_key = {}
     for measured in tfma.load_metrics(evaluation_uri):
         values = [key.bytes_value.decode() for key in measured.slice_key.single_slice_keys]
         for item in measured.metric_keys_and_values:
             if item.key.model_name != tfma.BASELINE_KEY and not item.key.is_diff:
-                found[Key(item.key.name, *values)] = item.value.double_value.value
-    return found
+                values_by_key[Key(item.key.name, *values)] = item.value.double_value.value
+    return values_by_key
 
 
 def confusion(evaluation_uri: str, num_classes: int) -> list[list[int]]:
@@ -64,8 +64,8 @@ def confusion(evaluation_uri: str, num_classes: int) -> list[list[int]]:
     for plots in tfma.load_plots(evaluation_uri):
         for item in plots.plot_keys_and_values:
             if not plots.slice_key.single_slice_keys and item.key.model_name != tfma.BASELINE_KEY:
-                for found in item.value.multi_class_confusion_matrix_at_thresholds.matrices:
-                    for entry in found.entries:
+                for counted in item.value.multi_class_confusion_matrix_at_thresholds.matrices:
+                    for entry in counted.entries:
                         matrix[entry.actual_class_id][entry.predicted_class_id] += round(entry.num_weighted_examples)
     return matrix
 

@@ -67,14 +67,14 @@ def _tree(module: str) -> ast.Module:
 @functools.cache
 def _imports(module: str) -> frozenset[str]:
     """Returns what a module of this project imports, in functions too, and the packages that it is in."""
-    found = {module.rpartition(".")[0]} if _path(module) else set()
+    imported = {module.rpartition(".")[0]} if _path(module) else set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {node.module} | {name for name in inner if _path(name)}
-    names = {name if _path(name) else name.partition(".")[0] for name in found}
+            imported |= {node.module} | {name for name in inner if _path(name)}
+    names = {name if _path(name) else name.partition(".")[0] for name in imported}
     return frozenset(names - {""} - set(sys.stdlib_module_names))
 
 
@@ -110,12 +110,12 @@ def _files_digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = []
+    files = []
     for path in folder.iterdir():
         if path.name.startswith((".", "__pycache__")) or (path / "__init__.py").is_file():
             continue
-        found += _files(path) if path.is_dir() else [path] if path.suffix != ".py" else []
-    return found
+        files += _files(path) if path.is_dir() else [path] if path.suffix != ".py" else []
+    return files
 
 
 @functools.cache

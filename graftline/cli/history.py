@@ -31,36 +31,36 @@ def show_runs(settings: Settings, last: int | None, as_json: bool) -> None:
       UserError: where there is none.
     """
     runs = read(settings, last)
-    found = [facts(runs, run, alive(settings, runs, run)) for run in reversed(runs)]
+    rows = [facts(runs, run, alive(settings, runs, run)) for run in reversed(runs)]
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(rows, indent=1))
         return
     texts, figures = ["run", "started", "state", "dataset", "verdict", "baseline"], ["validation", "test", "time"]
-    console.table(f"Runs of {settings.name}", texts + figures, [_row(one) for one in found], len(texts))
+    console.table(f"Runs of {settings.name}", texts + figures, [_row(row) for row in rows], len(texts))
     if runs[0].number > 1:
         console.line(f"{runs[0].number - 1:,} earlier ones: `make runs ALL=1`.")
 
 
-def _row(one: dict[str, Any]) -> list[str]:
+def _row(row: dict[str, Any]) -> list[str]:
     verdict = (
-        f"pushed {one['pushed']}" if one["pushed"] else {True: "blessed", False: "refused", None: ""}[one["blessed"]]
+        f"pushed {row['pushed']}" if row["pushed"] else {True: "blessed", False: "refused", None: ""}[row["blessed"]]
     )
-    baseline = f"run {one['baseline_run']}" if one["baseline_run"] else "earlier" if one["baseline_model"] else ""
+    baseline = f"run {row['baseline_run']}" if row["baseline_run"] else "earlier" if row["baseline_model"] else ""
     return [
-        str(one["run"]),
-        datetime.fromisoformat(one["started"]).strftime("%Y-%m-%d %H:%M"),
-        one["state"],
-        source_of(one["dataset"]).title if one["dataset"] else "",
+        str(row["run"]),
+        datetime.fromisoformat(row["started"]).strftime("%Y-%m-%d %H:%M"),
+        row["state"],
+        source_of(row["dataset"]).title if row["dataset"] else "",
         verdict,
         baseline,
-        _by_phase(one, "validation"),
-        _by_phase(one, "test"),
-        _duration(one["seconds"]),
+        _by_phase(row, "validation"),
+        _by_phase(row, "test"),
+        _duration(row["seconds"]),
     ]
 
 
-def _by_phase(one: dict[str, Any], split: str) -> str:
-    return " → ".join(f"{accuracies[split]:.4f}" for accuracies in one["phases"].values())
+def _by_phase(row: dict[str, Any], split: str) -> str:
+    return " → ".join(f"{accuracies[split]:.4f}" for accuracies in row["phases"].values())
 
 
 def _duration(seconds: float) -> str:
@@ -95,13 +95,13 @@ def compare(settings: Settings, one: str, other: str) -> None:
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Values:
     """Returns nested settings by their whole keys, as text."""
-    found: Values = {}
+    flat: Values = {}
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            found |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
-    return found
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
 
 
 def show_report(settings: Settings, name: str) -> None:

@@ -37,7 +37,7 @@ def main() -> int:
         return STOPPED
 
 
-def _arguments(given: list[str]) -> argparse.Namespace:
+def _arguments(command_line: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m graftline.cli predict",
         description="Classifies photos with an exported model: a line an image, with path, label and probability.",
@@ -56,7 +56,7 @@ def _arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--top", type=_positive, default=1, metavar="N", help="tell the N most probable classes (1)")
     parser.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="images computed at once (32)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there, once all is done")
-    return parser.parse_args(given)
+    return parser.parse_args(command_line)
 
 
 def _positive(text: str) -> int:
@@ -108,21 +108,21 @@ def _model(name: str) -> tuple[Path, int]:
     return versions.find(settings.push_dir), settings.data.max_pixels
 
 
-def _paths(given: list[str]) -> tuple[Iterable[Path], int | None]:
+def _paths(names: list[str]) -> tuple[Iterable[Path], int | None]:
     """Returns the images, and how many there are, where that is known beforehand."""
-    paths = itertools.chain.from_iterable(map(_below, given))
-    if "-" in given:
+    paths = itertools.chain.from_iterable(map(_below, names))
+    if "-" in names:
         return paths, None
-    found = list(paths)
-    if not found:
-        raise UserError(f"There is no image in {', '.join(given)}: give images, or folders that hold some.")
-    return found, len(found)
+    images = list(paths)
+    if not images:
+        raise UserError(f"There is no image in {', '.join(names)}: give images, or folders that hold some.")
+    return images, len(images)
 
 
-def _below(given: str) -> Iterable[Path]:
-    if given == "-":
+def _below(name: str) -> Iterable[Path]:
+    if name == "-":
         return (Path(line.rstrip("\n")) for line in sys.stdin if line.strip())
-    path = Path(given)
+    path = Path(name)
     return image_files(path) if path.is_dir() else [path]
 
 

@@ -124,14 +124,14 @@ def check_left_overs(settings: Settings) -> Iterator[Finding]:
     if lock.holder(settings.run.root):
         return  # they may be the run's
     folders = {settings.run.root, settings.run.serving_dir, settings.data.data_dir}
-    found = sorted({path for folder in folders for path in _left_overs(folder)})
-    if not found:
+    paths = sorted({path for folder in folders for path in _left_overs(folder)})
+    if not paths:
         yield Finding(GOOD, "leftovers", "none")
         return
-    size = sum(_size(path) for path in found)
-    shown = " ".join(str(path) for path in found[:3]) + (" …" if len(found) > 3 else "")
+    size = sum(_size(path) for path in paths)
+    shown = " ".join(str(path) for path in paths[:3]) + (" …" if len(paths) > 3 else "")
     yield Finding(
-        WARNING, "leftovers", f"{len(found)}, {size / 1e6:,.1f} MB: {shown}", "`rm -r` them; nothing reads them"
+        WARNING, "leftovers", f"{len(paths)}, {size / 1e6:,.1f} MB: {shown}", "`rm -r` them; nothing reads them"
     )
 
 

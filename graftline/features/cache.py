@@ -106,12 +106,12 @@ class Rows:
 
     def __init__(self, folders: Iterable[Path], field: str) -> None:
         """Opens the field's file in every shard of the folders."""
-        found = [shard for folder in folders for shard in shards(folder)]
-        maps = [np.load(shard / f"{field}.npy", mmap_mode="r") for shard in found]
+        parts = [shard for folder in folders for shard in shards(folder)]
+        maps = [np.load(shard / f"{field}.npy", mmap_mode="r") for shard in parts]
         self.shape, self.dtype, self._offset = maps[0].shape[1:], maps[0].dtype, maps[0].offset
         self._starts = np.cumsum([0, *(len(rows) for rows in maps)])
-        self.labels = np.concatenate([np.load(shard / f"{LABEL}.npy") for shard in found])
-        self._files = [os.open(shard / f"{field}.npy", os.O_RDONLY) for shard in found]
+        self.labels = np.concatenate([np.load(shard / f"{LABEL}.npy") for shard in parts])
+        self._files = [os.open(shard / f"{field}.npy", os.O_RDONLY) for shard in parts]
         weakref.finalize(self, _close, self._files)
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -44,13 +44,13 @@ def read(settings: Settings, last: int | None = None) -> list[Run]:
     Raises:
       UserError: where there is none.
     """
-    found = []
+    runs = []
     if settings.metadata or settings.metadata_path.is_file():  # to open one that is not there would make it
         with store.opened(settings) as opened:
-            found = store.runs(opened, settings.name, last)
-    if not found:
+            runs = store.runs(opened, settings.name, last)
+    if not runs:
         raise UserError(f"There is no run of {settings.name} yet: `make run` makes one.")
-    return found
+    return runs
 
 
 def find(settings: Settings, runs: list[Run], name: str) -> Run:
@@ -123,11 +123,11 @@ def local(run: Run) -> datetime:
 
 def _accuracies(run: Run) -> dict[str, dict[str, float]]:
     """Returns the accuracies after each phase, by split."""
-    found: dict[str, dict[str, float]] = {}
+    by_phase: dict[str, dict[str, float]] = {}
     for name, value in sorted(_properties(run, store.MODEL).items()):
         if match := PHASE.fullmatch(name):
-            found.setdefault(match[1], {})[match[2]] = value.double_value
-    return found
+            by_phase.setdefault(match[1], {})[match[2]] = value.double_value
+    return by_phase
 
 
 def state(run: Run, alive: bool) -> str:
@@ -152,15 +152,15 @@ def alive(settings: Settings, runs: list[Run], run: Run) -> bool:
 
 def metrics(run: Run) -> Values:
     """Returns everything measured in a run, by name, as text."""
-    found: Values = {}
+    values: Values = {}
     for phase, accuracies in _accuracies(run).items():
-        found |= {f"phase {phase}: {split} accuracy": f"{value:.4f}" for split, value in accuracies.items()}
-    found |= _scores(run) | _verdict(run) | _serving(run)
+        values |= {f"phase {phase}: {split} accuracy": f"{value:.4f}" for split, value in accuracies.items()}
+    values |= _scores(run) | _verdict(run) | _serving(run)
     for node in run.nodes:
         if node.seconds:
             memory = "" if node.state is State.CACHED else f", {console.gigabytes(node.peak_bytes)}"
-            found[node.name] = f"{node.state}, {node.seconds:.1f} s{memory}"
-    return found
+            values[node.name] = f"{node.state}, {node.seconds:.1f} s{memory}"
+    return values
 
 
 def _scores(run: Run) -> Values:
@@ -173,25 +173,25 @@ def _scores(run: Run) -> Values:
     counts = json.loads(examples.custom_properties["counts"].string_value)
     classes = list(counts["train"])  # in the order of their labels
     measured = evaluation.metrics(evaluated.uri)
-    found = {
+    values = {
         metric.title: metric.shown(measured[key])
         for metric in OVERALL
         if (key := evaluation.Key(metric.key)) in measured
     }
     for score in evaluation.class_scores(evaluation.predictions(evaluated.uri), classes):
-        found |= {f"{name} of {score.name}": f"{getattr(score, name):.4f}" for name in ("precision", "recall", "f1")}
-    return found
+        values |= {f"{name} of {score.name}": f"{getattr(score, name):.4f}" for name in ("precision", "recall", "f1")}
+    return values
 
 
 def _verdict(run: Run) -> Values:
     """Returns each rule of the gate, as long as the Evaluator's files are there, and what came of it."""
-    evaluated, found = run.output(store.EVALUATION), Values()
+    evaluated, values = run.output(store.EVALUATION), Values()
     blessing, pushed = _properties(run, store.BLESSING), _properties(run, store.PUSHED)
     if evaluated and Path(evaluated.uri, verdict.VERDICT_FILE).is_file():
-        found = _rules(verdict.read(evaluated.uri).rules)
+        values = _rules(verdict.read(evaluated.uri).rules)
     if "blessed" in blessing:
-        found["blessed"] = "yes" if blessing["blessed"].int_value else "no"
-    return found | ({"pushed": pushed["pushed_version"].string_value} if "pushed_version" in pushed else {})
+        values["blessed"] = "yes" if blessing["blessed"].int_value else "no"
+    return values | ({"pushed": pushed["pushed_version"].string_value} if "pushed_version" in pushed else {})
 
 
 def _rules(rules: list[verdict.Rule]) -> Values:
@@ -200,11 +200,11 @@ def _rules(rules: list[verdict.Rule]) -> Values:
 
 def _serving(run: Run) -> Values:
     check = _properties(run, store.INFRA_BLESSING)
-    found = _rules(verdict.loads(check[RULES].string_value)) if RULES in check else {}
+    values = _rules(verdict.loads(check[RULES].string_value)) if RULES in check else {}
     measured = json.loads(check[MEASURED].string_value) if MEASURED in check else {}
     for images, latency in measured.get("latency_ms", {}).items():
-        found[f"serving: {images} at once, median and 99 %"] = f"{latency['median']} ms, {latency['p99']} ms"
-    return found
+        values[f"serving: {images} at once, median and 99 %"] = f"{latency['median']} ms, {latency['p99']} ms"
+    return values
 
 
 def report(run: Run) -> Path | None:

@@ -136,8 +136,8 @@ def connection(settings: Settings) -> metadata_store_pb2.ConnectionConfig:
             connection_mode=metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE,
         )
         return metadata_store_pb2.ConnectionConfig(sqlite=file)
-    known = server.model_dump(exclude={"password"}) | {"password": server.password.get_secret_value()}
-    return metadata_store_pb2.ConnectionConfig(mysql=metadata_store_pb2.MySQLDatabaseConfig(**known))
+    values = server.model_dump(exclude={"password"}) | {"password": server.password.get_secret_value()}
+    return metadata_store_pb2.ConnectionConfig(mysql=metadata_store_pb2.MySQLDatabaseConfig(**values))
 
 
 @contextmanager
@@ -165,14 +165,14 @@ def runs(store: MetadataStore, pipeline: str, last: int | None = None) -> list[R
     """
     context = store.get_context_by_type_and_name(PIPELINE, pipeline)
     children = store.get_children_contexts_by_context(context.id) if context else []
-    found = sorted((child for child in children if child.type == RUN), key=lambda child: child.id)
-    numbered = list(enumerate(found, 1))
+    contexts = sorted((child for child in children if child.type == RUN), key=lambda child: child.id)
+    numbered = list(enumerate(contexts, 1))
     return [_run(store, number, child) for number, child in (numbered if last is None else numbered[-last:])]
 
 
 def _run(store: MetadataStore, number: int, context: metadata_store_pb2.Context) -> Run:
     executions = sorted(store.get_executions_by_context(context.id), key=lambda execution: execution.id)
-    times = [context.create_time_since_epoch, *(one.last_update_time_since_epoch for one in executions)]
+    times = [context.create_time_since_epoch, *(execution.last_update_time_since_epoch for execution in executions)]
     return Run(
         id=context.name,
         number=number,

@@ -85,8 +85,8 @@ def pushes(directory: Path) -> list[Push]:
 def production(directory: Path) -> Push | None:
     """Returns the push that is being served; None where nothing is."""
     present = versions(directory)
-    known = [push for push in pushes(directory) if present and push.version == present[-1]]
-    return known[-1] if known else None
+    served = [push for push in pushes(directory) if present and push.version == present[-1]]
+    return served[-1] if served else None
 
 
 def publish(model: Path, directory: Path, model_id: int, extras: Iterable[Path] = ()) -> Push:
@@ -143,9 +143,9 @@ def _rename(copy: Path, directory: Path, digest: str, model_id: int, why: str, w
 
 def withdrawn(directory: Path) -> set[str]:
     """Returns the digests of the models that were taken back."""
-    told = pushes(directory)
-    digests = {push.version: push.digest for push in told}
-    return {digests[push.withdrawn] for push in told if push.withdrawn in digests}
+    history = pushes(directory)
+    digests = {push.version: push.digest for push in history}
+    return {digests[push.withdrawn] for push in history if push.withdrawn in digests}
 
 
 def roll_back(directory: Path, why: str) -> Push:

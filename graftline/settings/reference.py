@@ -73,17 +73,17 @@ def section_of(field: dict[str, Any]) -> str:
 
 def _kind(field: dict[str, Any]) -> str:
     """Returns what a value may be: a type with its range, or the choices there are."""
-    given = next((choice for choice in field.get("anyOf", ()) if choice.get("type") != "null"), field)
-    if "$ref" in given:
+    schema = next((choice for choice in field.get("anyOf", ()) if choice.get("type") != "null"), field)
+    if "$ref" in schema:
         return "section"
-    if "enum" in given:
-        return ", ".join(f"`{choice}`" for choice in given["enum"])
-    if "prefixItems" in given:
-        return f"list of {len(given['prefixItems'])}: {_kind(given['prefixItems'][0])}"
-    if given["type"] == "array":
-        return f"list of {_kind(given['items'])}"
-    kind = {"path": "path", "password": "password"}.get(given.get("format", ""), KINDS[given["type"]])
-    bounds = [f"{sign} {given[name]:g}" for name, sign in BOUNDS.items() if name in given]
+    if "enum" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if "prefixItems" in schema:
+        return f"list of {len(schema['prefixItems'])}: {_kind(schema['prefixItems'][0])}"
+    if schema["type"] == "array":
+        return f"list of {_kind(schema['items'])}"
+    kind = {"path": "path", "password": "password"}.get(schema.get("format", ""), KINDS[schema["type"]])
+    bounds = [f"{sign} {schema[name]:g}" for name, sign in BOUNDS.items() if name in schema]
     return ", ".join([kind, *bounds])
 
 

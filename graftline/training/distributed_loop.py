@@ -71,13 +71,13 @@ class Loop:
         """Makes batches (features, labels, weights) that split evenly; what repeats an example to that end has weight 0."""
         replicas = self._strategy.num_replicas_in_sync
 
-        def fill(found: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def fill(features: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             examples = tf.shape(labels)[0]
             rows = tf.range(-(-examples // replicas) * replicas)
             # So that the mean over all rows, which is what Keras divides by, is that over the examples
             weight = tf.cast(tf.size(rows) / examples, tf.float32)
             weights = tf.where(rows < examples, weight, 0.0)
-            return tf.gather(found, rows % examples), tf.gather(labels, rows % examples), weights
+            return tf.gather(features, rows % examples), tf.gather(labels, rows % examples), weights
 
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -92,10 +92,10 @@ class Loop:
 
         return whole
 
-    def _train_part(self, found: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def _train_part(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         optimizer, variables = self._model.optimizer, self._model.trainable_variables
         with tf.GradientTape() as tape:
-            logits = self._model(found, training=True)
+            logits = self._model(features, training=True)
             loss = self._loss(labels, logits, sample_weight=weights)
             scaled = optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, variables)
@@ -104,8 +104,8 @@ class Loop:
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return self._totals(loss, labels, logits, weights)
 
-    def _evaluate_part(self, found: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        logits = self._model(found, training=False)
+    def _evaluate_part(self, features: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        logits = self._model(features, training=False)
         return self._totals(self._loss(labels, logits, sample_weight=weights), labels, logits, weights)
 
     def _totals(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
