@@ -81,7 +81,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
     # Release: measure, decide, try to serve, report, publish
     production = baseline_resolver(model)
-    evaluator = Evaluator(examples, model, production.outputs["model"], settings.gate)
+    evaluator = Evaluator(examples, model, production.outputs["model"], settings.gate, settings.push_dir)
     blessing = evaluator.outputs["blessing"]
     check = serving_check(model, examples, settings.serving)
     check.add_upstream_node(evaluator)

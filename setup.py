@@ -27,7 +27,8 @@ setup(
         "openvino",  # runs the frozen part of the network twice as fast as TensorFlow on CPUs
         "imagehash",  # finds images that look alike, by perceptual hash
         "imagesize",  # an image's size from its header, before it is decoded
-        "filelock",  # one run at a time in a folder
+        "filelock",  # one run of a pipeline at a time, on one machine
+        "pymysql",  # the same between pods: named locks of the server that keeps their metadata
         "kfp",  # compiles the DAG for Kubeflow Pipelines, and talks to its server
         "kfp-kubernetes",  # volumes, secrets, GPUs and tolerations of its tasks
         "kubernetes",  # reads its quantities, such as 4Gi

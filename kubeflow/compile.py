@@ -1,8 +1,10 @@
 """Compiles the DAG for Kubeflow Pipelines: `python -m kubeflow.compile [--output FILE]`.
 
-Each node of `create_pipeline(settings)` becomes a task of one container, which runs it with TFX's own launcher
-(`kubeflow/run_node.py`); tasks wait for each other as the nodes do. TFX's `KubeflowV2DagRunner` cannot do it: open-source
-Kubeflow Pipelines refuses what it writes. Their caching is off, for TFX's own decides what is run again.
+The nodes of `create_pipeline(settings)` become tasks of one container each, which run them with TFX's own launcher. Tasks are
+the stages (`kubeflow/run_stage.py`), of which training and what follows it are left out where nothing is to be trained; or,
+where `cluster.pods` is `component`, the nodes (`kubeflow/run_node.py`), which wait for each other as they do everywhere. TFX's
+`KubeflowV2DagRunner` cannot do it: open-source Kubeflow Pipelines refuses what it writes. Kubeflow's caching is off, for
+TFX's own decides what is run again.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from kfp import compiler, dsl, kubernetes
 from kfp.dsl.pipeline_task import PipelineTask
 from tfx.dsl.compiler.compiler import Compiler
 
-from graftline.runs.runner import TRAINER
+from graftline.runs.stages import PREPARE, RELEASE, TRAIN, TRAINER
 from kubeflow import end_run
 from pipeline import create_pipeline
 
@@ -43,6 +45,7 @@ PARAMETERS = {
     "min_accuracy": "gate.min_accuracy",
     "force_retrain": "run.force_retrain",
 }
+DECISION = "decision"  # what the first stage says is to follow
 BACKOFF_FACTOR = 2  # whole: Argo Workflows takes no fraction
 WAITING_MINUTES = 24 * 60  # for a node, over all tries of a task
 END_MINUTES = 10
@@ -69,14 +72,14 @@ def compile_pipeline(settings: Settings, path: Path) -> Path:
         end = _task(settings, reference, end_run.NAME, ["end_run"], {})
         _limits(end, Resources(minutes=END_MINUTES))
         with dsl.ExitHandler(end):
-            tasks: dict[str, PipelineTask] = {}
-            for node, before in upstream.items():
-                tasks[node] = _node_task(settings, reference, node, given).after(*(tasks[name] for name in before))
+            if settings.cluster.pods == "stage":
+                _stages(settings, reference, given)
+            else:
+                _components(settings, reference, given, upstream)
 
     name = legal_name(settings.name)
-    defined = dsl.pipeline(name=name, description=f"Graftline: {settings.data.dataset}")(
-        _with_parameters(dag, defaults)
-    )
+    types = {name: type(value) for name, value in defaults.items()}
+    defined = dsl.pipeline(name=name, description=f"Graftline: {settings.data.dataset}")(_signed(dag, types, defaults))
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}")
     compiler.Compiler().compile(defined, str(aside))
@@ -158,28 +161,57 @@ def upstream_nodes(settings: Settings) -> dict[str, list[str]]:
     return {node.node_info.id: list(node.upstream_nodes) for node in nodes}
 
 
-def _with_parameters(
-    function: Callable[..., Any], defaults: dict[str, Any], optional: bool = True
+def _signed(
+    function: Callable[..., Any], types: dict[str, Any], defaults: dict[str, Any] | None = None
 ) -> Callable[..., Any]:
     """Gives a function of keyword arguments the signature that KFP reads names, types and defaults from."""
-    none = inspect.Parameter.empty
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
     signature = [
-        inspect.Parameter(name, kind, annotation=type(value), default=value if optional else none)
-        for name, value in defaults.items()
+        inspect.Parameter(name, kind, annotation=annotation, default=(defaults or {}).get(name, none))
+        for name, annotation in types.items()
     ]
     function.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
     return function
 
 
-def _node_task(settings: Settings, reference: str, node: str, changes: dict[str, Any]) -> PipelineTask:
-    cluster = settings.cluster
-    task = _task(settings, reference, node, ["run_node", node], changes)
-    resources = cluster.trainer.resources if node == TRAINER else cluster.resources
+def _stages(settings: Settings, reference: str, changes: dict[str, Any]) -> None:
+    """Makes a task of each stage; training and what follows it only where the first decides that."""
+    prepare = _stage(settings, reference, PREPARE, changes)
+    with dsl.If(prepare.outputs[DECISION] == TRAIN, name=TRAIN):
+        train = _stage(settings, reference, TRAIN, changes)
+        _stage(settings, reference, RELEASE, changes).after(train)
+
+
+def _stage(settings: Settings, reference: str, stage: str, changes: dict[str, Any]) -> PipelineTask:
+    output = DECISION if stage == PREPARE else None
+    task = _task(settings, reference, stage, ["run_stage", stage], changes, output)
+    if stage == TRAIN:
+        return _trainer(task, settings)
+    resources = settings.cluster.resources
+    return _worker(task, settings, resources.model_copy(update={"minutes": 2 * resources.minutes}))  # waits, and works
+
+
+def _components(settings: Settings, reference: str, changes: dict[str, Any], upstream: dict[str, list[str]]) -> None:
+    """Makes a task of each node, which waits for those upstream of it."""
+    tasks: dict[str, PipelineTask] = {}
+    for node, before in upstream.items():
+        task = _task(settings, reference, node, ["run_node", node], changes)
+        tasks[node] = task.after(*(tasks[name] for name in before))
+        if node == TRAINER:
+            _trainer(task, settings)
+        else:
+            _worker(task, settings, settings.cluster.resources)
+
+
+def _trainer(task: PipelineTask, settings: Settings) -> PipelineTask:
+    _worker(task, settings, settings.cluster.trainer.resources)
+    _place(task, settings)
+    return task
+
+
+def _worker(task: PipelineTask, settings: Settings, resources: Resources) -> PipelineTask:
     _try_again(task, settings, resources)
     _limits(task, resources)
-    if node == TRAINER:
-        _place(task, settings)
     return task
 
 
@@ -195,25 +227,36 @@ def _try_again(task: PipelineTask, settings: Settings, resources: Resources) -> 
     task.set_retry(cluster.retries, f"{cluster.retry_seconds}s", BACKOFF_FACTOR, f"{seconds}s")
 
 
-def _task(settings: Settings, reference: str, name: str, program: list[str], changes: dict[str, Any]) -> PipelineTask:
+def _task(
+    settings: Settings,
+    reference: str,
+    name: str,
+    program: list[str],
+    changes: dict[str, Any],
+    output: str | None = None,
+) -> PipelineTask:
     """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and these run parameters.
 
-    The run's id is an input of the task: the server replaces its placeholder there, and nowhere else.
+    The run's id is an input of the task: the server replaces its placeholder there, and nowhere else. An output is a text,
+    which the program writes to the file that the argument of this name gives.
     """
 
     def container(run: str, *values: Any) -> dsl.ContainerSpec:
         flags = [
-            part for name, value in zip(changes, values, strict=True) for part in ("--set", PARAMETERS[name], value)
+            part for name, value in zip(changes, values, strict=False) for part in ("--set", PARAMETERS[name], value)
         ]
+        written = [f"--{output}", values[-1]] if output else []
         return dsl.ContainerSpec(
             image=reference,
             command=["python", "-m", f"kubeflow.{program[0]}"],
-            args=[*program[1:], "--run", run, *flags],
+            args=[*program[1:], "--run", run, *written, *flags],
         )
 
     container.__name__ = legal_name(name).replace("-", "_")
-    examples = {"run": ""} | {name: parameters(settings)[name] for name in changes}
-    component = dsl.container_component(_with_parameters(container, examples, optional=False))
+    types: dict[str, Any] = {"run": str} | {name: type(parameters(settings)[name]) for name in changes}
+    if output:
+        types[output] = dsl.OutputPath(str)
+    component = dsl.container_component(_signed(container, types))
     task = component(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, **changes)
     task.set_display_name(name).set_caching_options(False)
     _surround(task, settings)

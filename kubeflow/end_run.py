@@ -5,6 +5,7 @@ chat programs show its `text`.
 """
 
 import argparse
+import contextlib
 import logging
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from graftline.settings.settings import Settings
-from kubeflow import run_node
+from kubeflow import pod
 
 PATIENCE = Retry(total=5, backoff_factor=1, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None)
 TIMEOUT = 10  # seconds
@@ -26,9 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="id of the run")
     arguments = parser.parse_args()
-    settings = run_node.changed([])  # not with the run's parameters, which may be what it failed at
+    settings = pod.changed([])  # not with the run's parameters, which may be what it failed at
     end = report(settings, arguments.run)
-    run_node.tell(arguments.run, NAME, "ended", **end)
+    pod.tell(arguments.run, NAME, "ended", **end)
     if settings.cluster.webhook:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell the address at each attempt
         try:
@@ -38,17 +39,18 @@ def main() -> None:
 
 
 def report(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Returns what is known of a run, finished or not, and removes what it leaves in the work directory.
+    """Returns what is known of a run, finished or not, and removes what is not to be kept.
 
     Args:
       settings: those of the pipeline.
       run_id: the run's id.
     """
     from graftline.artifacts import evaluation, verdict
-    from graftline.runs import lock, store, summary
+    from graftline.runs import lock, pruning, store, summary
 
     nodes = summary.read(settings, run_id)
-    lock.prune(settings.work_dir, settings.run.keep_work_dirs)
+    with contextlib.suppress(lock.HeldError), lock.held(settings, lock.RUN):  # or who holds it prunes at its end
+        pruning.prune(settings)
     evaluated = store.made(nodes, store.EVALUATION)
     return {
         "text": f"{settings.name}: {summary.outcome(nodes)}",

@@ -13,6 +13,9 @@ from graftline.settings.settings import Settings
 Values = dict[str, str | int | float]
 
 
+TYPES = {("Evaluator", "blessing"): "ModelBlessing", ("Pusher", "pushed_model"): "PushedModel"}  # as TFX names them
+
+
 @dataclass
 class Made:
     """One node of a run.
@@ -74,7 +77,9 @@ def _artifact(opened: MetadataStore, node: Made, key: str, given: Values | int) 
     if isinstance(given, int):
         (artifact,) = opened.get_artifacts_by_id([given])
         return artifact
-    type_id = opened.put_artifact_type(metadata_store_pb2.ArtifactType(name=f"{node.name}.{key}"))
+    type_id = opened.put_artifact_type(
+        metadata_store_pb2.ArtifactType(name=TYPES.get((node.name, key), f"{node.name}.{key}"))
+    )
     artifact = metadata_store_pb2.Artifact(type_id=type_id, uri=node.uri)
     _set(artifact, given)
     return artifact

@@ -278,13 +278,13 @@ def test_a_rolled_back_model_is_out_of_production_and_no_baseline(first_run, pro
     assert pushed_versions(root)[-1] == third
 
 
-def test_a_second_run_or_rollback_at_once_is_refused(first_run, program, root):
-    with filelock.FileLock(root / "run.lock"):
+def test_a_second_run_at_once_is_refused_and_told_whose_the_first_is(first_run, program, root):
+    with filelock.FileLock(root / "locks/digits.run.lock"):
         printed = program("pipeline", status=1)
-        rolled_back = program("graftline.cli", "rollback", "why not", status=1)
-    for told in (printed, rolled_back):
-        assert f"Another run is using {root}: wait for it to end" in told
-        assert "Traceback" not in told
+    assert re.search(
+        rf"Another run of digits in {root} is running \(process {os.getpid()}, since 2[-\d: ]+\): wait for its", printed
+    )
+    assert "Traceback" not in printed
 
 
 def test_a_full_disk_at_the_push_is_told_and_the_next_run_completes(first_run, program, root, tmp_path):

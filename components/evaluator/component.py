@@ -13,10 +13,13 @@ from components.evaluator.config import eval_config
 from components.evaluator.rules import decide
 from graftline.artifacts import evaluation, verdict
 from graftline.artifacts.examples import TEST
+from graftline.artifacts.push import SERVED
+from graftline.serving import versions
 from graftline.settings.gate import Gate
 
 BATCH = 64  # images that a model answers at once
 GATE = "gate"  # a property of an execution: `Gate` as JSON
+SERVING_DIR = "serving_dir"  # another one: where the model in production is
 FOLDER: ContextVar[str] = ContextVar("folder")  # where `extractors` write, who are not told
 
 
@@ -29,7 +32,7 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates and decides; arguments as TFX gives them, and `GATE`."""
+        """Evaluates and decides; arguments as TFX gives them, `GATE` and `SERVING_DIR`."""
         folder = artifact_utils.get_single_uri(output_dict["evaluation"])
         token = FOLDER.set(folder)
         try:
@@ -40,6 +43,8 @@ class Executor(executor.Executor):
         verdict.write(folder, decided)
         (blessing,) = output_dict["blessing"]
         baseline = input_dict.get("baseline_model") or []
+        held_against = versions.pushed_as(Path(exec_properties[SERVING_DIR]), baseline[0].id if baseline else None)
+        blessing.set_string_custom_property(SERVED, held_against)
         _bless(blessing, decided.blessed, [("current", *input_dict["model"]), *(("baseline", one) for one in baseline)])
 
 
@@ -58,7 +63,9 @@ class Evaluator(component.Evaluator):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, examples: BaseChannel, model: BaseChannel, baseline: BaseChannel, gate: Gate) -> None:
+    def __init__(
+        self, examples: BaseChannel, model: BaseChannel, baseline: BaseChannel, gate: Gate, serving_dir: Path
+    ) -> None:
         """Sets up the component.
 
         Args:
@@ -66,6 +73,7 @@ class Evaluator(component.Evaluator):
           model: the candidate.
           baseline: the model in production, where there is one.
           gate: what is demanded.
+          serving_dir: folder of the versions that were pushed.
         """
         super().__init__(
             examples=examples,
@@ -76,3 +84,4 @@ class Evaluator(component.Evaluator):
             module_path="components.evaluator.extractors",
         )
         self.exec_properties[GATE] = gate.model_dump_json(exclude={"max_export_drop"})  # the Exporter's
+        self.exec_properties[SERVING_DIR] = str(serving_dir)

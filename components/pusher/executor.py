@@ -7,11 +7,13 @@ from typing import Any
 from tfx.components.pusher import executor
 from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import Artifact, artifact_utils
-from tfx.utils import io_utils, proto_utils
+from tfx.utils import proto_utils
 
+from graftline.artifacts.push import SERVED
 from graftline.artifacts.report_files import cards
+from graftline.base.paths import copy_tree
 from graftline.serving import versions
-from graftline.serving.versions import properties
+from graftline.serving.versions import OvertakenError, properties
 
 KEEP_VERSIONS = "keep_versions"
 EXPORTED = "*.tflite"
@@ -26,7 +28,11 @@ class PusherExecutor(executor.Executor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Pushes; arguments as TFX gives them, and `keep_versions` in the custom configuration."""
+        """Pushes; arguments as TFX gives them, and `keep_versions` in the custom configuration.
+
+        Raises:
+          OvertakenError: where another model went into production after this one was judged.
+        """
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
@@ -38,12 +44,18 @@ class PusherExecutor(executor.Executor):
         # The copy with warm-up requests, which the check of serving has made; TFX's own Pusher takes it only without a model
         stamped = {key: artifacts for key, artifacts in input_dict.items() if key != "model"}
         path = self.GetModelPath(stamped if "infra_blessing" in stamped else input_dict)
-        if versions.model_digest(Path(path)) in versions.withdrawn(directory):
+        digest, served = versions.model_digest(Path(path)), versions.served(directory)
+        if digest in versions.withdrawn(directory):
             self._MarkNotPushed(pushed)  # a person took it back, and it is only here because its report was made again
             return
+        (blessing,) = input_dict["model_blessing"]
+        if served not in (digest, blessing.get_string_custom_property(SERVED)):
+            raise OvertakenError(
+                f"In {directory} another model is in production than the one that this candidate was held against."
+            )
         push = versions.publish(Path(path), directory, model.id, _extras(input_dict))
         versions.prune(directory, json.loads(exec_properties["custom_config"])[KEEP_VERSIONS])
-        io_utils.copy_dir(path, pushed.uri)
+        copy_tree(Path(path), Path(pushed.uri))
         for name, value in properties(directory, push).items():
             set_property = (
                 pushed.set_int_custom_property if isinstance(value, int) else pushed.set_string_custom_property

@@ -30,6 +30,7 @@ from graftline.artifacts import verdict
 from graftline.artifacts.examples import IMAGE, IMAGE_BYTES, TEST
 from graftline.artifacts.infra_blessing import BLESSED, HAS_MODEL, MEASURED, REASONS, RULES, WARM_UPS
 from graftline.artifacts.verdict import Rule
+from graftline.base.paths import copy_tree
 from graftline.settings.serving import Serving
 
 SAMPLE = 32  # examples that are asked
@@ -64,7 +65,7 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
     blessing.set_string_custom_property(RULES, verdict.dumps(rules))
     if not reasons:
         stamped = path_utils.stamped_model_path(blessing.uri)
-        io_utils.copy_dir(model_path, stamped)
+        copy_tree(Path(model_path), Path(stamped))
         write_warm_up(records[:WARM_UPS], Path(path_utils.warmup_file_path(stamped)))
         blessing.set_int_custom_property(HAS_MODEL, 1)
 

@@ -99,7 +99,7 @@ def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Chec
         "code": identity(__name__),
     }
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-    return Checkpoints(Path(config["work_dir"], "checkpoints", key))
+    return Checkpoints(Path(config["work_dir"], "checkpoints", key), used=[splits[TRAIN].views[0].parent])
 
 
 def _describe(pretrained: weights.Weights | None) -> dict[str, str]:

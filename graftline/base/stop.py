@@ -1,12 +1,13 @@
-"""A process that is asked to stop, by Ctrl-C or SIGTERM, and how it heeds that."""
+"""What makes a process stop: Ctrl-C, SIGTERM, or that it may not go on; and how it heeds that."""
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 _asked_to_stop: list[int] = []  # signals so far
+_conditions: list[Callable[[], None]] = []  # each raises where this process may not go on
 
 
 @contextlib.contextmanager
@@ -41,11 +42,28 @@ def _ask(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+@contextlib.contextmanager
+def heeding(condition: Callable[[], None]) -> Iterator[None]:
+    """Lets `heed` make sure of something else too.
+
+    Args:
+      condition: raises where this process may not go on.
+    """
+    _conditions.append(condition)
+    try:
+        yield
+    finally:
+        _conditions.remove(condition)
+
+
 def heed() -> None:
-    """Stops a run that was asked to.
+    """Stops a run that was asked to, or may not go on; said before each node, and before anything is published.
 
     Raises:
       KeyboardInterrupt: where one came before and was lost, as Python drops what is raised in a finalizer or a callback.
+      UserError: where a condition does not hold any more.
     """
     if _asked_to_stop:
         raise KeyboardInterrupt
+    for condition in _conditions:
+        condition()

@@ -11,6 +11,7 @@ from typing import Any
 
 from graftline.base import console
 from graftline.base.errors import UserError
+from graftline.runs import pruning
 from graftline.runs.history import LATEST, Values, alive, facts, find, local, metrics, read, report, state
 from graftline.settings.load import load_or_exit
 from graftline.settings.settings import Settings
@@ -39,6 +40,8 @@ def show_runs(settings: Settings, last: int | None, as_json: bool) -> None:
     console.table(f"Runs of {settings.name}", texts + figures, [_row(row) for row in rows], len(texts))
     if runs[0].number > 1:
         console.line(f"{runs[0].number - 1:,} earlier ones: `make runs ALL=1`.")
+    for line in pruning.told(settings):
+        console.line(f"On the disk, {line}.")
 
 
 def _row(row: dict[str, Any]) -> list[str]:

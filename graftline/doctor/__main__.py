@@ -40,7 +40,13 @@ def examine() -> Iterator[Finding]:
     yield Finding(GOOD, "settings", f"{settings.name}: valid")
     from graftline.doctor import project
 
-    for check_settings in (project.check_weights, project.check_lock, project.check_store, project.check_left_overs):
+    for check_settings in (
+        project.check_weights,
+        project.check_lock,
+        project.check_store,
+        project.check_left_overs,
+        project.check_places,
+    ):
         yield from guarded(check_settings, settings)
     for check_both in (project.check_dataset, project.check_disk):
         yield from guarded(check_both, settings, probe)

@@ -45,9 +45,9 @@ def check_lock(settings: Settings) -> Iterator[Finding]:
     """One run at a time; the lock ends with its process, but a process can be stopped for ever."""
     from graftline.runs import lock
 
-    holder = lock.holder(settings.run.root)
+    holder = lock.holder(settings)
     if holder is None:
-        yield Finding(GOOD, "lock", f"no run is using {settings.run.root}")
+        yield Finding(GOOD, "lock", f"no run of {settings.name} is going on in {settings.run.root}")
         return
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(holder.create_time()))
     value = f"process {holder.pid} ({' '.join(holder.cmdline())[-60:]}) holds {settings.run.root} since {since}"
@@ -59,7 +59,7 @@ def check_lock(settings: Settings) -> Iterator[Finding]:
             f"`kill -CONT {holder.pid}` lets it go on, `kill -9 {holder.pid}` ends it",
         )
     else:
-        yield Finding(WARNING, "lock", value, "wait for it to end, or set run.root to another folder")
+        yield Finding(WARNING, "lock", value, "wait for it to end, or let a run wait with WAIT=<minutes>")
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _check_runs(settings: Settings) -> Iterator[Finding]:
 
     with store.opened(settings) as opened:
         runs = store.runs(opened, settings.name, RECENT)
-    going_on = bool(settings.metadata) or lock.holder(settings.run.root) is not None
+    going_on = bool(settings.metadata) or lock.holder(settings) is not None
     stopped = [
         f"{node.name} of run {run.number}"
         for run in runs
@@ -121,7 +121,7 @@ def check_left_overs(settings: Settings) -> Iterator[Finding]:
     """What killed processes left half-written; nothing reads it."""
     from graftline.runs import lock
 
-    if lock.holder(settings.run.root):
+    if lock.holder(settings):
         return  # they may be the run's
     folders = {settings.run.root, settings.run.serving_dir, settings.data.data_dir}
     paths = sorted({path for folder in folders for path in _left_overs(folder)})
@@ -133,6 +133,16 @@ def check_left_overs(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         WARNING, "leftovers", f"{len(paths)}, {size / 1e6:,.1f} MB: {shown}", "`rm -r` them; nothing reads them"
     )
+
+
+def check_places(settings: Settings) -> Iterator[Finding]:
+    """What lies where, and what of it goes with the next run."""
+    from graftline.runs import pruning
+
+    if settings.metadata is None and not settings.metadata_path.is_file():
+        return
+    for line in pruning.told(settings):
+        yield Finding(GOOD, "disk", line)
 
 
 def _left_overs(folder: Path) -> Iterator[Path]:

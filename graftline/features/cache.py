@@ -25,6 +25,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from graftline.artifacts import records
+from graftline.base.paths import aside, in_use
 from graftline.base.threads import side_by_side
 from graftline.network.inference import STREAMS, Run
 
@@ -152,6 +153,9 @@ def fill(folder: Path, examples: int, source: Source, run: Run, dtype: str) -> N
       run: the compiled prefix.
       dtype: float16 or float32.
     """
+    for left in folder.glob("*.tmp"):
+        if not in_use(left):
+            shutil.rmtree(left, ignore_errors=True)
     done = sum(_examples(shard) for shard in shards(folder))
     with Progress() as progress:
         task = progress.add_task(f"Features of {folder.name}", total=examples, completed=done)
@@ -167,7 +171,7 @@ def _sound_shards(folder: Path) -> list[Path]:
             sound.append(shard)
         else:
             logging.getLogger("absl").warning("The feature cache's shard %s is damaged: it is made again.", shard)
-            shutil.rmtree(shard)
+            shutil.rmtree(shard, ignore_errors=True)  # another process may see and do the same
     return sound
 
 
@@ -221,10 +225,14 @@ def computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[st
 
 
 def _write_shard(shard: Path, held: dict[str, list[np.ndarray]]) -> None:
-    aside = shard.with_suffix(".tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    written = aside(shard)
+    written.mkdir(parents=True)
     for field, batches in held.items():
-        np.save(aside / f"{field}.npy", np.concatenate(batches))
-    (aside / CHECKSUMS).write_text(json.dumps(_checksums(aside)))
-    aside.replace(shard)
+        np.save(written / f"{field}.npy", np.concatenate(batches))
+    (written / CHECKSUMS).write_text(json.dumps(_checksums(written)))
+    try:
+        written.rename(shard)
+    except OSError:
+        if not shard.is_dir():
+            raise
+        shutil.rmtree(written)  # another process that fills the same cache was first, with the same rows

@@ -147,7 +147,7 @@ def state(run: Run, alive: bool) -> str:
 
 def alive(settings: Settings, runs: list[Run], run: Run) -> bool:
     """Whether a process may be at a run: of another machine's nothing is known."""
-    return bool(settings.metadata) or (run is runs[-1] and lock.holder(settings.run.root) is not None)
+    return bool(settings.metadata) or (run is runs[-1] and lock.holder(settings) is not None)
 
 
 def metrics(run: Run) -> Values:

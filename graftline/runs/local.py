@@ -12,7 +12,6 @@ from tfx.orchestration.pipeline import Pipeline
 
 from graftline.base import stop
 from graftline.base.errors import UserError
-from graftline.runs import lock
 from graftline.settings.settings import Settings
 
 Dag = Callable[[Settings], Pipeline]
@@ -62,7 +61,6 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return
-    lock.prune(settings.work_dir, settings.run.keep_work_dirs)
     summary.show(summary.read(settings, run_id))
 
 

@@ -24,11 +24,11 @@ def roll_back(settings: Settings, why: str) -> Push:
       why: the reason.
 
     Raises:
-      UserError: where no reason is given, there is no version to go back to, or a run is going on.
+      UserError: where no reason is given, there is no version to go back to, or a push is going on.
     """
     if not why.strip():
         raise UserError('WHY is empty: say why the model is taken back, as in `make rollback WHY="…"`.')
-    with lock.alone(settings.run.root):
+    with lock.held(settings, lock.PUSHES, lock.PUSH_SECONDS):
         push = versions.roll_back(settings.push_dir, why)
         versions.prune(settings.push_dir, settings.run.keep_versions)
         with store.opened(settings) as opened:

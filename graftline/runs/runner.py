@@ -1,10 +1,11 @@
-"""Runs the DAG on this machine, node by node, and shows what it is doing; pods of a cluster run one node each by it."""
+"""Runs the DAG node by node, and tells what it is doing: all of it on this machine, parts of it in the pods of a cluster."""
 
+import contextlib
 import ctypes
 import datetime
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tfx.dsl.compiler import constants
@@ -18,11 +19,11 @@ from tfx.proto.orchestration import pipeline_pb2
 from graftline.base import console, stop
 from graftline.base.errors import UserError
 from graftline.base.states import State
-from graftline.runs import lock, store
+from graftline.runs import lock, pruning, store
 from graftline.runs.meter import Meter
+from graftline.runs.stages import TRAINER
+from graftline.serving.versions import OvertakenError
 from graftline.settings.settings import Settings
-
-TRAINER = "Trainer"
 
 Tell = Callable[[str, State, float, int], None]
 
@@ -31,7 +32,7 @@ class LocalRunner(LocalDagRunner):
     """TFX's local runner with a line a node, and time and memory kept on each execution in the metadata store.
 
     Args:
-      settings: those of the pipeline; one run at a time uses the folder `run.root`.
+      settings: those of the pipeline, of which one run at a time goes on.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,31 +50,112 @@ class LocalRunner(LocalDagRunner):
           The id of the run in the metadata store.
 
         Raises:
-          UserError: where another run uses the folder, or a node ended without its outputs; any error of a node itself is
-            passed on.
+          UserError: where another run goes on, or a node ended without its outputs; any error of a node itself is passed on.
         """
-        run_id = datetime.datetime.now().isoformat()
-        name_run(self._settings, pipeline, run_id)
-        with lock.alone(self._settings.run.root):
-            with store.opened(self._settings) as opened:
+        settings, run_id = self._settings, datetime.datetime.now().isoformat()
+        with lock.held(settings, lock.RUN, 60 * settings.run.wait_minutes):
+            with store.opened(settings) as opened:
                 store.forget_damaged(opened)
-            for node in pipeline.nodes:
-                stop.heed()
-                run_node(self._settings, pipeline, node.pipeline_node, console.told)
+            run_id = run_nodes(settings, pipeline, run_id, names(pipeline), console.told)
+            pruning.prune(settings)
         return run_id
 
 
-def name_run(settings: Settings, pipeline: pipeline_pb2.Pipeline, run_id: str) -> None:
-    """Writes the id of a run, and its settings, into a compiled pipeline.
+def names(pipeline: pipeline_pb2.Pipeline) -> list[str]:
+    """Returns the ids of a pipeline's nodes, in topological order."""
+    return [node.pipeline_node.node_info.id for node in pipeline.nodes]
+
+
+def run_nodes(
+    settings: Settings, pipeline: pipeline_pb2.Pipeline, run_id: str, chosen: Iterable[str], tell: Tell
+) -> str:
+    """Runs nodes of a run one after the other.
+
+    Where another model went into production after the candidate was judged, the candidate is judged again, by a run of its
+    own that takes from the cache all that came before.
+
+    Args:
+      settings: those of the pipeline.
+      pipeline: the compiled DAG.
+      run_id: the id of the run.
+      chosen: ids of its nodes, in topological order; those upstream of them have run.
+      tell: called as a node starts and ends, with its name, its state, seconds and peak memory.
+
+    Returns:
+      The id of the run that judged last.
+
+    Raises:
+      UserError: where a node ended without its outputs; any error of the node itself is passed on.
+    """
+    try:
+        _run_nodes(settings, named(settings, pipeline, run_id), chosen, tell)
+    except OvertakenError as error:
+        console.line(f"{error} The candidate is judged again.")
+    else:
+        return run_id
+    again, unforced = run_id + store.AGAIN, settings.run.model_copy(update={"force_retrain": False})
+    settings = settings.model_copy(update={"run": unforced})
+    _run_nodes(settings, named(settings, pipeline, again), names(pipeline), tell)
+    return again
+
+
+def _run_nodes(settings: Settings, run: pipeline_pb2.Pipeline, chosen: Iterable[str], tell: Tell) -> None:
+    for name in chosen:
+        stop.heed()
+        run_node(settings, run, node_of(run, name), tell)
+
+
+def node_of(pipeline: pipeline_pb2.Pipeline, name: str) -> pipeline_pb2.PipelineNode:
+    """Returns a node of a compiled pipeline.
+
+    Raises:
+      UserError: where there is no such node.
+    """
+    for node in pipeline.nodes:
+        if node.pipeline_node.node_info.id == name:
+            return node.pipeline_node
+    raise UserError(f"There is no node {name!r}: choose one of {', '.join(names(pipeline))}.")
+
+
+def named(settings: Settings, pipeline: pipeline_pb2.Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
+    """Returns a compiled pipeline with the id of a run, and its settings.
 
     Nodes that run under one id are one run in the metadata store, which keeps the settings with it.
     """
-    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    run = pipeline_pb2.Pipeline()
+    run.CopyFrom(pipeline)
+    runtime_parameter_utils.substitute_runtime_parameter(run, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     kept = settings.model_dump_json(exclude=store.SECRET)
-    for node in pipeline.nodes:
+    for node in run.nodes:
+        if settings.run.force_retrain and node.pipeline_node.node_info.id == TRAINER:
+            node.pipeline_node.execution_options.caching_options.enable_cache = False
         for context in node.pipeline_node.contexts.contexts:
             if context.type.name == store.RUN:
                 context.properties[store.SETTINGS].field_value.string_value = kept
+    return run
+
+
+def is_cached(settings: Settings, run: pipeline_pb2.Pipeline, name: str, tell: Tell) -> bool:
+    """Tells whether a node of a run, after those upstream of it, has its outputs from the cache, which it then gets.
+
+    It has begun otherwise, and `run_node`, in this process or another one, goes on with it.
+
+    Args:
+      settings: those of the pipeline.
+      run: the compiled DAG, with the id of the run.
+      name: the node's id.
+      tell: called where it is cached, with its name, its state, seconds and peak memory.
+
+    Raises:
+      UserError: where its inputs are missing.
+    """
+    with Meter() as meter:
+        # What `launch` begins with, of TFX 1.21: inputs, the execution, and the look into the cache
+        prepared = _launcher(settings, run, node_of(run, name))._prepare_execution()
+    if prepared.is_execution_needed:
+        return False
+    _finish(settings, name, prepared.execution_info.execution_id, meter, tell)
+    return True
 
 
 def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, tell: Tell) -> None:
@@ -89,10 +171,8 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
       UserError: where the node ended without its outputs; any error of the node itself is passed on.
     """
     name = node.node_info.id
-    if settings.run.force_retrain and name == TRAINER:
-        node.execution_options.caching_options.enable_cache = False
     tell(name, State.STARTED, 0, 0)
-    with Meter() as meter:
+    with Meter() as meter, _alone(settings, name):
         try:
             execution = _launcher(settings, pipeline, node).launch()
         except KeyboardInterrupt:  # the next run goes on within this execution
@@ -103,7 +183,19 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
             _mark_failed(settings, pipeline, name)
             raise
     _give_back_memory()
-    state = _record(settings, execution.execution_id, meter)
+    _finish(settings, name, execution.execution_id, meter, tell)
+
+
+def _alone(settings: Settings, name: str) -> contextlib.AbstractContextManager[None]:
+    """Keeps other pushes out while one goes on: those of runs that hold no lock, and a rollback."""
+    if name != store.PUSHED.node:
+        return contextlib.nullcontext()
+    return lock.held(settings, lock.PUSHES, lock.PUSH_SECONDS)
+
+
+def _finish(settings: Settings, name: str, execution_id: int, meter: Meter, tell: Tell) -> None:
+    """Keeps what was measured of a node that has ended, and tells how it did."""
+    state = _record(settings, execution_id, meter)
     if state not in (store.COMPLETE, store.CACHED):
         tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
         raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
@@ -140,13 +232,14 @@ def _mark_failed(settings: Settings, pipeline: pipeline_pb2.Pipeline, name: str)
                 opened.put_executions([execution])
 
 
-def _record(settings: Settings, execution_id: int, meter: "Meter") -> int:
+def _record(settings: Settings, execution_id: int, meter: Meter) -> int:
     """Keeps time, memory and a list of files on the execution, where others find them; returns the execution's state."""
     with store.opened(settings) as opened:
         (execution,) = opened.get_executions_by_id([execution_id])
-        execution.custom_properties[store.SECONDS].double_value = meter.seconds()
-        execution.custom_properties[store.PEAK_BYTES].int_value = meter.peak_bytes
-        if execution.last_known_state == store.COMPLETE:
-            store.note_files(opened, execution)
-        opened.put_executions([execution])
+        if store.SECONDS not in execution.custom_properties:  # or it had ended, and the pod was started again
+            execution.custom_properties[store.SECONDS].double_value = meter.seconds()
+            execution.custom_properties[store.PEAK_BYTES].int_value = meter.peak_bytes
+            if execution.last_known_state == store.COMPLETE:
+                store.note_files(opened, execution)
+            opened.put_executions([execution])
     return execution.last_known_state

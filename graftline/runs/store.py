@@ -28,6 +28,8 @@ SETTINGS = "settings"  # custom property of a run: JSON, what it was configured 
 SECRET = {"metadata", "cluster"}  # sections of settings that may hold passwords, and change no result
 PIPELINE, RUN, NODE = "pipeline", "pipeline_run", "node"  # types of the contexts that an execution is in
 
+AGAIN = ".again"  # ends the id of a run that judges the candidate of another run again
+
 NEW, RUNNING = metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING
 CACHED = metadata_store_pb2.Execution.CACHED
 COMPLETE = metadata_store_pb2.Execution.COMPLETE
@@ -235,7 +237,7 @@ def forget_damaged(store: MetadataStore) -> None:
             lost = [name for name, size in listing[uri].items() if _size(Path(uri, name)) != size]
             if lost:
                 logging.getLogger("absl").warning("%s is damaged or gone: %s is made again.", Path(uri, lost[0]), uri)
-                shutil.rmtree(uri)
+                shutil.rmtree(uri, ignore_errors=True)  # another pod may see and do the same
 
 
 def _files(folder: Path) -> dict[str, int]:

@@ -21,14 +21,14 @@ from graftline.settings.settings import Settings
 
 
 def read(settings: Settings, run_id: str) -> list[Node]:
-    """Returns the nodes of a run in the order they ran in.
+    """Returns the nodes of a run in the order they ran in; of the one that judged its candidate again, where one did.
 
     Args:
       settings: those of the run.
-      run_id: its id, as the runner returned it.
+      run_id: its id.
     """
     with store.opened(settings) as opened:
-        return store.nodes(opened, run_id)
+        return store.nodes(opened, run_id + store.AGAIN) or store.nodes(opened, run_id)
 
 
 def show(nodes: list[Node]) -> None:

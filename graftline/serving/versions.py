@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,11 +19,17 @@ from pathlib import Path
 
 from graftline.artifacts.examples import EXTRA
 from graftline.artifacts.push import DESTINATION, MODEL_ID, PUSHED, VERSION
+from graftline.base import stop
 from graftline.base.errors import UserError
+from graftline.base.paths import copy_tree, in_use
 
 PUSHES = "pushes.jsonl"
 SAVED_MODEL, SERVING_FORMAT = "saved_model.pb", "Format-Serving"  # TensorFlow's file, and TFX's folder for it
 ASIDE = ".aside-"  # folders that are being written or removed; model servers look at numbers alone
+
+
+class OvertakenError(UserError):
+    """Another model is in production than the one that a candidate was held against."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,23 @@ def production(directory: Path) -> Push | None:
     return served[-1] if served else None
 
 
+def served(directory: Path) -> str:
+    """Returns the digest of the model in production; empty where there is none."""
+    push = production(directory)
+    return push.digest if push else ""
+
+
+def pushed_as(directory: Path, model_id: int | None) -> str:
+    """Returns the digest that a model was pushed with; of the one in production where there is no such model.
+
+    Args:
+      directory: the serving directory.
+      model_id: id of the Model artifact; None for no model.
+    """
+    digests = [push.digest for push in pushes(directory) if push.model_id == model_id]
+    return digests[-1] if digests else served(directory)
+
+
 def publish(model: Path, directory: Path, model_id: int, extras: Iterable[Path] = ()) -> Push:
     """Makes a model the version in production; one that already is stays as it is, whatever has changed beside it.
 
@@ -109,10 +133,11 @@ def publish(model: Path, directory: Path, model_id: int, extras: Iterable[Path] 
 
 
 def _ready(directory: Path) -> None:
-    """Makes the directory, and removes what a killed process has left in it."""
+    """Makes the directory, and removes what a killed process has left in it; what is recent may be another push's."""
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.glob(f"{ASIDE}*"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not in_use(path):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _put(
@@ -120,7 +145,7 @@ def _put(
 ) -> Push:
     aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=directory))
     try:
-        shutil.copytree(model, aside / "model")
+        copy_tree(model, aside / "model")
         for path in extras:
             (aside / "model" / EXTRA).mkdir(exist_ok=True)
             shutil.copyfile(path, aside / "model" / EXTRA / path.name)
@@ -131,7 +156,8 @@ def _put(
 
 
 def _rename(copy: Path, directory: Path, digest: str, model_id: int, why: str, withdrawn: int | None) -> Push:
-    """Turns a flushed copy into the highest version."""
+    """Turns a flushed copy into the highest version, as long as this process may publish."""
+    stop.heed()
     taken = [*versions(directory), *(push.version for push in pushes(directory))]
     version = max([int(time.time()), *(number + 1 for number in taken)])
     push = Push(version, digest, model_id, why, getpass.getuser(), datetime.now(UTC).isoformat(), withdrawn)
@@ -216,12 +242,12 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _note(directory: Path, push: Push) -> None:
-    aside = directory / f"{ASIDE}{PUSHES}"
-    with aside.open("w") as file:
+    path = directory / f"{ASIDE}{uuid.uuid4().hex}"
+    with path.open("w") as file:
         file.writelines(json.dumps(asdict(line)) + "\n" for line in [*pushes(directory), push])
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(directory / PUSHES)
+    path.replace(directory / PUSHES)
 
 
 def properties(directory: Path, push: Push) -> dict[str, int | str]:

@@ -88,8 +88,10 @@ class Cluster(Section):
     """The secret that holds its password."""
     service_account: str = "graftline"
     """The account that pods run as."""
+    pods: Literal["stage", "component"] = "stage"
+    """What is a pod: all that comes before training, training, and all that comes after it; or each component."""
     resources: Resources = Resources()
-    """What each pod but the Trainer's asks for."""
+    """What each pod but the Trainer's asks for; a stage may wait as long for another run as it may work."""
     trainer: Accelerator = Accelerator()
     """Where the Trainer runs."""
     retries: Annotated[int, Field(ge=0)] = 2

@@ -31,6 +31,10 @@ class Run(Section):
     """How many folders of cached features, and of checkpoints, are kept."""
     keep_versions: Annotated[int, Field(ge=1)] = 5
     """How many pushed versions are kept."""
+    keep_runs: Annotated[int, Field(ge=1)] = 10
+    """How many runs keep what they made; what is a day old at most, or belongs to the model in production, stays anyway."""
+    wait_minutes: Annotated[float, Field(ge=0)] = 0
+    """How long a run on this machine waits for another one of the same pipeline to end."""
     force_retrain: bool = False
     """Whether the Trainer runs where nothing has changed, too."""
     log_level: Literal["error", "warning", "info"] = "warning"

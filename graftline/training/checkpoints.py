@@ -7,7 +7,6 @@ is read without pickle. The two latest are kept, so that there is one before a d
 import json
 import logging
 import os
-import shutil
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,8 @@ from typing import Any
 
 import keras
 import numpy as np
+
+from graftline.base.paths import aside, in_use
 
 KEPT = 2
 POSITION = "position"  # the member that holds everything but arrays, as JSON
@@ -56,29 +57,36 @@ class Checkpoints:
     """The checkpoints of one training.
 
     Attributes:
-      folder: named after all that the training depends on; one training at a time uses it.
+      folder: named after all that the training depends on.
+      used: folders that the training reads, which are touched with each checkpoint, so that nobody removes them.
     """
 
     folder: Path
+    used: Sequence[Path] = ()
 
     def save(self, position: Position, variables: Sequence[keras.Variable]) -> Path:
-        """Writes a checkpoint, and removes all but the latest ones; returns its file."""
+        """Writes a checkpoint, and removes all but the latest ones; returns its file.
+
+        The same training may go on in another process, with checkpoints as good as these.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{position.phase}-{position.epoch:05}-{position.step:08}.npz"
         arrays: dict[str, Any] = {f"{index:05}": variable.numpy() for index, variable in enumerate(variables)}
         arrays[POSITION] = np.array(json.dumps(asdict(position)))
-        aside = path.with_suffix(".tmp")
+        written = aside(path)
         try:
-            with aside.open("wb") as file:
+            with written.open("wb") as file:
                 np.savez(file, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            aside.unlink(missing_ok=True)  # it takes the space that a full disk lacks
+            written.unlink(missing_ok=True)  # it takes the space that a full disk lacks
             raise
-        aside.replace(path)
-        for old in self._files()[:-KEPT]:
-            old.unlink()
+        written.replace(path)
+        for folder in self.used:
+            os.utime(folder)
+        for old in [*self._files()[:-KEPT], *self._abandoned()]:
+            old.unlink(missing_ok=True)  # the same training in another process may have removed it
         return path
 
     def latest(self) -> tuple[Position, list[np.ndarray]] | None:
@@ -100,8 +108,12 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Removes all of them: the training is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes all of them: the training is done. The folder stays, for the same training elsewhere may write into it."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def _abandoned(self) -> list[Path]:
+        return [path for path in self.folder.glob("*.tmp") if not in_use(path)]
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("*.npz"))

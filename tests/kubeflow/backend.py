@@ -17,6 +17,9 @@ from typing import Any
 import yaml
 
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")  # driver/util.go:46
+CONDITION = re.compile(
+    r"inputs\.parameter_values\['(.+?)'\]\s*==\s*'(.*)'", re.DOTALL
+)  # the one form of CEL that is compiled
 CHANNEL = re.compile(r"\$.inputs.parameters\['(.+?)'\]")  # driver/util.go:42
 WORKSPACE = "{{$.workspace_path}}"
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -27,6 +30,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "LIST": list,
     "STRUCT": dict,
 }
+OUTPUTS = "/tmp/kfp/outputs"  # driver/driver.go:796
+MISSING = "\0"  # of an output parameter whose file was not written
 MOST_BYTES = 128 * 1024  # of one argument of a process in Linux: the driver gets a container as one
 SUCCEEDED, FAILED, ERROR = "Succeeded", "Failed", "Error"  # phases of a pod in Argo Workflows
 # Which phases are tried again, by Argo's retryPolicy: operator.go:1099-1128; standalone 2.17.0 sets OnError by default
@@ -80,6 +85,7 @@ class Pod:
       image: what it runs.
       resources: requests and limits, and the accelerator.
       attempt: from 0.
+      outputs: names of the output parameters, with what the container has written to their files, once it has run.
     """
 
     task: str
@@ -88,6 +94,7 @@ class Pod:
     image: str
     resources: dict[str, Any]
     attempt: int = 0
+    outputs: dict[str, str] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -96,19 +103,29 @@ class Pipeline:
     Args:
       path: the YAML.
       secrets: of the namespace, each with its keys; a pod that needs one that is missing is refused.
+
+    Attributes:
+      drivers: how many pods of drivers there were in all runs: one for each DAG, condition and task that was reached.
     """
 
     def __init__(self, path: Path, secrets: dict[str, dict[str, str]]) -> None:
         self._spec, platform = yaml.safe_load_all(path.read_text())
         self._kubernetes = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         self._secrets = secrets
+        self.drivers = 0
 
-    def pods(self, run: Run) -> list[Pod]:
-        """Returns the pods of a run in which nothing fails, in an order that its dependencies allow."""
+    def pods(self, run: Run, **outputs: str) -> list[Pod]:
+        """Returns the pods of a run in which nothing fails, in an order that its dependencies allow.
+
+        Args:
+          run: what the server knows of it.
+          **outputs: what pods write to the files of their output parameters, by their names.
+        """
         made: list[Pod] = []
 
         def execute(pod: Pod) -> str:
             made.append(pod)
+            pod.outputs.update({name: outputs[name] for name in pod.outputs})
             return SUCCEEDED
 
         self.start(run, execute)
@@ -129,14 +146,16 @@ class Pipeline:
         root = self._spec["root"]
         inputs = _checked_run(root.get("inputDefinitions", {}).get("parameters", {}), run.parameters)
 
-        def attempts(pod: Pod, task: dict[str, Any]) -> bool:
+        def attempts(pod: Pod, task: dict[str, Any]) -> Pod | None:
             return _attempts(pod, task, execute, policy, seconds)
 
         return self._dag(root["dag"]["tasks"], inputs, run, attempts)
 
-    def _dag(self, tasks: dict[str, Any], outer: dict[str, Any], run: Run, attempts: Callable[..., bool]) -> bool:
+    def _dag(self, tasks: dict[str, Any], outer: dict[str, Any], run: Run, attempts: Callable[..., Pod | None]) -> bool:
         """Runs tasks in order; one whose dependencies failed is left out, but for an exit handler's end."""
+        self.drivers += 1
         ended: dict[str, bool] = {}
+        written: dict[str, dict[str, str]] = {}
         order = TopologicalSorter({name: task.get("dependentTasks", []) for name, task in tasks.items()}).static_order()
         for name in order:
             task, component = tasks[name], self._spec["components"][tasks[name]["componentRef"]["name"]]
@@ -145,11 +164,17 @@ class Pipeline:
             if not last and not all(ended[before] for before in task.get("dependentTasks", [])):
                 ended[name] = False
                 continue
-            inputs = resolved_inputs(name, task, component, outer, run)
-            if "dag" in component:
+            inputs = resolved_inputs(name, task, component, outer, run, written)
+            if not _is_triggered(name, task, inputs):
+                # argocompiler/dag.go:278: Argo skips what the driver did not trigger, which fails nothing
+                self.drivers += 1
+                ended[name] = True
+            elif "dag" in component:
                 ended[name] = self._dag(component["dag"]["tasks"], inputs, run, attempts)
             else:
-                ended[name] = attempts(self._pod(name, component, inputs), task)
+                self.drivers += 1
+                pod = attempts(self._pod(name, component, inputs), task)
+                ended[name], written[name] = pod is not None, pod.outputs if pod else {}
         return all(ended.values())
 
     def _pod(self, name: str, component: dict[str, Any], inputs: dict[str, Any]) -> Pod:
@@ -172,21 +197,37 @@ class Pipeline:
         return found
 
 
-def _attempts(pod: Pod, task: dict[str, Any], execute: Callable[[Pod], str], policy: str, seconds: float) -> bool:
-    """Runs a task's pod, again and again where Argo does (operator.go:1018-1150)."""
+def _is_triggered(name: str, task: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    """Tells whether the driver lets a task run (driver/dag.go:84-90, expression/expression.go:134)."""
+    condition = task.get("triggerPolicy", {}).get("condition")
+    if not condition:
+        return True
+    match = CONDITION.fullmatch(condition)
+    if not match or match[1] not in inputs:
+        raise RefusedError(f"{name}: these rules do not know the condition {condition!r}")
+    return bool(inputs[match[1]] == match[2])
+
+
+def _attempts(pod: Pod, task: dict[str, Any], execute: Callable[[Pod], str], policy: str, seconds: float) -> Pod | None:
+    """Runs a task's pod, again and again where Argo does (operator.go:1018-1150); returns the one that succeeded."""
     retry = task.get("retryPolicy", {})
     factor, longest = retry.get("backoffFactor", 0), _seconds(retry.get("backoffMaxDuration", "0s"))
     if factor != int(factor):
         raise RefusedError(f"{pod.task}: Argo takes {factor} for no whole number, and so for no factor")
     started = time.monotonic()
-    while (phase := execute(pod)) != SUCCEEDED:
+    while (phase := _collected(pod, execute(pod))) != SUCCEEDED:
         wait = _seconds(retry.get("backoffDuration", "0s")) * factor**pod.attempt
         late = longest and (time.monotonic() - started) / seconds + wait > longest
         if late or phase not in RETRIED[policy] or pod.attempt >= retry.get("maxRetryCount", 0):
-            return False
+            return None
         time.sleep(wait * seconds)
-        pod = replace(pod, attempt=pod.attempt + 1)
-    return True
+        pod = replace(pod, attempt=pod.attempt + 1, outputs=dict.fromkeys(pod.outputs, MISSING))
+    return pod
+
+
+def _collected(pod: Pod, phase: str) -> str:
+    """Returns the phase of a pod, whose launcher fails where an output parameter was not written (launcher_v2.go:504)."""
+    return FAILED if phase == SUCCEEDED and MISSING in pod.outputs.values() else phase
 
 
 def resolved_pod(name: str, component: dict[str, Any], container: dict[str, Any], inputs: dict[str, Any]) -> Pod:
@@ -221,7 +262,8 @@ def resolved_pod(name: str, component: dict[str, Any], container: dict[str, Any]
     for text in (*words, *env.values(), image, *map(str, resources.values())):
         if "{{$" in text:
             raise RefusedError(f"{name}: {text!r} is left unresolved")
-    return Pod(name, words, env, image, resources)
+    outputs = dict.fromkeys(component.get("outputDefinitions", {}).get("parameters", {}), MISSING)
+    return Pod(name, words, env, image, resources, outputs=outputs)
 
 
 def _checked_run(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -239,7 +281,12 @@ def _checked_run(known: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
 
 
 def resolved_inputs(
-    name: str, task: dict[str, Any], component: dict[str, Any], outer: dict[str, Any], run: Run
+    name: str,
+    task: dict[str, Any],
+    component: dict[str, Any],
+    outer: dict[str, Any],
+    run: Run,
+    written: dict[str, dict[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Returns the inputs of a task, of the types that its component has them in (driver/resolve.go:102-365).
 
@@ -249,6 +296,7 @@ def resolved_inputs(
       component: that of its component.
       outer: inputs of the DAG that the task is in.
       run: what the server knows of the run.
+      written: output parameters of the tasks of the same DAG that have succeeded, by their names.
 
     Raises:
       RefusedError: where the driver would fail.
@@ -261,6 +309,8 @@ def resolved_inputs(
                     f"{name}: parent DAG does not have input parameter {source['componentInputParameter']}"
                 )
             given[key] = outer[source["componentInputParameter"]]
+        elif "taskOutputParameter" in source:
+            given[key] = _output(name, source["taskOutputParameter"], written or {})
         elif "runtimeValue" in source:
             given[key] = _constant(source["runtimeValue"]["constant"], run.constants(name))
         else:
@@ -275,6 +325,14 @@ def resolved_inputs(
         elif not _is_of(spec["parameterType"], given[key]):
             raise RefusedError(f"{name}: input parameter {key!r} type mismatch: expect {spec['parameterType']}")
     return given
+
+
+def _output(name: str, source: dict[str, str], written: dict[str, dict[str, str]]) -> str:
+    """Returns what another task wrote (driver/resolve.go:577-617): one of the same DAG, for others are not found."""
+    producer, key = source["producerTask"], source["outputParameterKey"]
+    if key not in written.get(producer, {}):
+        raise RefusedError(f"{name}: producer task, {producer}, not in tasks, or without {key}")
+    return written[producer][key]
 
 
 def _constant(value: Any, known: dict[str, str]) -> Any:
@@ -310,7 +368,7 @@ def _left_to_launcher(component: dict[str, Any], inputs: dict[str, Any]) -> dict
     """Returns what the launcher replaces in arguments (component/launcher_v2.go:1076-1172), but for artifacts."""
     known = {f"{{{{$.inputs.parameters['{name}']}}}}": _text_of(value) for name, value in inputs.items()}
     outputs = component.get("outputDefinitions", {}).get("parameters", {})
-    return known | {f"{{{{$.outputs.parameters['{name}'].output_file}}}}": f"/tmp/kfp/{name}" for name in outputs}
+    return known | {f"{{{{$.outputs.parameters['{name}'].output_file}}}}": f"{OUTPUTS}/{name}" for name in outputs}
 
 
 def _replaced(text: str, values: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from graftline.base.paths import PROJECT
-from tests.kubeflow.backend import ERROR, FAILED, SUCCEEDED, Pod
+from tests.kubeflow.backend import ERROR, FAILED, OUTPUTS, SUCCEEDED, Pod
 
 USER = 1000
 PASSWORD = "only for this test"
@@ -94,21 +94,26 @@ class Pods:
         Argo Workflows calls it an error where a pod was deleted or its node went away, and failed where its process did
         (v4.0.5, workflow/controller/operator.go, `inferFailedReason` and `podReconciliation`).
         """
-        name, command = f"pod-{len(self.ran)}", pod.command
+        outputs = Path(tempfile.mkdtemp(dir=self.folder))  # the launcher makes it, within the container
+        outputs.chmod(0o777)
+        name, command = f"pod-{outputs.name}", pod.command
         inner = pod.env | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/tmp"}
         environment, wrapped = inner, command
         if self.containers:
             given = [f"--env={key}={value}" for key, value in inner.items()]
             place = [f"--name={name}", f"--workdir={PROJECT}", f"--volume={self.volume}:{self.volume}"]
-            place += [*_opened(Path(sys.base_prefix)), *_opened(PROJECT)]
+            place += [f"--volume={outputs}:{OUTPUTS}", *_opened(Path(sys.base_prefix)), *_opened(PROJECT)]
             wrapped = [*_base(self.folder), "run", *ISOLATION, *place, *given, "--rootfs", "/:O", *command]
             environment = _conf(self.folder)
+        else:
+            wrapped = [word.replace(OUTPUTS, str(outputs)) for word in command]
         with subprocess.Popen(wrapped, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) as process:
             name = name if self.containers else str(process.pid)
             for line in process.stdout or ():
                 print(line, end="", flush=True)
                 self.watch(name, line)
         self.ran.append((pod, process.returncode))
+        pod.outputs.update({path.name: path.read_text() for path in outputs.iterdir()})
         if name in self._killed:
             return ERROR
         return FAILED if process.returncode else SUCCEEDED

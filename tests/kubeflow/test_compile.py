@@ -18,7 +18,7 @@ from graftline.settings.load import CONFIG_VARIABLE, names
 from graftline.settings.settings import Settings
 from kubeflow import compile as compiled
 from pipeline import create_pipeline
-from tests.kubeflow.backend import Pipeline, RefusedError, Run
+from tests.kubeflow.backend import SUCCEEDED, Pipeline, RefusedError, Run
 
 CONFIGS = names()
 IMAGE = "registry.example/graftline:0123456789ab"
@@ -41,12 +41,21 @@ def read(settings: Settings, path: Path) -> tuple[dict, dict]:
 
 
 def tasks(pipeline: dict) -> dict[str, dict]:
-    return pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    """Returns the tasks that run nodes, those of stages that a condition holds too, by their names."""
+    found = pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    inner = [task for task in found.values() if "condition" in task.get("triggerPolicy", {})]
+    for condition in inner:
+        found = found | pipeline["components"][condition["componentRef"]["name"]]["dag"]["tasks"]
+    return {name: task for name, task in found.items() if task not in inner}
 
 
+PODS = pytest.mark.parametrize("pods", ["stage", "component"])
+
+
+@PODS
 @pytest.mark.parametrize("config", CONFIGS)
-def test_every_configuration_is_what_the_server_accepts(config, monkeypatch, tmp_path):
-    pipeline, _ = read(load(monkeypatch, config), tmp_path / "dag.yaml")
+def test_every_configuration_is_what_the_server_accepts(config, pods, monkeypatch, tmp_path):
+    pipeline, _ = read(load(monkeypatch, config, pods=pods), tmp_path / "dag.yaml")
     json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())  # no key that the schema does not know
     assert pipeline["schemaVersion"] == "2.1.0"
     executors = pipeline["deploymentSpec"]["executors"]
@@ -59,8 +68,8 @@ def test_every_configuration_is_what_the_server_accepts(config, monkeypatch, tmp
     assert used == set(executors)
 
 
-def test_each_node_of_the_dag_is_a_task_that_waits_for_those_upstream(monkeypatch, tmp_path):
-    settings = load(monkeypatch)
+def test_each_node_of_the_dag_can_be_a_task_that_waits_for_those_upstream(monkeypatch, tmp_path):
+    settings = load(monkeypatch, pods="component")
     pipeline, _ = read(settings, tmp_path / "dag.yaml")
     nodes = [node.pipeline_node for node in Compiler().compile(create_pipeline(settings)).nodes]
     assert {task["taskInfo"]["name"] for task in tasks(pipeline).values()} == {node.node_info.id for node in nodes}
@@ -83,16 +92,49 @@ def on_server(settings: Settings, folder: Path) -> Pipeline:
     return Pipeline(folder / "dag.yaml", SECRETS)
 
 
+@pytest.mark.parametrize(
+    ("decision", "tasks", "pods"), [("train", ["prepare", "train", "release"], 11), ("done", ["prepare"], 7)]
+)
+def test_training_and_what_follows_it_are_left_out_where_nothing_is_to_be_trained(
+    decision, tasks, pods, monkeypatch, tmp_path
+):
+    pipeline = on_server(load(monkeypatch), tmp_path)
+    made = pipeline.pods(Run("a"), decision=decision)
+    assert [pod.task for pod in made] == [*tasks, "end-run"]
+    assert len(made) + pipeline.drivers <= pods
+
+
+def test_what_prepare_decides_is_read_to_the_letter_from_where_the_launcher_looks(monkeypatch, tmp_path):
+    pipeline = on_server(load(monkeypatch), tmp_path)
+    first, *_ = pipeline.pods(Run("a"), decision="train\n")
+    assert first.command[first.command.index("--decision") + 1] == "/tmp/kfp/outputs/decision"
+    assert [pod.task for pod in pipeline.pods(Run("a"), decision="train\n")] == ["prepare", "end-run"]
+
+
+def test_a_stage_that_decides_nothing_has_failed(monkeypatch, tmp_path):
+    ran = []
+
+    def execute(pod):
+        ran.append(pod.task)
+        return SUCCEEDED
+
+    assert not on_server(load(monkeypatch, retries=0), tmp_path).start(Run("a"), execute)
+    assert ran == ["prepare", "end-run"]
+
+
+@PODS
 @pytest.mark.parametrize("config", CONFIGS)
-def test_every_task_of_every_configuration_gets_the_id_of_its_own_run_and_its_parameters(config, monkeypatch, tmp_path):
-    settings = load(monkeypatch, config)
+def test_every_task_of_every_configuration_gets_the_id_of_its_own_run_and_its_parameters(
+    config, pods, monkeypatch, tmp_path
+):
+    settings = load(monkeypatch, config, pods=pods)
     pipeline = on_server(settings, tmp_path)
     changed = {"span": "3", "phase_1_epochs": 7, "phase_2_epochs": 0, "min_accuracy": 0.999, "force_retrain": True}
     for run_id, given in (("one", {}), ("other", changed)):
-        pods = pipeline.pods(Run(run_id, given))
-        assert len(pods) == len(compiled.upstream_nodes(settings)) + 1
-        assert {pod.command[pod.command.index("--run") + 1] for pod in pods} == {run_id}
-        (trainer,) = [pod for pod in pods if pod.task == "trainer"]
+        made = pipeline.pods(Run(run_id, given), decision="train")
+        assert len(made) == (len(compiled.upstream_nodes(settings)) if pods == "component" else 3) + 1
+        assert {pod.command[pod.command.index("--run") + 1] for pod in made} == {run_id}
+        (trainer,) = [pod for pod in made if pod.task in ("trainer", "train")]
         values = {name: str(value).lower() for name, value in (compiled.parameters(settings) | given).items()}
         assert trainer.command[6:] == [
             part for name, key in compiled.PARAMETERS.items() for part in ("--set", key, values[name])
@@ -110,7 +152,7 @@ def test_every_choice_of_settings_compiles_to_what_the_server_resolves(monkeypat
         "CLUSTER__RETRIES": "0",
     }.items():
         monkeypatch.setenv(f"GRAFTLINE_{name}", value)
-    tasks_of = [pod.task for pod in on_server(load(monkeypatch), tmp_path).pods(Run("a"))]
+    tasks_of = [pod.task for pod in on_server(load(monkeypatch, pods="component"), tmp_path).pods(Run("a"))]
     assert {"tuner", "exporter", "bulk-inferrer", "serving-check", "end-run"} <= set(tasks_of)
 
 
@@ -119,9 +161,9 @@ ID = "{{$.pipeline_job_uuid}}"
 
 
 def trainer_of(spec: dict) -> tuple[dict, dict]:
-    """Returns the Trainer's container, and its task."""
-    executor = spec["deploymentSpec"]["executors"]["exec-trainer"]["container"]
-    return executor, tasks(spec)["trainer"]["inputs"]["parameters"]
+    """Returns the container that trains, and its task."""
+    executor = spec["deploymentSpec"]["executors"]["exec-train"]["container"]
+    return executor, tasks(spec)["train"]["inputs"]["parameters"]
 
 
 def in_the_arguments(spec: dict) -> None:
@@ -165,6 +207,20 @@ def of_another_type(spec: dict) -> None:
     inputs["phase_1_epochs"] = {"runtimeValue": {"constant": "many"}}
 
 
+def another_condition(spec: dict) -> None:
+    (condition,) = [
+        task["triggerPolicy"]
+        for task in spec["components"]["comp-exit-handler-1"]["dag"]["tasks"].values()
+        if "condition" in task.get("triggerPolicy", {})
+    ]
+    condition["condition"] = condition["condition"].replace("==", "!=")
+
+
+def of_no_task(spec: dict) -> None:
+    inputs = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]["condition-2"]["inputs"]["parameters"]
+    inputs["pipelinechannel--prepare-decision"]["taskOutputParameter"]["producerTask"] = "prepared"
+
+
 def in_the_image(spec: dict) -> None:
     container, _ = trainer_of(spec)
     container["image"] = "registry.example/graftline:{{$.inputs.parameters['tag']}}"
@@ -182,6 +238,8 @@ def in_the_image(spec: dict) -> None:
         a_parameter_that_the_pipeline_has_not,
         of_another_type,
         in_the_image,
+        another_condition,
+        of_no_task,
     ],
     ids=lambda function: function.__name__,
 )
@@ -191,12 +249,13 @@ def test_the_rules_refuse_what_the_server_would_not_resolve(break_it, monkeypatc
     spec, platform = yaml.safe_load_all(path.read_text())
     break_it(spec)
     path.write_text(yaml.safe_dump_all([spec, platform]))
-    with pytest.raises(RefusedError, match="trainer: "):
-        Pipeline(path, SECRETS).pods(Run("a"))
+    with pytest.raises(RefusedError, match=r"(train|condition-2): "):
+        Pipeline(path, SECRETS).pods(Run("a"), decision="train")
 
 
-def test_every_try_has_all_the_time_that_it_may_take(monkeypatch, tmp_path):
-    pipeline, kubernetes = read(load(monkeypatch, retries=5, retry_seconds=600), tmp_path / "dag.yaml")
+@PODS
+def test_every_try_has_all_the_time_that_it_may_take(pods, monkeypatch, tmp_path):
+    pipeline, kubernetes = read(load(monkeypatch, pods=pods, retries=5, retry_seconds=600), tmp_path / "dag.yaml")
     for name, task in tasks(pipeline).items():
         limit = int(kubernetes[f"exec-{name}"]["activeDeadlineSeconds"])
         retry = task["retryPolicy"]
@@ -211,13 +270,13 @@ def test_what_may_be_secret_comes_from_a_secret_of_the_namespace(monkeypatch, tm
     path = tmp_path / "dag.yaml"
     read(settings, path)
     assert "hidden" not in path.read_text()
-    (trainer,) = [pod for pod in Pipeline(path, SECRETS).pods(Run("a")) if pod.task == "trainer"]
+    (trainer,) = [pod for pod in Pipeline(path, SECRETS).pods(Run("a"), decision="train") if pod.task == "train"]
     kept = SECRETS["graftline-settings"]
     assert trainer.env["GRAFTLINE_CLUSTER__WEBHOOK"] == kept["webhook"]
     assert trainer.env["GRAFTLINE_RUN__BEAM_ARGS"] == kept["beam_args"]
     without = SECRETS | {"graftline-settings": {"webhook": "https://a/b"}}
     with pytest.raises(RefusedError, match="no key beam_args in the Secret graftline-settings"):
-        Pipeline(path, without).pods(Run("a"))
+        Pipeline(path, without).pods(Run("a"), decision="train")
     told = compiled.secrets_needed(settings)
     assert "hidden" not in told
     assert "create secret generic graftline-settings" in told
@@ -226,8 +285,9 @@ def test_what_may_be_secret_comes_from_a_secret_of_the_namespace(monkeypatch, tm
     assert compiled.secrets_needed(load(monkeypatch)) == ""
 
 
-def test_every_node_is_tried_again_limited_and_never_served_from_kubeflows_cache(monkeypatch, tmp_path):
-    pipeline, kubernetes = read(load(monkeypatch, retries=3, retry_seconds=7), tmp_path / "dag.yaml")
+@PODS
+def test_every_pod_is_tried_again_limited_and_never_served_from_kubeflows_cache(pods, monkeypatch, tmp_path):
+    pipeline, kubernetes = read(load(monkeypatch, pods=pods, retries=3, retry_seconds=7), tmp_path / "dag.yaml")
     for name, task in tasks(pipeline).items():
         assert task["retryPolicy"]["maxRetryCount"] == 3
         assert task["retryPolicy"]["backoffDuration"] == "7s"
@@ -237,25 +297,26 @@ def test_every_node_is_tried_again_limited_and_never_served_from_kubeflows_cache
         assert int(kubernetes[f"exec-{name}"]["activeDeadlineSeconds"]) > 0
 
 
-def test_the_trainer_alone_is_placed_on_a_node_with_a_gpu(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("pods", "training"), [("stage", "exec-train"), ("component", "exec-trainer")])
+def test_the_trainer_alone_is_placed_on_a_node_with_a_gpu(pods, training, monkeypatch, tmp_path):
     trainer = {"count": 2, "node_selector": {"pool": "gpus"}, "tolerations": [{"key": "gpu", "effect": "NoExecute"}]}
-    pipeline, kubernetes = read(load(monkeypatch, trainer=trainer), tmp_path / "dag.yaml")
+    pipeline, kubernetes = read(load(monkeypatch, pods=pods, trainer=trainer), tmp_path / "dag.yaml")
     for name, executor in pipeline["deploymentSpec"]["executors"].items():
         place = kubernetes[name]
-        on_gpu = name == "exec-trainer"
+        on_gpu = name == training
         assert ("accelerator" in executor["container"]["resources"]) == on_gpu
         assert ("nodeSelector" in place, "tolerations" in place) == (on_gpu, on_gpu)
         assert any(mount["mountPath"] == "/dev/shm" for mount in place["emptyDirMounts"]) == on_gpu
-    accelerator = pipeline["deploymentSpec"]["executors"]["exec-trainer"]["container"]["resources"]["accelerator"]
+    accelerator = pipeline["deploymentSpec"]["executors"][training]["container"]["resources"]["accelerator"]
     assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("nvidia.com/gpu", "2")
-    assert kubernetes["exec-trainer"]["nodeSelector"] == {"labels": {"pool": "gpus"}}
-    assert kubernetes["exec-trainer"]["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoExecute"}]
+    assert kubernetes[training]["nodeSelector"] == {"labels": {"pool": "gpus"}}
+    assert kubernetes[training]["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoExecute"}]
 
 
 def test_without_an_accelerator_the_trainer_is_a_pod_like_others(monkeypatch, tmp_path):
     pipeline, kubernetes = read(load(monkeypatch, trainer={"count": 0}), tmp_path / "dag.yaml")
-    assert "accelerator" not in pipeline["deploymentSpec"]["executors"]["exec-trainer"]["container"]["resources"]
-    assert "tolerations" not in kubernetes["exec-trainer"]
+    assert "accelerator" not in pipeline["deploymentSpec"]["executors"]["exec-train"]["container"]["resources"]
+    assert "tolerations" not in kubernetes["exec-train"]
 
 
 def test_whatever_happens_the_end_is_told(monkeypatch, tmp_path):

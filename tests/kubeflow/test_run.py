@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,8 +95,8 @@ def run(settings, pods, volume) -> Start:
     ids = (f"{number:08x}-44ce-4a93-b8e9-3726414656e2" for number in itertools.count(1))
 
     def start(chosen: Settings | None = None, policy: str = "Always", **parameters: Any) -> tuple[str, bool]:
-        path = compiled.compile_pipeline(chosen or settings, volume.parent / "digits.yaml")
         run_id = next(ids)
+        path = compiled.compile_pipeline(chosen or settings, volume.parent / f"{run_id}.yaml")
         return run_id, Pipeline(path, SECRETS).start(Run(run_id, parameters), pods.run, policy)
 
     return start
@@ -120,10 +121,9 @@ def first_run(run, settings) -> str:
     return run_id
 
 
-def test_every_node_completes_in_a_container_of_its_own_and_the_model_is_pushed(first_run, settings, pods, volume):
-    nodes = compiled.upstream_nodes(settings)
-    assert states(settings, first_run) == {node: [COMPLETE] for node in nodes}
-    assert len(pods.ran) == len(nodes) + 1  # and the report of the end
+def test_every_node_completes_in_the_container_of_its_stage_and_the_model_is_pushed(first_run, settings, pods, volume):
+    assert states(settings, first_run) == {node: [COMPLETE] for node in compiled.upstream_nodes(settings)}
+    assert [pod.task for pod, _ in pods.ran] == ["prepare", "train", "release", "end-run"]
     assert len(publishing.versions(volume / "serving/digits")) == 1
     if pods.containers:
         assert {path.stat().st_uid for path in (volume / "pipelines").rglob("*")} == {USER}
@@ -145,9 +145,11 @@ def _probabilities(directory: Path, serialized: tf.Tensor) -> np.ndarray:
     return model.signatures["serving_default"](examples=serialized)["probabilities"].numpy()
 
 
-def test_a_second_run_is_served_from_cache_pushes_nothing_and_says_so(first_run, run, settings, volume, capfd):
+def test_a_second_run_is_served_from_cache_pushes_nothing_and_says_so(first_run, run, settings, pods, volume, capfd):
+    first = len(pods.ran)
     again, succeeded = run()
     assert succeeded and again != first_run
+    assert [pod.task for pod, _ in pods.ran[first:]] == ["prepare", "end-run"]
     assert "digits: Nothing has changed, and nothing was pushed" in capfd.readouterr().out
     found = states(settings, again)
     assert {node for node, state in found.items() if state != [CACHED]} == RESOLVERS
@@ -160,9 +162,12 @@ def test_training_can_be_forced(first_run, run, settings):
     assert (found["Transform"], found["Trainer"]) == ([CACHED], [COMPLETE])
 
 
-def test_a_second_run_under_another_threshold_is_evaluated_and_refused(first_run, run, settings, volume, capfd):
-    versions = publishing.versions(volume / "serving/digits")
+def test_a_second_run_under_another_threshold_is_evaluated_and_refused_without_a_pod_that_trains(
+    first_run, run, settings, pods, volume, capfd
+):
+    versions, first = publishing.versions(volume / "serving/digits"), len(pods.ran)
     again, succeeded = run(min_accuracy=0.999)
+    assert [pod.task for pod, _ in pods.ran[first:]] == ["prepare", "end-run"]
     assert succeeded
     told = capfd.readouterr().out
     assert re.search(r"digits: Not pushed", told)
@@ -176,29 +181,63 @@ def test_a_second_run_under_another_threshold_is_evaluated_and_refused(first_run
 
 def test_no_file_of_a_run_holds_what_may_be_secret(first_run, volume):
     hidden = [value.encode() for value in ("aGlkZGVuLXdlYmhvb2s", "aGlkZGVuLWtleQ")]
-    files = [volume.parent / "digits.yaml", *(path for path in volume.rglob("*") if path.is_file())]
+    files = [volume.parent / f"{first_run}.yaml", *(path for path in volume.rglob("*") if path.is_file())]
     assert any(path.name == "report.html" for path in files) and any(path.suffix == ".ibd" for path in files)
     assert not [path for path in files for value in hidden if value in path.read_bytes()]
 
 
-def killing(pods: Pods) -> Callable[[str, str], None]:
-    """Returns what kills the first container that trains, once."""
+def killing(pods: Pods, at: str) -> Callable[[str, str], None]:
+    """Returns what kills the first container that says something, once."""
 
     def kill(name: str, line: str) -> None:
-        if line.startswith("Phase 1:"):
+        if at in line:
             pods.watch = quiet
             pods.kill(name)
 
     return kill
 
 
-def test_a_killed_pod_is_started_again_and_goes_on_with_its_execution(first_run, run, settings, pods):
-    pods.watch, first = killing(pods), len(pods.ran)
-    run_id, succeeded = run(policy="OnError", phase_1_epochs=1, phase_2_epochs=0)
+@pytest.mark.parametrize(
+    "at",
+    ['"Transform", "event": "started"', "Phase 1:", '"Evaluator", "event": "started"', '"Pusher", "event": "started"'],
+)
+def test_a_killed_pod_is_started_again_and_goes_on_with_its_execution(at, first_run, run, settings, pods):
+    pods.watch, first = killing(pods, at), len(pods.ran)
+    # Each of them on images that no other had
+    run_id, succeeded = run(changed(settings, len(pods.ran)), policy="OnError", phase_1_epochs=1, phase_2_epochs=0)
     assert succeeded
     assert [status for pod, status in pods.ran[first:] if status] == [137 if pods.containers else -signal.SIGKILL]
-    assert states(settings, run_id)["Trainer"] == [COMPLETE]
-    assert all(len(state) == 1 for state in states(settings, run_id).values())
+    found = states(settings, run_id)
+    assert set(found) == set(compiled.upstream_nodes(settings))
+    assert all(state == [COMPLETE] for node, state in found.items() if node not in RESOLVERS)
+
+
+def changed(settings: Settings, seed: int) -> Settings:
+    """Returns settings under which everything is made anew."""
+    data = settings.data.model_copy(update={"max_examples": 300 + seed})
+    return settings.model_copy(update={"data": data, "gate": settings.gate.model_copy(update={"min_accuracy": 0.0})})
+
+
+def test_two_runs_at_once_wait_for_each_other_and_both_end_well(first_run, run, settings, pods, volume):
+    other = changed(settings, 100)
+    with ThreadPoolExecutor(2) as threads:
+        started = [threads.submit(run, other, phase_1_epochs=1, phase_2_epochs=0) for _ in range(2)]
+    ended = [future.result() for future in started]
+    assert [succeeded for _, succeeded in ended] == [True, True]
+    found = [states(settings, run_id)["Trainer"] for run_id, _ in ended]
+    assert COMPLETE in itertools.chain(*found)
+
+
+def test_each_component_can_have_a_pod_of_its_own(first_run, run, settings, pods):
+    cluster = settings.cluster.model_copy(update={"pods": "component"})
+    first = len(pods.ran)
+    run_id, succeeded = run(settings.model_copy(update={"cluster": cluster}))
+    assert succeeded
+    assert {pod.task for pod, _ in pods.ran[first:]} == {
+        *map(compiled.legal_name, compiled.upstream_nodes(settings)),
+        "end-run",
+    }
+    assert {node for node, state in states(settings, run_id).items() if state != [CACHED]} == RESOLVERS
 
 
 @pytest.mark.parametrize(("policy", "tries"), [("OnError", 1), ("Always", 3)])
@@ -209,7 +248,7 @@ def test_a_node_that_fails_fails_the_pipeline_and_the_end_is_told(policy, tries,
     assert not succeeded
     assert set(states(settings, run_id)["TfdsExampleGen"]) == {FAILED}
     *before, (end, status) = pods.ran[first:]
-    assert [status for pod, status in before if pod.task == "tfds-example-gen"] == [1] * tries
+    assert [status for pod, status in before if pod.task == "prepare"] == [1] * tries
     assert (end.task, status) == ("end-run", 0)
     assert "digits: Failed at TfdsExampleGen: nothing was pushed." in capfd.readouterr().out
 

@@ -23,20 +23,20 @@ def settings(tmp_path):
 
 
 HOLD = """
-import pathlib
 import sys
 import time
 from graftline.runs import lock
-with lock.alone(pathlib.Path(sys.argv[1])):
+from graftline.settings.settings import Settings
+with lock.held(Settings.model_validate_json(sys.argv[1]), lock.RUN):
     print("held", flush=True)
     time.sleep(60)
 """
 
 
 @pytest.fixture
-def holder(tmp_path):
-    """A process that holds the lock of the runs' folder."""
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+def holder(settings):
+    """A process that holds the lock of the pipeline's runs."""
+    command = [sys.executable, "-c", HOLD, settings.model_dump_json()]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"

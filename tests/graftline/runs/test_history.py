@@ -8,7 +8,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-import filelock
 import pytest
 import tensorflow as tf
 
@@ -16,7 +15,7 @@ from graftline.base import console
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
 from graftline.cli.history import compare, show_runs
-from graftline.runs import history, store
+from graftline.runs import history, lock, store
 from graftline.serving import versions
 from graftline.settings.load import CONFIG_VARIABLE
 from graftline.settings.settings import Settings
@@ -128,7 +127,7 @@ def test_a_failed_node_is_named_unless_it_was_tried_again(settings):
 def test_a_run_that_was_killed_is_told_from_one_that_goes_on(settings):
     write(settings, "a", Made("TfdsExampleGen"), Made("Trainer", state=store.RUNNING))
     assert listed(settings)[0]["state"] == "stopped at Trainer"
-    with filelock.FileLock(settings.run.root / "run.lock"):
+    with lock.held(settings, lock.RUN):
         assert listed(settings)[0]["state"] == "going on at Trainer"
 
 

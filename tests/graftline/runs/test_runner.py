@@ -14,10 +14,11 @@ from tests.past import settings_of
 def test_a_run_keeps_its_settings_and_no_password(tmp_path):
     settings = settings_of(tmp_path, metadata={"password": "open sesame"}, training={"seed": 7})
     compiled = Compiler().compile(create_pipeline(settings))
-    runner.name_run(settings, compiled, "a")
+    run = runner.named(settings, compiled, "a")
+    assert compiled != run  # which another run can be made of
     kept = {
         context.properties[store.SETTINGS].field_value.string_value
-        for node in compiled.nodes
+        for node in run.nodes
         for context in node.pipeline_node.contexts.contexts
         if context.type.name == store.RUN
     }
