@@ -114,6 +114,14 @@ def test_all_is_in_the_namespace_of_the_settings(folder):
         assert document["metadata"][namespace] == CLUSTER.namespace
 
 
+def test_what_the_infra_validator_needs_is_in_the_namespace_of_the_runs(tmp_path):
+    documents = build_own(tmp_path, "overlays/prod", "infra-validator")
+    added = [one for one in documents if one["kind"] != "Namespace"]
+    assert {one["metadata"].get("namespace") for one in added} == {CLUSTER.namespace}
+    (subject,) = find(documents, "RoleBinding", "graftline-infra-validator")["subjects"]
+    assert subject["namespace"] == CLUSTER.namespace
+
+
 def test_the_volume_and_the_account_are_those_of_the_settings():
     base = build("base")
     assert find(base, "PersistentVolumeClaim", CLUSTER.volume)["spec"]["accessModes"] == ["ReadWriteMany"]
