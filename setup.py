@@ -58,6 +58,7 @@ setup(
         "dev": [
             "import-linter",  # holds the floors of the house: imports go down only
             "kubernetes-validate",  # checks manifests against Kubernetes' own schemas, offline
+            "jsonschema",  # checks what is for KServe against its schema, offline
             "axe-playwright-python",  # accessibility rules (axe-core), offline
             "httpx",  # FastAPI's test client asks for it
             "mypy",  # type checker

@@ -1,12 +1,13 @@
 """The manifests: as Kubernetes' own schemas have it, with least rights, and with the names that the settings have."""
 
+import copy
 import functools
 import importlib.metadata
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kubernetes_validate
@@ -19,12 +20,14 @@ from graftline.settings.load import CONFIG_VARIABLE, load
 from graftline.settings.settings import Settings
 from kubeflow.compile import on_cluster
 from tests.flink import cluster as flink
+from tests.kubeflow import kserve
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl, which is not installed")
 
 MANIFESTS = PROJECT / "kubeflow/manifests"
 BUILDS = ["base", "overlays/dev", "overlays/prod", "flink"]
 CLUSTER = Cluster()
+WITH_KSERVE = "overlays/prod, the model server by KServe"
 PIPELINE_PODS = {"matchLabels": {"pipelines.kubeflow.org/v2_component": "true"}}
 
 
@@ -41,6 +44,19 @@ def build_own(folder: Path, resource: str, *components: str, more: str = "") -> 
     named = ", ".join(f"{there}/components/{component}" for component in components)
     (folder / "kustomization.yaml").write_text(f"resources: [{there}/{resource}]\ncomponents: [{named}]\n{more}")
     return build(folder)
+
+
+def build_with_kserve(
+    folder: Path, resource: str, *components: str, model: str = "pets", service: str = ""
+) -> list[dict]:
+    names = f"[MODEL_NAME={model}, INFERENCE_SERVICE={service or model}]"
+    more = f"configMapGenerator: [{{name: model-server, behavior: merge, literals: {names}}}]\n"
+    return build_own(folder, resource, "kserve", *components, more=more)
+
+
+def inference_service(documents: list[dict]) -> dict:
+    (service,) = [one for one in documents if one["kind"] == "InferenceService"]
+    return service
 
 
 def find(documents: list[dict], kind: str, name: str) -> dict:
@@ -63,17 +79,24 @@ def digits(monkeypatch) -> Settings:
     return on_cluster(load())
 
 
-@pytest.mark.parametrize("folder", BUILDS)
-def test_kubernetes_takes_every_document(folder):
-    documents = build(folder)
+@pytest.fixture(params=[*BUILDS, WITH_KSERVE])
+def documents(request, tmp_path) -> list[dict]:
+    """What kubectl would apply, and in place of an InferenceService what KServe makes of it."""
+    if request.param != WITH_KSERVE:
+        return build(request.param)
+    applied = build_with_kserve(tmp_path, "overlays/prod")
+    service = inference_service(applied)
+    return [*(one for one in applied if one is not service), *kserve.made_of(service)]
+
+
+def test_kubernetes_takes_every_document(documents):
     assert documents
     for document in documents:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
-@pytest.mark.parametrize("folder", BUILDS)
-def test_every_container_has_the_least_rights_and_a_share_of_the_node(folder):
-    for pod in pod_specs(build(folder)):
+def test_every_container_has_the_least_rights_and_a_share_of_the_node(documents):
+    for pod in pod_specs(documents):
         context = pod["securityContext"]
         assert context["runAsNonRoot"]
         assert context["runAsUser"] > 0
@@ -89,29 +112,33 @@ def test_every_container_has_the_least_rights_and_a_share_of_the_node(folder):
             assert "memory" in container["resources"]["limits"]
 
 
-@pytest.mark.parametrize("folder", BUILDS)
-def test_every_container_is_watched_and_of_one_build(folder):
-    for container in (container for pod in pod_specs(build(folder)) for container in pod["containers"]):
+def test_every_container_is_watched_and_of_one_build(documents):
+    for container in (container for pod in pod_specs(documents) for container in pod["containers"]):
         assert "livenessProbe" in container
         assert "readinessProbe" in container or "startupProbe" in container
         _, _, tag = container["image"].rpartition("/")[2].partition(":")
         assert tag not in ("", "latest")
 
 
-@pytest.mark.parametrize("folder", BUILDS)
-def test_no_secret_is_in_git(folder):
-    documents = build(folder)
+def test_no_secret_is_in_git(documents):
     assert all(one["kind"] != "Secret" for one in documents)
     variables = [one for pod in pod_specs(documents) for inner in pod["containers"] for one in inner.get("env", [])]
     given = [one["name"] for one in variables if "value" in one]
     assert not [name for name in given if name.endswith("PASSWORD") and name != "MARIADB_RANDOM_ROOT_PASSWORD"]
 
 
-@pytest.mark.parametrize("folder", BUILDS)
-def test_all_is_in_the_namespace_of_the_settings(folder):
-    for document in build(folder):
+def test_all_is_in_the_namespace_of_the_settings(documents):
+    for document in documents:
         namespace = "name" if document["kind"] == "Namespace" else "namespace"
         assert document["metadata"][namespace] == CLUSTER.namespace
+
+
+def test_what_the_infra_validator_needs_is_in_the_namespace_of_the_runs(tmp_path):
+    documents = build_own(tmp_path, "overlays/prod", "infra-validator")
+    added = [one for one in documents if one["kind"] != "Namespace"]
+    assert {one["metadata"].get("namespace") for one in added} == {CLUSTER.namespace}
+    (subject,) = find(documents, "RoleBinding", "graftline-infra-validator")["subjects"]
+    assert subject["namespace"] == CLUSTER.namespace
 
 
 def test_the_volume_and_the_account_are_those_of_the_settings():
@@ -199,9 +226,7 @@ def test_the_database_is_reached_from_the_pods_of_a_run_alone():
     assert find(base, "NetworkPolicy", "pipeline-pods")["spec"]["podSelector"] == PIPELINE_PODS
 
 
-@pytest.mark.parametrize("folder", BUILDS)
-def test_every_policy_selects_pods_that_there_are(folder):
-    documents = build(folder)
+def test_every_policy_selects_pods_that_there_are(documents):
     templates = [one["spec"]["template"] for one in documents if one["kind"] in ("Deployment", "StatefulSet")]
     labels = [template["metadata"]["labels"] for template in templates]
     labels += [PIPELINE_PODS["matchLabels"], {"app": "ml-pipeline-ui-artifact"}]  # those that Kubeflow makes
@@ -256,6 +281,140 @@ def test_beams_workers_see_the_files_of_the_run():
     assert volume["persistentVolumeClaim"]["claimName"] == CLUSTER.volume
 
 
+def test_kserve_takes_the_inference_service_and_serves_what_the_pipeline_pushes(digits, tmp_path):
+    documents = build_with_kserve(tmp_path, "overlays/prod", model="cats_vs_dogs", service="cats-vs-dogs")
+    service = inference_service(documents)
+    assert list(kserve.faults(service)) == []
+    assert service["metadata"]["name"] == "cats-vs-dogs"
+    deployment, _ = kserve.made_of(service)
+    pod = deployment["spec"]["template"]["spec"]
+    (volume,) = [one for one in pod["volumes"] if "persistentVolumeClaim" in one]
+    assert volume["persistentVolumeClaim"] == {"claimName": CLUSTER.volume}
+    (container,) = pod["containers"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == volume["name"]]
+    assert CLUSTER.mount / mount["subPath"] == digits.push_dir.with_name("cats_vs_dogs")
+    assert mount["readOnly"]
+    arguments = dict(argument.split("=") for argument in container["args"])  # the last of a name counts
+    assert arguments["--model_name"] == "cats_vs_dogs"
+    assert arguments["--model_base_path"] == mount["mountPath"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v1/models/cats_vs_dogs"
+
+
+def test_what_overlays_say_of_the_deployment_holds_for_kserves(tmp_path):
+    replaced = build("overlays/prod")
+    documents = build_with_kserve(tmp_path, "overlays/prod")
+    predictor = inference_service(documents)["spec"]["predictor"]
+    scaled = find(replaced, "HorizontalPodAutoscaler", "model-server")["spec"]
+    assert predictor["minReplicas"] == scaled["minReplicas"]
+    assert predictor["maxReplicas"] == scaled["maxReplicas"]
+    assert predictor["scaleTarget"] == scaled["metrics"][0]["resource"]["target"]["averageUtilization"]
+    deployment = find(replaced, "Deployment", "model-server")["spec"]["template"]
+    (ours,) = deployment["spec"]["containers"]
+    made, _ = kserve.made_of(inference_service(documents))
+    (theirs,) = made["spec"]["template"]["spec"]["containers"]
+    assert theirs["image"] == ours["image"]
+    assert theirs["resources"]["requests"] == ours["resources"]["requests"]
+    assert theirs["resources"]["limits"]["memory"] == ours["resources"]["limits"]["memory"]
+    for same in ("startupProbe", "livenessProbe", "securityContext"):
+        assert theirs[same] == ours[same]
+    for same in ("securityContext", "topologySpreadConstraints", "automountServiceAccountToken"):
+        assert made["spec"]["template"]["spec"][same] == deployment["spec"][same]
+    budget = find(documents, "PodDisruptionBudget", "model-server")["spec"]["selector"]["matchLabels"]
+    assert budget.items() <= made["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_kserve_replaces_the_model_server_and_nothing_else(tmp_path):
+    def names(documents: list[dict]) -> set[tuple[str, str]]:
+        return {(one["kind"], one["metadata"]["name"]) for one in documents if one["kind"] != "ConfigMap"}
+
+    replaced = {(kind, "model-server") for kind in ("Deployment", "Service", "HorizontalPodAutoscaler")}
+    documents = build_with_kserve(tmp_path, "overlays/prod")
+    assert names(documents) == names(build("overlays/prod")) - replaced | {("InferenceService", "pets")}
+
+
+def test_an_inference_service_without_a_name_of_its_own_is_not_built(tmp_path):
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        build_own(tmp_path, "base", "kserve")
+    assert "INFERENCE_SERVICE" in failed.value.stderr
+
+
+@pytest.mark.parametrize(("resource", "components"), [("base", []), ("overlays/dev", ["standalone"])])
+def test_kserves_pods_are_reached_on_the_ports_they_listen_on_alone(tmp_path, resource, components):
+    documents = build_with_kserve(tmp_path, resource, *components)
+    deployment, service = kserve.made_of(inference_service(documents))
+    template = deployment["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    policies = [one["spec"] for one in documents if one["kind"] == "NetworkPolicy"]
+    ours = [
+        policy
+        for policy in policies
+        if policy["podSelector"].get("matchLabels", {}).items() <= template["metadata"]["labels"].items()
+    ]
+    assert all("Ingress" in policy["policyTypes"] for policy in ours)
+    assert any("Egress" in policy["policyTypes"] for policy in ours)
+    (opened,) = [rule for policy in ours for rule in policy.get("ingress", [])]
+    assert "from" not in opened
+    listening = {flag.split("=")[1] for flag in container["args"] if re.match("--(rest_api_)?port=", flag)}
+    assert {str(port["port"]) for port in opened["ports"]} == listening
+    assert {str(port["targetPort"]) for port in service["spec"]["ports"]} == listening
+    assert not [rule for policy in ours for rule in policy.get("egress", [])]
+
+
+BROKEN: dict[str, tuple[Callable[[dict], object], str]] = {
+    "an underscore in the name": (lambda one: one["metadata"].update(name="cats_vs_dogs"), "name cats_vs_dogs is not"),
+    "a capital": (lambda one: one["metadata"].update(name="Pets"), "name Pets is not"),
+    "a digit first": (lambda one: one["metadata"].update(name="101pets"), "name 101pets is not"),
+    "a long name": (lambda one: one["metadata"].update(name="a" * 49), "is too long"),
+    "no name": (lambda one: one["metadata"].pop("name"), "'name' is a required property"),
+    "a mode there is not": (lambda one: annotate(one, "Serverles"), "deploymentMode Serverles is none of"),
+    "a mode in capitals": (lambda one: annotate(one, "STANDARD"), "deploymentMode STANDARD is none of"),
+    "no mode": (lambda one: one["metadata"].pop("annotations"), "deploymentMode None is none of"),
+    "a scheme there is not": (
+        lambda one: model(one).update(storageUri="nfs://graftline/serving/pets"),
+        "storageUri nfs://graftline/serving/pets has none of the schemes",
+    ),
+    "a misspelt field": (lambda one: model(one).update(storageURI=model(one).pop("storageUri")), "'storageURI' was un"),
+    "a field in the wrong place": (
+        lambda one: one["spec"]["predictor"].update(storageUri=model(one).pop("storageUri")),
+        "'storageUri' was unexpected",
+    ),
+    "a misspelt field of metadata": (lambda one: one["metadata"].update(label={}), "'label' was unexpected"),
+    "a misspelt field in a list": (lambda one: model(one)["ports"][0].update(port=8080), "'port' was unexpected"),
+    "words for a number": (lambda one: one["spec"]["predictor"].update(minReplicas="two"), "'two' is not of type"),
+    "a number for words": (lambda one: model(one).update(runtimeVersion=2.21), "2.21 is not of type 'string'"),
+    "words for a structure": (lambda one: model(one).update(modelFormat="tensorflow"), "is not of type 'object'"),
+    "a format without name": (lambda one: model(one)["modelFormat"].clear(), "'name' is a required property"),
+    "a measure there is not": (lambda one: one["spec"]["predictor"].update(scaleMetric="gpu"), "'gpu' is not one of"),
+    "memory without number": (
+        lambda one: model(one)["resources"]["requests"].update(memory="much"),
+        "'much' does not match",
+    ),
+    "no predictor": (lambda one: one["spec"].clear(), "'predictor' is a required property"),
+}
+
+
+def model(service: dict) -> dict:
+    return service["spec"]["predictor"]["model"]
+
+
+def annotate(service: dict, mode: str) -> None:
+    service["metadata"]["annotations"][kserve.MODE] = mode
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> dict:
+    return inference_service(build_with_kserve(tmp_path_factory.mktemp("overlay"), "base"))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_kserve_would_not_take_is_seen(sound, name):
+    do_break, fault = BROKEN[name]
+    broken = copy.deepcopy(sound)
+    do_break(broken)
+    assert not list(kserve.faults(sound))
+    assert any(fault in one for one in kserve.faults(broken)), list(kserve.faults(broken))
+
+
 def documented(starts: str, ends: str) -> list[str]:
     """Returns the parts of the documentation between two lines."""
     text = (PROJECT / "docs/kubeflow.md").read_text()
@@ -276,6 +435,17 @@ def test_the_documented_overlay_can_be_built(tmp_path):
     assert claim["spec"]["storageClassName"] == "your-shared-class"
     for document in documents:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_documented_inference_service_can_be_built(tmp_path):
+    (part,) = [text for text in documented("```yaml", "```") if "components/kserve" in text]
+    there = os.path.relpath(MANIFESTS, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{there}/overlays/prod]\n" + part.replace("../../", f"{there}/")
+    )
+    service = inference_service(build(tmp_path))
+    assert list(kserve.faults(service)) == []
+    assert model(service)["storageUri"] == f"pvc://{CLUSTER.volume}/serving/cats_vs_dogs"
 
 
 def test_the_documented_pod_is_one_that_kubernetes_takes():
