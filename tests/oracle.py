@@ -9,7 +9,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.evaluator.component import GATE, Executor
+from components.evaluator.component import GATE, SERVING_DIR, Executor
 from components.evaluator.config import eval_config
 from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, TEST, WIDTH, write_label_names
 from graftline.runs.dag import BEAM_ARGS
@@ -100,6 +100,7 @@ def evaluate(
         {
             "eval_config": config,
             GATE: gate.model_dump_json(),
+            SERVING_DIR: str(folder / "serving"),
             "example_splits": json_utils.dumps([TEST]),
             "module_path": "components.evaluator.extractors",
         },

@@ -239,6 +239,17 @@ def test_every_policy_selects_pods_that_there_are(documents):
             assert any(wanted <= given.items() for given in labels), selector
 
 
+def test_every_patch_of_an_overlay_has_something_to_patch():
+    """Kustomize says nothing of a target that is not there."""
+    for overlay in ("dev", "prod"):
+        path = PROJECT / f"kubeflow/manifests/overlays/{overlay}/kustomization.yaml"
+        for patch in yaml.safe_load(path.read_text())["patches"]:
+            if "target" in patch:
+                assert find(build("base"), patch["target"]["kind"], patch["target"]["name"])
+    claims = find(build("overlays/prod"), "StatefulSet", "graftline-mysql")["spec"]["volumeClaimTemplates"]
+    assert [claim["spec"]["resources"]["requests"]["storage"] for claim in claims] == ["50Gi"]
+
+
 def test_one_model_server_in_dev_several_in_prod_and_one_of_them_may_go():
     scaled = {
         name: find(build(f"overlays/{name}"), "HorizontalPodAutoscaler", "model-server") for name in ("dev", "prod")

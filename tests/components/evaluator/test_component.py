@@ -1,5 +1,7 @@
 """Metrics, thresholds and the verdict, through TFX's real Evaluator on models whose answers are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from components.evaluator import component
 from graftline.artifacts import evaluation, verdict
 from graftline.artifacts.evaluation import Key
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES
+from graftline.artifacts.push import SERVED
+from graftline.serving import versions
 from graftline.settings.gate import Gate
 from tests import oracle
 from tests.oracle import CANDIDATE_ANSWERS, LABELS
@@ -28,6 +32,12 @@ def test_a_good_candidate_is_blessed_though_one_class_alone_is_below_the_thresho
     assert blessed == 1
     assert verdict.read(uri).reasons == []
     assert evaluation.accuracies(uri) == pytest.approx({"candidate": 0.8})
+
+
+def test_what_is_served_while_a_candidate_is_judged_is_noted_on_its_blessing(tmp_path):
+    served = versions.publish(Path(oracle.write_model(tmp_path / "served", LABELS, 2).uri), tmp_path / "serving", 1)
+    _, blessing = oracle.evaluate(tmp_path, Gate(min_accuracy=0.5), CANDIDATE_ANSWERS)
+    assert blessing.get_string_custom_property(SERVED) == served.digest
 
 
 def test_a_candidate_below_the_threshold_is_not_blessed(evaluate):

@@ -11,10 +11,13 @@ from tfx.utils import json_utils
 from components.pusher.executor import KEEP_VERSIONS, PusherExecutor
 from graftline.artifacts.examples import EXTRA
 from graftline.artifacts.exports import Exports
-from graftline.artifacts.push import PUSHED
+from graftline.artifacts.push import PUSHED, SERVED
 from graftline.artifacts.report import RunReport
 from graftline.artifacts.report_files import CARDS
+from graftline.base import stop
+from graftline.base.errors import UserError
 from graftline.serving import versions
+from graftline.serving.versions import OvertakenError
 
 
 def artifact(kind: type[Artifact], folder: Path, **files: str) -> Artifact:
@@ -29,11 +32,13 @@ def artifact(kind: type[Artifact], folder: Path, **files: str) -> Artifact:
 
 @pytest.fixture
 def push(tmp_path):
-    """Pushes a model of this text; returns the PushedModel artifact."""
+    """Pushes a model of this text, held against the one in production, or a digest; returns the PushedModel artifact."""
 
-    def run(text: str = "a", **more: list[Artifact]) -> Artifact:
+    def run(text: str = "a", held_against: str | None = None, **more: list[Artifact]) -> Artifact:
         blessing = artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")
         blessing.set_int_custom_property("blessed", 1)
+        served = versions.served(tmp_path / "serving") if held_against is None else held_against
+        blessing.set_string_custom_property(SERVED, served)
         model = artifact(standard_artifacts.Model, tmp_path / text, **{"Format-Serving__saved_model_dot_pb": text})
         pushed = artifact(standard_artifacts.PushedModel, tmp_path / "pushed")
         destination = PushDestination(filesystem=PushDestination.Filesystem(base_directory=str(tmp_path / "serving")))
@@ -75,3 +80,32 @@ def test_a_model_that_was_taken_back_is_not_pushed_again(push, tmp_path):
     again = versions.roll_back(tmp_path / "serving", "calls dogs cats")
     assert push("b").get_int_custom_property(PUSHED) == 0
     assert versions.production(tmp_path / "serving") == again
+
+
+def test_a_model_that_was_held_against_another_one_than_is_in_production_is_not_pushed(push, tmp_path):
+    push("a")
+    before = versions.served(tmp_path / "serving")
+    push("b")
+    with pytest.raises(
+        OvertakenError, match="another model is in production than the one that this candidate was held"
+    ):
+        push("c", held_against=before)
+    with pytest.raises(OvertakenError):
+        push("c", held_against="")
+    assert len(versions.versions(tmp_path / "serving")) == 2
+
+
+def test_a_model_that_is_in_production_may_be_pushed_again_whatever_it_was_held_against(push, tmp_path):
+    push("a")
+    assert push("a", held_against="").get_int_custom_property(PUSHED) == 1
+    assert len(versions.versions(tmp_path / "serving")) == 1
+
+
+def test_a_process_that_has_lost_its_lock_publishes_nothing(push, tmp_path):
+    def lost() -> None:
+        raise UserError("The lock was lost.")
+
+    with stop.heeding(lost), pytest.raises(UserError, match="The lock was lost"):
+        push("a")
+    assert not versions.versions(tmp_path / "serving")
+    assert not versions.pushes(tmp_path / "serving")

@@ -119,6 +119,14 @@ def test_pruning_keeps_the_latest(tmp_path: Path, serving: Path) -> None:
     assert not list(serving.glob(".*"))
 
 
+def test_what_a_baseline_was_pushed_as_is_known_by_its_model(tmp_path: Path, serving: Path) -> None:
+    assert (versions.served(serving), versions.pushed_as(serving, None)) == ("", "")
+    first, second = (versions.publish(model(tmp_path, name), serving, number) for number, name in enumerate("ab", 1))
+    assert versions.served(serving) == second.digest != first.digest
+    assert versions.pushed_as(serving, 1) == first.digest
+    assert versions.pushed_as(serving, None) == versions.pushed_as(serving, 7) == second.digest
+
+
 KILLED = """
 import sys
 from pathlib import Path
@@ -130,7 +138,7 @@ versions.publish(Path(sys.argv[3]), Path(sys.argv[4]), 2)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", ["shutil.copyfile", "versions._flush", "versions._note", "Path.rename"])
+@pytest.mark.parametrize("step", ["copy_tree", "versions._flush", "versions._note", "Path.rename"])
 def test_a_killed_push_leaves_the_one_before_or_the_new_one_whole(
     tmp_path: Path, serving: Path, step: str, moment: str
 ) -> None:
@@ -142,10 +150,33 @@ def test_a_killed_push_leaves_the_one_before_or_the_new_one_whole(
     versions.publish(tmp_path / "new", serving, 2)
     assert served(serving) == "new"
     assert len(versions.versions(serving)) == 2
+    for left in serving.glob(".*"):  # which may be another push's as long as it is recent
+        os.utime(left, (0, 0))
+    versions.publish(tmp_path / "old", serving, 3)
+    versions.publish(tmp_path / "new", serving, 2)
     assert not list(serving.glob(".*"))
     current = versions.production(serving)
     assert current is not None
     assert current.model_id == 2
+
+
+def test_pushes_at_once_take_nothing_from_each_other_and_each_has_a_version(tmp_path: Path, serving: Path) -> None:
+    paths = [str(model(tmp_path, name)) for name in "abcdef"]
+    command = [sys.executable, "-c", PUSHING_OF_TWO]
+    pushing = [subprocess.Popen([*command, *paths[at : at + 2], str(serving)], cwd=PROJECT) for at in (0, 2, 4)]
+    assert [process.wait() for process in pushing] == [0, 0, 0]
+    present = versions.versions(serving)
+    assert present
+    assert all(is_whole(serving / str(version)) for version in present)
+
+
+PUSHING_OF_TWO = """
+import sys
+from pathlib import Path
+from graftline.serving import versions
+for number in range(20):
+    versions.publish(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]), number)
+"""
 
 
 PUSHING = """

@@ -1,0 +1,110 @@
+"""Retrains every night on digits that grow, and says what lies on the disk after each: `python -m benchmarks.nights`.
+
+A night is `python pipeline.py` on the next span of a folder of photos; then all files become a day older, as if it had passed.
+At the end each run that is kept must show its report, and a rollback must bring back the model before.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from graftline.base.paths import DAY, PROJECT
+from graftline.runs import history, store
+from graftline.serving import versions
+from graftline.settings.load import CONFIG_VARIABLE, load
+
+FIRST, MORE = 240, 10  # photos of the first span, and how many each later one has more
+SMALL = {
+    "GRAFTLINE_MODEL__IMAGE_SIZE": "32",
+    "GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "2",
+    "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "1",
+    "GRAFTLINE_GATE__MIN_ACCURACY": "0.2",
+    "GRAFTLINE_GATE__MAX_ACCURACY_DROP": "0.1",
+    "GRAFTLINE_DATA_GATE__MAX_NEAR_DUPLICATES": "1",  # digits are alike
+}
+
+
+def main() -> None:
+    """Prints a line a night, and what holds at the end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nights", type=int, default=60)
+    nights = parser.parse_args().nights
+    with tempfile.TemporaryDirectory() as folder:
+        root, photos = Path(folder, "runs"), Path(folder, "photos")
+        surroundings(root, photos)
+        print("night  photos  seconds  MB without photos  runs with a report", flush=True)
+        for night in range(1, nights + 1):
+            count = FIRST + MORE * (night - 1)
+            write_span(photos / f"span-{night}", count)
+            seconds = run()
+            reports = sum(history.report(one) is not None for one in runs())
+            print(f"{night:5}  {count:6}  {seconds:7.1f}  {megabytes(root):17.1f}  {reports:18}", flush=True)
+            pass_a_day(root)
+        check()
+
+
+def surroundings(root: Path, photos: Path) -> None:
+    """Lets this process, and the runs it starts, work in a folder."""
+    os.environ |= SMALL | {
+        CONFIG_VARIABLE: f"folder:{photos}",
+        "GRAFTLINE_RUN__ROOT": str(root),
+        "GRAFTLINE_RUN__SERVING_DIR": str(root / "serving"),
+    }
+
+
+def write_span(folder: Path, count: int) -> None:
+    """Writes the first digits as a folder a class."""
+    digits = load_digits()
+    for number, (pixels, label) in enumerate(zip(digits.images[:count], digits.target[:count], strict=True)):
+        path = folder / f"class-{label}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15).astype("uint8")).resize((64, 64)).save(path)
+
+
+def run() -> float:
+    """Runs the pipeline, and returns the seconds that it took; its output is shown where it fails."""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "pipeline.py"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return time.monotonic() - started
+
+
+def runs() -> list[store.Run]:
+    """Returns all runs so far."""
+    return history.read(load())
+
+
+def megabytes(root: Path) -> float:
+    """Returns what the runs take of the disk; what lies there twice by hard links counts once."""
+    sizes = {(status := path.stat()).st_ino: status.st_size for path in root.rglob("*") if path.is_file()}
+    return sum(sizes.values()) / 1e6
+
+
+def pass_a_day(root: Path) -> None:
+    """Makes everything a day older."""
+    for path in [root, *root.rglob("*")]:
+        times = path.stat()
+        os.utime(path, (times.st_atime - DAY, times.st_mtime - DAY))
+
+
+def check() -> None:
+    """Takes the model in production back, and says what is served before and after."""
+    settings = load()
+    before = versions.served(settings.push_dir)
+    subprocess.run([sys.executable, "-m", "graftline.cli", "rollback", "to", "try", "it"], cwd=PROJECT, check=True)
+    after = versions.served(settings.push_dir)
+    print(
+        f"Rolled back from {before[:12]} to {after[:12]}; {len(versions.versions(settings.push_dir))} versions are kept."
+    )
+
+
+if __name__ == "__main__":
+    main()
