@@ -1,6 +1,6 @@
 """Retrains every night on digits that grow, and says what lies on the disk after each: `python -m benchmarks.nights`.
 
-A night is `python pipeline.py` on the next span of a folder of photos; then all files become a day older, as if it had passed.
+A night is `python pipeline.py` on the next span of a folder of photos; then all files become a day older, as if it was over.
 At the end each run that is kept must show its report, and a rollback must bring back the model before.
 """
 

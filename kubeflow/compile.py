@@ -1,9 +1,9 @@
 """Compiles the DAG for Kubeflow Pipelines: `python -m kubeflow.compile [--output FILE]`.
 
-The nodes of `create_pipeline(settings)` become tasks of one container each, which run them with TFX's own launcher. Tasks are
-the stages (`kubeflow/run_stage.py`), of which training and what follows it are left out where nothing is to be trained; or,
-where `cluster.pods` is `component`, the nodes (`kubeflow/run_node.py`), which wait for each other as they do everywhere. TFX's
-`KubeflowV2DagRunner` cannot do it: open-source Kubeflow Pipelines refuses what it writes. Kubeflow's caching is off, for
+The nodes of `create_pipeline(settings)` become tasks of one container each, run in it by TFX's own launcher. Tasks are the
+stages (`kubeflow/run_stage.py`), of which training and what follows are left out where nothing is to be trained; or, where
+`cluster.pods` is `component`, the nodes (`kubeflow/run_node.py`), which wait for each other as they do everywhere. TFX's
+`KubeflowV2DagRunner` cannot do it: open-source Kubeflow Pipelines refuses what it writes. The cache of Kubeflow is off, for
 TFX's own decides what is run again.
 """
 

@@ -35,10 +35,11 @@ def copy_tree(source: Path, target: Path) -> None:
 
     Args:
       source: the folder.
-      target: where it goes; it may be there, and empty.
+      target: where it goes; what is there of an earlier try is replaced.
     """
 
     def link(one: str, other: str) -> None:
+        Path(other).unlink(missing_ok=True)
         try:
             os.link(one, other)
         except OSError:  # another file system, or one without links

@@ -161,8 +161,16 @@ def _rename(copy: Path, directory: Path, digest: str, model_id: int, why: str, w
     taken = [*versions(directory), *(push.version for push in pushes(directory))]
     version = max([int(time.time()), *(number + 1 for number in taken)])
     push = Push(version, digest, model_id, why, getpass.getuser(), datetime.now(UTC).isoformat(), withdrawn)
-    _note(directory, push)
-    copy.rename(directory / str(version))
+    _write(directory, [*pushes(directory), push])
+    target = directory / str(version)
+    try:
+        copy.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        # Another push that holds no lock was first
+        _write(directory, [other for other in pushes(directory) if other != push])
+        return _rename(copy, directory, digest, model_id, why, withdrawn)
     _flush_folder(directory)
     return push
 
@@ -241,10 +249,11 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _note(directory: Path, push: Push) -> None:
+def _write(directory: Path, history: list[Push]) -> None:
+    """Replaces what is known of the versions."""
     path = directory / f"{ASIDE}{uuid.uuid4().hex}"
     with path.open("w") as file:
-        file.writelines(json.dumps(asdict(line)) + "\n" for line in [*pushes(directory), push])
+        file.writelines(json.dumps(asdict(push)) + "\n" for push in history)
         file.flush()
         os.fsync(file.fileno())
     path.replace(directory / PUSHES)

@@ -138,7 +138,7 @@ versions.publish(Path(sys.argv[3]), Path(sys.argv[4]), 2)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", ["copy_tree", "versions._flush", "versions._note", "Path.rename"])
+@pytest.mark.parametrize("step", ["copy_tree", "versions._flush", "versions._write", "Path.rename"])
 def test_a_killed_push_leaves_the_one_before_or_the_new_one_whole(
     tmp_path: Path, serving: Path, step: str, moment: str
 ) -> None:
