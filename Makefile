@@ -104,8 +104,8 @@ kubeflow-unschedule: $(READY)  ## End that
 kubeflow-status: $(READY)  ## Show the latest runs and the schedule
 	@$(PYTHON) -m kubeflow status
 
-kubeflow-put: $(READY)  ## Copy photos onto the volume: make kubeflow-put PHOTOS=~/photos IMAGE=<image> [AS=<name there>]
-	@cd "$(PWD)" && PYTHONPATH="$(CURDIR)" "$(CURDIR)/$(PYTHON)" -m kubeflow put "$$PHOTOS" --as "$$AS"
+kubeflow-put: $(READY)  ## Copy photos onto the volume: make kubeflow-put PHOTOS=~/photos IMAGE=<image> [TO=<name there>]
+	@cd "$(PWD)" && PYTHONPATH="$(CURDIR)" "$(abspath $(PYTHON))" -m kubeflow put "$$PHOTOS" --to "$$TO"
 
 kubeflow-logs: $(READY)  ## Print the logs of the latest run, or of RUN=<id>; FOLLOW=1 goes on until it ends
 	@$(PYTHON) -m kubeflow logs "$$RUN" $(if $(FOLLOW),--follow)

@@ -1,7 +1,7 @@
 """Runs, schedules and watches the compiled DAG on Kubeflow Pipelines, and does what a person does with its files there.
 
 `python -m kubeflow run [--set NAME=VALUE …]`, `schedule --cron '0 0 3 * * *' [--set …]`, `unschedule`, `status`,
-`logs [RUN] [--follow]`, `stop RUN`, `put FOLDER [--as NAME]`, `report [RUN]`, `rollback WHY`.
+`logs [RUN] [--follow]`, `stop RUN`, `put FOLDER [--to NAME]`, `report [RUN]`, `rollback WHY`.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def _arguments() -> argparse.Namespace:
         if name == "put":
             command.add_argument("folder", help="of photos, a folder per class")
             command.add_argument(
-                "--as", dest="name", default="", help="its name on the volume, the folder's by default"
+                "--to", dest="name", default="", help="its name on the volume, the folder's by default"
             )
         if name == "rollback":
             command.add_argument("why", help="the reason, which is kept")

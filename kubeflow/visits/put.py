@@ -35,7 +35,7 @@ def put(settings: Settings, given: str, name: str) -> str:
     folder = Path(given).expanduser().absolute()
     files, name = _files(folder), name or folder.name
     if not NAME.fullmatch(name):
-        raise UserError(f"AS = {name!r} is not a place on the volume: give a name, or two as in pets/span-2.")
+        raise UserError(f"TO = {name!r} is not a place on the volume: give a name, or two as in pets/span-2.")
     sizes = [path.stat().st_size for path in files]
     place = str(settings.cluster.mount / PHOTOS)
     receive = ["python", "-m", "kubeflow.visits.receive", place, name]

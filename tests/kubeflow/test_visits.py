@@ -68,11 +68,11 @@ def test_photos_are_copied_whole_under_the_name_that_a_configuration_gives_them(
 
 def test_a_new_span_is_put_beside_the_others_and_none_is_replaced(called, photos, volume):
     for name in ("pets/span-1", "pets/span-2"):
-        assert called("put", str(photos), "--as", name)[0] == 0
+        assert called("put", str(photos), "--to", name)[0] == 0
     before = contents(volume)
-    status, _, error = called("put", str(photos), "--as", "pets/span-2")
+    status, _, error = called("put", str(photos), "--to", "pets/span-2")
     assert status == 1
-    assert error == f"{volume}/photos/pets/span-2 is on the volume already: give another name, AS=<name>.\n"
+    assert error == f"{volume}/photos/pets/span-2 is on the volume already: give another name, TO=<name>.\n"
     assert contents(volume) == before
 
 
@@ -101,8 +101,8 @@ def test_what_is_no_folder_of_photos_is_refused_before_a_pod_is_made(given, mess
 
 @pytest.mark.parametrize("name", ["../pets", "pets/../../x", ".pets", "/pets", "pets/"])
 def test_a_name_that_leads_elsewhere_is_refused(name, called, cluster, photos):
-    status, _, error = called("put", str(photos), "--as", name)
-    assert status == 1 and error.startswith(f"AS = {name!r} is not a place on the volume")
+    status, _, error = called("put", str(photos), "--to", name)
+    assert status == 1 and error.startswith(f"TO = {name!r} is not a place on the volume")
     assert cluster.calls() == []
 
 
