@@ -30,7 +30,7 @@ SETS = $(foreach change,$(SET),--set $(change))
 
 .PHONY: help run try rollback runs compare report tensorboard doctor test test-faults test-kubeflow test-flink \
 	kubeflow-image kubeflow-compile kubeflow-run kubeflow-schedule kubeflow-unschedule \
-	kubeflow-status data schema weights fuzz bench bench-quick check docs lock clean
+	kubeflow-status kubeflow-put kubeflow-logs kubeflow-stop kubeflow-report kubeflow-rollback data schema weights fuzz bench bench-quick check docs lock clean
 .DEFAULT_GOAL = help
 
 help:  ## This list
@@ -103,6 +103,21 @@ kubeflow-unschedule: $(READY)  ## End that
 
 kubeflow-status: $(READY)  ## Show the latest runs and the schedule
 	@$(PYTHON) -m kubeflow status
+
+kubeflow-put: $(READY)  ## Copy photos onto the volume: make kubeflow-put PHOTOS=~/photos IMAGE=<image> [TO=<name there>]
+	@cd "$(PWD)" && PYTHONPATH="$(CURDIR)" "$(abspath $(PYTHON))" -m kubeflow put "$$PHOTOS" --to "$$TO"
+
+kubeflow-logs: $(READY)  ## Print the logs of the latest run, or of RUN=<id>; FOLLOW=1 goes on until it ends
+	@$(PYTHON) -m kubeflow logs "$$RUN" $(if $(FOLLOW),--follow)
+
+kubeflow-stop: $(READY)  ## End a run: make kubeflow-stop RUN=<id>
+	@$(PYTHON) -m kubeflow stop "$$RUN"
+
+kubeflow-report: $(READY)  ## Fetch the report of the latest run, or of RUN=<id>, into output/kubeflow/reports: IMAGE=<image>
+	@$(PYTHON) -m kubeflow report "$$RUN"
+
+kubeflow-rollback: $(READY)  ## Take the model in production there back: make kubeflow-rollback IMAGE=<image> WHY="calls dogs cats"
+	@$(PYTHON) -m kubeflow rollback "$$WHY"
 
 fuzz: $(READY)  ## Decode 10,000 mutated photos: none may crash, hang or take much memory
 	@$(PYTHON) -m tests.fuzz $(QUIET)

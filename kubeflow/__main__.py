@@ -1,6 +1,7 @@
-"""Runs, schedules and watches the compiled DAG on Kubeflow Pipelines.
+"""Runs, schedules and watches the compiled DAG on Kubeflow Pipelines, and does what a person does with its files there.
 
-`python -m kubeflow run [--set NAME=VALUE …]`, `schedule --cron '0 0 3 * * *' [--set …]`, `unschedule`, `status`.
+`python -m kubeflow run [--set NAME=VALUE …]`, `schedule --cron '0 0 3 * * *' [--set …]`, `unschedule`, `status`,
+`logs [RUN] [--follow]`, `stop RUN`, `put FOLDER [--to NAME]`, `report [RUN]`, `rollback WHY`.
 """
 
 import argparse
@@ -16,9 +17,15 @@ from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
 from graftline.settings.load import load_or_exit
 from graftline.settings.settings import Settings
+from kubeflow import logs, runs
 from kubeflow.client import connected, run
+from kubeflow.pods import secrets_needed
 from kubeflow.schedules import CRON, next_times, schedule, unschedule
 from kubeflow.status import shown, status
+from kubeflow.visits.put import put
+from kubeflow.visits.report import fetch
+from kubeflow.visits.rollback import roll_back
+from kubeflow.visits.visitor import ProgramError
 
 
 def checked(assignments: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def _compiled(settings: Settings, assignments: list[str]) -> tuple[Path, dict[st
 
     changes = checked(assignments, compiler.parameters(settings))
     package = compiler.compile_pipeline(settings, PROJECT / "output" / "kubeflow" / f"{settings.name}.yaml")
-    if needed := compiler.secrets_needed(settings):
+    if needed := secrets_needed(settings):
         console.line(needed)
     return package, changes
 
@@ -84,6 +91,30 @@ def _status(settings: Settings, _: argparse.Namespace) -> None:
         status(client, settings)
 
 
+def _logs(settings: Settings, arguments: argparse.Namespace) -> None:
+    with connected(settings) as client:
+        logs.show(client, settings, arguments.run or runs.LATEST, arguments.follow)
+
+
+def _stop(settings: Settings, arguments: argparse.Namespace) -> None:
+    with connected(settings) as client:
+        console.line(runs.stop(client, settings, arguments.run))
+
+
+def _put(settings: Settings, arguments: argparse.Namespace) -> None:
+    dataset = put(settings, arguments.folder, arguments.name)
+    console.line(f'A configuration names them as data: {{dataset: "{dataset}"}}, and finds them on the cluster.')
+
+
+def _report(settings: Settings, arguments: argparse.Namespace) -> None:
+    page = fetch(settings, arguments.run or runs.LATEST, PROJECT / "output" / "kubeflow" / "reports")
+    console.line(f"Report: {page}")
+
+
+def _rollback(settings: Settings, arguments: argparse.Namespace) -> None:
+    roll_back(settings, arguments.why)
+
+
 COMMANDS = {  # with what is said where they are stopped
     "run": (_run, "Stopped. `make kubeflow-status` says whether the run was started."),
     "schedule": (_schedule, "Stopped. The schedule is as it was before."),
@@ -92,6 +123,15 @@ COMMANDS = {  # with what is said where they are stopped
         "Stopped. The schedule is paused and starts nothing; `make kubeflow-unschedule` removes it when its run has ended.",
     ),
     "status": (_status, "Stopped."),
+    "logs": (_logs, "Stopped. The run goes on."),
+    "stop": (_stop, "Stopped. `make kubeflow-status` says whether the run is being stopped."),
+    "put": (_put, "Stopped. Nothing was copied."),
+    "report": (_report, "Stopped. No report was fetched."),
+    "rollback": (
+        _rollback,
+        "Stopped before the cluster said how it went: `make kubeflow-rollback` may have taken the model back; see which "
+        "version the model server serves.",
+    ),
 }
 
 
@@ -105,6 +145,19 @@ def _arguments() -> argparse.Namespace:
             command.add_argument("--cron", required=True, help=f"six fields: {CRON}")
         if name in ("run", "schedule"):
             command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a run parameter")
+        if name in ("logs", "stop", "report"):
+            command.add_argument(
+                "run", nargs="?", default="", help="id of a run; the latest by default, but to stop one"
+            )
+        if name == "logs":
+            command.add_argument("--follow", action="store_true", help="until the run ends")
+        if name == "put":
+            command.add_argument("folder", help="of photos, a folder per class")
+            command.add_argument(
+                "--to", dest="name", default="", help="its name on the volume, the folder's by default"
+            )
+        if name == "rollback":
+            command.add_argument("why", help="the reason, which is kept")
     return parser.parse_args()
 
 
@@ -116,7 +169,7 @@ def main() -> int:
         arguments.action(settings, arguments)
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
+        return error.status if isinstance(error, ProgramError) else 1
     except KeyboardInterrupt:
         print(arguments.stopped, file=sys.stderr)
         return 130

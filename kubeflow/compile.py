@@ -8,22 +8,18 @@ TFX's own decides what is run again.
 """
 
 import argparse
-import functools
 import inspect
-import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from graftline.base import console
-from graftline.base.code import revision
 from graftline.base.errors import UserError
-from graftline.base.paths import PREFIX, PROJECT, SCHEMAS
+from graftline.base.paths import PROJECT
 from graftline.settings.cluster import Resources
 from graftline.settings.load import CONFIG_VARIABLE, load_or_exit
-from graftline.settings.section import secrets
 from graftline.settings.settings import Settings
 
 if __name__ == "__main__":
@@ -35,6 +31,7 @@ from tfx.dsl.compiler.compiler import Compiler
 
 from graftline.runs.stages import PREPARE, RELEASE, TRAIN, TRAINER
 from kubeflow import end_run
+from kubeflow.pods import USER, configuration, image, on_cluster, secret_variables, secrets_needed
 from pipeline import create_pipeline
 
 # Run parameters and the settings that they change; their defaults are those of the configuration
@@ -95,59 +92,6 @@ def parameters(settings: Settings) -> dict[str, Any]:
             value = getattr(value, part)
         values[name] = value
     return values
-
-
-def image(settings: Settings) -> str:
-    """Returns the image that pods run: as configured, tagged by the git revision where it has neither tag nor digest.
-
-    Raises:
-      UserError: where none is configured.
-    """
-    reference = settings.cluster.image
-    if not reference:
-        raise UserError(
-            "cluster.image is not set: build and push one with `make kubeflow-image IMAGE=<registry>/graftline`, and give "
-            f"its name in the configuration or as {PREFIX}CLUSTER__IMAGE."
-        )
-    if "@" in reference or ":" in reference.rpartition("/")[2]:
-        return reference
-    return f"{reference}:{revision()}"
-
-
-def on_cluster(settings: Settings) -> Settings:
-    """Returns the settings that pods use: everything on the shared volume, photos too, and metadata on the server.
-
-    Raises:
-      UserError: where they name a file that pods do not have.
-    """
-    _check_files(settings)
-    mount = settings.cluster.mount
-    dataset = settings.data.source.on_volume(mount)
-    data = settings.data.model_copy(update={"data_dir": mount / "data", "dataset": dataset})
-    run = settings.run.model_copy(update={"root": mount, "serving_dir": mount / "serving"})
-    return settings.model_copy(update={"data": data, "run": run, "metadata": settings.cluster.mysql})
-
-
-def _check_files(settings: Settings) -> None:
-    """Pods have what is in the image, which is this project, and what is on the volume."""
-    mount, weights = settings.cluster.mount, settings.model.weights
-    if Path(weights).is_absolute() and not Path(weights).is_relative_to(mount):
-        raise UserError(f"model.weights = '{weights}' is a file of this machine: give imagenet or none.")
-    if settings.bulk.folder and not settings.bulk.folder.is_relative_to(mount):
-        raise UserError(
-            f"bulk.folder = '{settings.bulk.folder}' is not on the volume: copy it there, and give its path below {mount}."
-        )
-    if not settings.schema_path.is_relative_to(SCHEMAS):
-        raise UserError(
-            f"{settings.schema_path} is not in the image: review it, move it to {SCHEMAS}, and build the image again."
-        )
-
-
-def hidden_settings(settings: Settings) -> dict[str, str]:
-    """Returns the settings that pods take from the Secret `cluster.settings_secret`: its keys, with their variables."""
-    keys = [key for key in secrets(Settings) if not key.endswith(".password")]  # databases have Secrets of their own
-    hidden = [key for key in keys if functools.reduce(getattr, key.split("."), settings)]
-    return {key.rpartition(".")[2]: PREFIX + key.upper().replace(".", "__") for key in hidden}
 
 
 def legal_name(name: str) -> str:
@@ -266,25 +210,12 @@ def _task(
 def _surround(task: PipelineTask, settings: Settings) -> None:
     """Gives a task its settings, what of them is secret, the shared volume and a place for temporary files."""
     cluster = settings.cluster
-    hidden_keys = _nested(secrets(Settings))  # pods take them from Secrets, so that they are in no compiled pipeline
-    values = on_cluster(settings).model_dump(mode="json", exclude=hidden_keys, exclude_defaults=True)
-    task.set_env_variable(CONFIG_VARIABLE, json.dumps(values))
-    kubernetes.use_secret_as_env(task, cluster.mysql_secret, {"password": f"{PREFIX}METADATA__PASSWORD"})
-    hidden = hidden_settings(settings)
-    if hidden:
-        kubernetes.use_secret_as_env(task, cluster.settings_secret, hidden)
+    task.set_env_variable(CONFIG_VARIABLE, configuration(settings))
+    for secret, variables in secret_variables(settings):
+        kubernetes.use_secret_as_env(task, secret, variables)
     kubernetes.mount_pvc(task, cluster.volume, str(cluster.mount))
     kubernetes.empty_dir_mount(task, volume_name="tmp", mount_path="/tmp")
-    kubernetes.set_security_context(task, run_as_user=1000, run_as_group=1000, run_as_non_root=True)
-
-
-def _nested(keys: Iterable[str]) -> dict[str, Any]:
-    """Returns keys as pydantic leaves them out."""
-    tree: dict[str, Any] = {}
-    for key in keys:
-        *sections, last = key.split(".")
-        functools.reduce(lambda inner, name: inner.setdefault(name, {}), sections, tree)[last] = True
-    return tree
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
 
 
 def _limits(task: PipelineTask, resources: Resources) -> None:
@@ -306,19 +237,6 @@ def _place(task: PipelineTask, settings: Settings) -> None:
         )
     kubernetes.empty_dir_mount(
         task, volume_name="shm", mount_path="/dev/shm", medium="Memory", size_limit=accelerator.shared_memory
-    )
-
-
-def secrets_needed(settings: Settings) -> str:
-    """Returns how to make the Secret that pods take settings from; empty where they need none."""
-    hidden = hidden_settings(settings)
-    if not hidden:
-        return ""
-    cluster = settings.cluster
-    literals = " ".join(f'--from-literal={key}="${variable}"' for key, variable in hidden.items())
-    return (
-        f"Pods take {' and '.join(hidden)} from the Secret {cluster.settings_secret}, not from the compiled pipeline: "
-        f"kubectl -n {cluster.namespace or 'kubeflow'} create secret generic {cluster.settings_secret} {literals}"
     )
 
 

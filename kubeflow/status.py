@@ -14,7 +14,8 @@ from graftline.base import console
 from graftline.base.code import revision
 from graftline.base.errors import UserError
 from graftline.settings.settings import Settings
-from kubeflow.client import find_pipeline_id, is_of, pages, place, where
+from kubeflow.client import find_pipeline_id, pages
+from kubeflow.runs import latest
 from kubeflow.schedules import ENABLED, next_times, schedules
 
 LATEST_RUNS = 10
@@ -28,14 +29,8 @@ def status(client: kfp.Client, settings: Settings) -> None:
     Raises:
       UserError: where the server has no such pipeline, or no such experiment.
     """
-    cluster, pipeline_id = settings.cluster, find_pipeline_id(client, settings)
-    named = client.list_experiments(filter=where("display_name", cluster.experiment), namespace=cluster.namespace)
-    if not named.experiments:
-        raise UserError(f"There is no experiment {place(settings, cluster.experiment)}: `make kubeflow-run` makes it.")
-    experiment_id = named.experiments[0].experiment_id
-    runs = pages(client.list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
-    latest = islice((one for one in runs if is_of(one, pipeline_id)), LATEST_RUNS)
-    _show_runs(settings, list(latest))
+    pipeline_id = find_pipeline_id(client, settings)
+    _show_runs(settings, list(islice(latest(client, settings, pipeline_id), LATEST_RUNS)))
     _show_schedules(client, settings, schedules(client, settings, pipeline_id))
 
 

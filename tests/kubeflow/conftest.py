@@ -1,12 +1,21 @@
-"""A server of Kubeflow Pipelines on the loopback, and the way to it."""
+"""A server of Kubeflow Pipelines on the loopback, a cluster that kubectl seems to reach, and the ways to them."""
+
+import os
+import sys
+from pathlib import Path
 
 import kfp
 import pytest
 
+from graftline.base.paths import PROJECT
+from kubeflow import __main__ as commands
 from kubeflow import client as kubeflow_client
 from kubeflow import schedules
 from tests.kubeflow import kfp_server
 from tests.kubeflow.asking import compiled, settings_of
+from tests.kubeflow.kubectl import CLUSTER, Cluster
+
+IMAGE = "registry.example/graftline:1"
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +47,46 @@ def client(settings):
 @pytest.fixture
 def package(tmp_path):
     return compiled(tmp_path)
+
+
+@pytest.fixture
+def volume(tmp_path, monkeypatch) -> Path:
+    """The volume; the settings name it, and the image."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    for name, value in {"CONFIG": "digits", "CLUSTER__MOUNT": str(folder), "CLUSTER__IMAGE": IMAGE}.items():
+        monkeypatch.setenv(f"GRAFTLINE_{name}", value)
+    return folder
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch) -> Cluster:
+    """A cluster in which all is as it should be, and the imitation in front of it first in PATH."""
+    made = Cluster(tmp_path / "cluster")
+    made.make(
+        namespace="graftline",
+        accounts=["graftline"],
+        claims=["graftline"],
+        images=[IMAGE],
+        secrets={"graftline-mysql": {"password": "x"}},
+    )
+    program = tmp_path / "bin" / "kubectl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m tests.kubeflow.kubectl "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv(CLUSTER, str(made.folder))
+    return made
+
+
+@pytest.fixture
+def called(monkeypatch, capfd, tmp_path):
+    """Runs a command, and returns exit status, standard output and standard error."""
+    monkeypatch.setattr(commands, "PROJECT", tmp_path)  # where reports are kept
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kubeflow", *arguments])
+        capfd.readouterr()  # of what came before
+        return commands.main(), *capfd.readouterr()
+
+    return run

@@ -36,6 +36,7 @@ FILTERED = {
     "recurringruns": {"display_name"},
 }
 GOING_ON = {"PENDING", "RUNNING", "PAUSED", "CANCELING"}
+TERMINATED = GOING_ON - {"CANCELING"} | {"RUNTIME_STATE_UNSPECIFIED"}  # apiserver/storage/run_store.go:823-836
 
 
 class KfpServer(ThreadingHTTPServer):
@@ -153,6 +154,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._delete(kind, rest, query.get("propagation_policy", ""))
         if self.command == "POST" and kind == "recurringruns" and ":" in rest:
             return self._switch(*rest.split(":"))
+        if self.command == "POST" and kind == "runs" and rest.endswith(":terminate"):
+            return self._terminate(rest.removesuffix(":terminate"))
+        if self.command == "GET" and kind == "runs" and rest:
+            return self._get("runs", rest)
         if self.command == "POST":
             return 200, self.server.keep(kind, json.loads(body))
         return self._page(kind, query, {key: query[key] for key in ("namespace", "experiment_id") if key in query})
@@ -189,6 +194,20 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 200:
             found["status"], found["mode"] = f"{how}d".upper(), how.upper()
         return status, {}
+
+    def _terminate(self, identity: str) -> tuple[int, Any]:
+        """Asks for the end of a run that goes on; its state follows its workflow's from then on.
+
+        Of a run that has ended, or is being ended, it says that there is none to change (its
+        storage/run_store.go:842), as an invalid argument, which is 400 (common/util/error.go:183).
+        """
+        status, found = self._get("runs", identity)
+        if status == 200 and found["state"] not in TERMINATED:
+            return 400, {"code": 3, "message": f"Failed to terminate a run {identity}. Row not found"}
+        if status == 200:
+            found["state"] = "CANCELING"
+            return 200, {}
+        return status, found
 
     def _delete(self, kind: str, identity: str, policy: str) -> tuple[int, Any]:
         """Removes a thing, with a schedule also the workflows that it owns, unless they are to be left (`ORPHAN`).

@@ -1,0 +1,58 @@
+"""Fetches the report of a run, and the model's card, from the volume to this machine."""
+
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from graftline.artifacts.report_files import PAGE
+from graftline.base.errors import UserError
+from graftline.settings.settings import Settings
+from kubeflow.visits.visitor import program, visiting
+
+
+def fetch(settings: Settings, run_id: str, folder: Path) -> Path:
+    """Returns the page of a report, which is copied with all that belongs to it.
+
+    Args:
+      settings: those of the pipeline.
+      run_id: the run's id, or `latest`.
+      folder: where reports are kept, a folder for each run.
+
+    Raises:
+      UserError: where there is no such run, it has no report, or the copy breaks off.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    send = ["python", "-m", "kubeflow.visits.send_report", run_id]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
+        with (
+            visiting(settings) as pod,
+            program(settings, pod, *send, stdout=subprocess.PIPE) as process,
+        ):
+            _unpack(process, Path(aside))
+        return _keep(Path(aside), folder) / PAGE
+
+
+def _unpack(process: subprocess.Popen[bytes], aside: Path) -> None:
+    """Unpacks what the program sends; one that fails says why by itself."""
+    assert process.stdout
+    with tempfile.TemporaryFile() as received:
+        shutil.copyfileobj(process.stdout, received)
+        received.seek(0)
+        if process.wait():
+            return
+        try:
+            with tarfile.open(fileobj=received) as archive:
+                archive.extractall(aside, filter="data")
+        except tarfile.TarError as error:
+            raise UserError(f"The report broke off on its way ({error}): fetch it again.") from None
+
+
+def _keep(aside: Path, folder: Path) -> Path:
+    """Puts a report in its place, instead of one of the same run."""
+    (page,) = aside.glob(f"*/{PAGE}")
+    kept = folder / page.parent.name
+    if kept.exists():
+        shutil.rmtree(kept)
+    return page.parent.rename(kept)
