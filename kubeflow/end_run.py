@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from graftline.settings.settings import Settings
-from kubeflow import pod
+from kubeflow import program
 
 PATIENCE = Retry(total=5, backoff_factor=1, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None)
 TIMEOUT = 10  # seconds
@@ -27,9 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="id of the run")
     arguments = parser.parse_args()
-    settings = pod.changed([])  # not with the run's parameters, which may be what it failed at
+    settings = program.changed([])  # not with the run's parameters, which may be what it failed at
     end = report(settings, arguments.run)
-    pod.tell(arguments.run, NAME, "ended", **end)
+    program.tell(arguments.run, NAME, "ended", **end)
     if settings.cluster.webhook:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell the address at each attempt
         try:

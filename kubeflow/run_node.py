@@ -9,15 +9,15 @@ cost is `training.checkpoint_minutes` of training.
 import argparse
 
 from graftline.settings.settings import Settings
-from kubeflow import pod
+from kubeflow import program
 
 
 def main() -> None:
     """Runs the node; its exit status tells how it ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("node", help="its id in the DAG, such as Trainer")
-    arguments = pod.arguments(parser)
-    with pod.running(arguments, arguments.node) as settings:
+    arguments = program.arguments(parser)
+    with program.running(arguments, arguments.node) as settings:
         run(settings, arguments.node, arguments.run)
 
 
@@ -34,11 +34,11 @@ def run(settings: Settings, name: str, run_id: str) -> None:
     """
     from graftline.runs import runner, store
 
-    compiled = pod.compiled(settings)
+    compiled = program.compiled(settings)
     if not runner.node_of(compiled, name).upstream_nodes:
         with store.opened(settings) as opened:
             store.forget_damaged(opened)
-    runner.run_nodes(settings, compiled, run_id, [name], pod.telling(run_id))
+    runner.run_nodes(settings, compiled, run_id, [name], program.telling(run_id))
 
 
 if __name__ == "__main__":

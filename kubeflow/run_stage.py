@@ -17,7 +17,7 @@ from pathlib import Path
 
 from graftline.runs.stages import PREPARE, RELEASE, STAGES, TRAIN, TRAINER, stages
 from graftline.settings.settings import Settings
-from kubeflow import pod
+from kubeflow import program
 
 DONE = "done"  # what prepare decides where it has run everything; TRAIN where it has not
 
@@ -27,8 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--decision", type=Path, help="where prepare writes what is to follow")
-    arguments = pod.arguments(parser)
-    with pod.running(arguments, arguments.stage) as settings:
+    arguments = program.arguments(parser)
+    with program.running(arguments, arguments.stage) as settings:
         decision = run(settings, arguments.stage, arguments.run)
     if arguments.decision:
         arguments.decision.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def run(settings: Settings, stage: str, run_id: str) -> str:
     """
     from graftline.runs import lock, runner, store
 
-    compiled, tell = pod.compiled(settings), pod.telling(run_id)
+    compiled, tell = program.compiled(settings), program.telling(run_id)
     nodes = stages(runner.names(compiled))
     if stage == TRAIN:
         with _locked_if_free(settings):

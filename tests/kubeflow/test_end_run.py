@@ -73,7 +73,7 @@ def test_the_address_of_the_webhook_is_told_to_nobody(statuses, webhook, monkeyp
         cluster={"webhook": f"{url(webhook)}/hidden" if statuses else "http://127.0.0.1:9/hidden"},
     )
     monkeypatch.setattr(sys, "argv", ["end_run", "--run", "a"])
-    monkeypatch.setattr(end_run.pod, "changed", lambda changes: settings)
+    monkeypatch.setattr(end_run.program, "changed", lambda changes: settings)
     monkeypatch.setattr(end_run, "report", lambda settings, run_id: {"text": "digits: Pushed"})
     monkeypatch.setattr(end_run, "PATIENCE", end_run.PATIENCE.new(backoff_factor=0))
     end_run.main()
