@@ -1,12 +1,11 @@
 """Retrains every night on digits that grow, and says what lies on the disk after each: `python -m benchmarks.nights`.
 
-A night is `python pipeline.py` on the next span of a folder of photos; then all files become a day older, as if it was over.
+A night is what `python pipeline.py` does on the next span of a folder of photos; then all files become a day older, as if it was over.
 At the end each run that is kept must show its report, and a rollback must bring back the model before.
 """
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,10 +14,11 @@ from pathlib import Path
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from graftline.base.paths import DAY, PROJECT
+from graftline.base.paths import DAY
 from graftline.runs import history, store
 from graftline.serving import versions
 from graftline.settings.load import CONFIG_VARIABLE, load
+from tests import warm
 
 FIRST, MORE = 240, 10  # photos of the first span, and how many each later one has more
 SMALL = {
@@ -71,7 +71,7 @@ def write_span(folder: Path, count: int) -> None:
 def run() -> float:
     """Runs the pipeline, and returns the seconds that it took; its output is shown where it fails."""
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "pipeline.py"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = warm.run("pipeline", env=dict(os.environ))
     if done.returncode:
         sys.exit(done.stdout + done.stderr)
     return time.monotonic() - started
@@ -99,7 +99,7 @@ def check() -> None:
     """Takes the model in production back, and says what is served before and after."""
     settings = load()
     before = versions.served(settings.push_dir)
-    subprocess.run([sys.executable, "-m", "graftline.cli", "rollback", "to", "try", "it"], cwd=PROJECT, check=True)
+    print(warm.run("graftline.cli", "rollback", "to try it", env=dict(os.environ)).stdout, end="")
     after = versions.served(settings.push_dir)
     print(
         f"Rolled back from {before[:12]} to {after[:12]}; {len(versions.versions(settings.push_dir))} versions are kept."

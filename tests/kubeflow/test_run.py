@@ -209,7 +209,9 @@ def test_a_killed_pod_is_started_again_and_goes_on_with_its_execution(at, first_
     assert [status for pod, status in pods.ran[first:] if status] == [137 if pods.containers else -signal.SIGKILL]
     found = states(settings, run_id)
     assert set(found) == set(compiled.upstream_nodes(settings))
-    assert all(state == [COMPLETE] for node, state in found.items() if node not in RESOLVERS)
+    once = {node: state for node, state in found.items() if node not in RESOLVERS}
+    assert all(state in ([COMPLETE], [CACHED]) for state in once.values()), once
+    assert once["Trainer"] == once["Pusher"] == [COMPLETE]
 
 
 def changed(settings: Settings, seed: int) -> Settings:
