@@ -20,6 +20,11 @@ SHELL = /bin/bash
 # TensorFlow says these on every machine without a GPU, before its own log level counts
 QUIET = 2> >(grep --line-buffered -v -e cudart_stub -e absl::InitializeLog -e cuInit -e oneDNN >&2)
 
+# How long a run waits for another one of the same pipeline
+ifdef WAIT
+export GRAFTLINE_RUN__WAIT_MINUTES = $(WAIT)
+endif
+
 # What Kubernetes runs: the image of a configuration, or IMAGE, and changed run parameters
 ifdef IMAGE
 export GRAFTLINE_CLUSTER__IMAGE = $(IMAGE)
@@ -36,7 +41,7 @@ SETS = $(foreach change,$(SET),--set $(change))
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-run: $(READY)  ## Train, evaluate and push a model: make run DATA=~/photos (a folder a class), or CONFIG=<name in configs/>
+run: $(READY)  ## Train, evaluate and push a model: make run DATA=~/photos (a folder a class), or CONFIG=<name in configs/> [WAIT=<minutes>]
 	@name=$$($(PYTHON) -m graftline.cli name) && { \
 	{ test -d "$(LOCAL_HOME)/$$name" || $(TFX) pipeline create --engine=local --pipeline_path=pipeline.py; } && \
 	$(TFX) run create --engine=local --pipeline_name="$$name"; } $(QUIET)

@@ -197,7 +197,12 @@ def _named(server: Mysql, pipeline: str, what: str, seconds: float) -> Iterator[
         raise UserError(f"The metadata server cannot be reached ({error}): check the section `metadata`.") from None
     with contextlib.closing(lock):
         try:
-            had = lock.acquire(seconds)
+            had = lock.acquire(0)
+            if not had and seconds:
+                console.line(
+                    f"Another run of {pipeline} holds the lock {name} of the metadata server: waiting for its end."
+                )
+                had = lock.acquire(seconds)
         except pymysql.Error as error:
             raise UserError(f"The metadata server did not give the lock {name} ({error}): run again.") from None
         if not had:

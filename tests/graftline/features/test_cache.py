@@ -1,6 +1,9 @@
 """The cache: what goes in comes out, in order or shuffled; interrupted and damaged passes are mended."""
 
 import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +66,36 @@ def test_what_goes_in_comes_out_in_order(tmp_path: Path, dtype: str) -> None:
     assert activations[0].dtype == np.float32
     stored = np.load(cache.shards(tmp_path / "train")[0] / "pooled.npy", mmap_mode="r")
     assert stored.dtype == dtype
+
+
+def test_two_processes_that_fill_the_same_cache_leave_each_row_once(tmp_path: Path) -> None:
+    folder = tmp_path / "train"
+    folder.mkdir()
+    together = threading.Barrier(2)
+
+    class Together(Source):
+        def __call__(self, skipped: int) -> tf.data.Dataset:
+            together.wait()
+            return super().__call__(skipped)
+
+    sources = [Together(), Together()]
+    with ThreadPoolExecutor(2) as threads:
+        for filled in [threads.submit(cache.fill, folder, EXAMPLES, source, run, "float16") for source in sources]:
+            filled.result()
+    assert [len(source.read) for source in sources] == [EXAMPLES, EXAMPLES]
+    assert cache.is_complete(folder, EXAMPLES)
+    assert not list(folder.glob("*.tmp"))
+    pooled = [batch for batch, _ in CachedSplit((folder,), EXAMPLES).dataset(POOLED, 7).as_numpy_iterator()]
+    np.testing.assert_array_equal(np.concatenate(pooled)[:, 0], np.arange(EXAMPLES))
+
+
+def test_what_a_killed_process_has_left_half_written_goes_when_it_is_a_day_old(tmp_path: Path) -> None:
+    old, recent = tmp_path / "train/00000-old.tmp", tmp_path / "train/00000-recent.tmp"
+    for left in (old, recent):
+        left.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    fill(tmp_path / "train", Source())
+    assert (old.exists(), recent.exists()) == (False, True)
 
 
 def epochs(split: CachedSplit, seed: int, count: int = 2) -> list[list[float]]:

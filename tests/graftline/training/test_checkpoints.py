@@ -1,12 +1,14 @@
 """Checkpoints: what goes in comes out, the latest two are kept, a damaged one is told and the one before is used."""
 
 import logging
+import os
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from graftline.base.paths import in_use
 from graftline.training import checkpoints
 from graftline.training.checkpoints import Checkpoints, Position
 from tests.disks import tmpfs
@@ -110,3 +112,31 @@ def test_a_full_disk_leaves_the_ones_before(tmp_path: Path) -> None:
         assert found is not None
         assert (found[0].step, _value(found[1])) == (2, 2)
         assert len(list(saved.folder.iterdir())) == 2
+
+
+def test_the_same_training_in_two_processes_takes_nothing_from_either(tmp_path):
+    one, other = (Checkpoints(tmp_path / "key") for _ in range(2))
+    variables = [keras.Variable(np.ones(3))]
+    one.save(Position(phase=1, epoch=3), variables)
+    other.save(Position(phase=1, epoch=1), variables)  # which is behind
+    one.remove()
+    assert other.save(Position(phase=1, epoch=2), variables).is_file()
+    latest = other.latest()
+    assert latest is not None and latest[0].epoch == 2
+
+
+def test_folders_that_a_training_reads_are_touched_with_each_checkpoint(tmp_path):
+    features = tmp_path / "features"
+    features.mkdir()
+    os.utime(features, (0, 0))
+    Checkpoints(tmp_path / "key", used=[features]).save(Position(), [keras.Variable(np.ones(3))])
+    assert in_use(features)
+
+
+def test_what_a_killed_training_has_left_half_written_goes_when_it_is_a_day_old(tmp_path):
+    left = tmp_path / "key/1-00000-00000000.npz-0.tmp"
+    left.parent.mkdir()
+    left.touch()
+    os.utime(left, (0, 0))
+    Checkpoints(tmp_path / "key").save(Position(), [keras.Variable(np.ones(3))])
+    assert not left.exists()
