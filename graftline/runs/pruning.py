@@ -7,7 +7,7 @@ TFX's cache could serve to the next run of what ran lately.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from ml_metadata.proto.metadata_store_pb2 import Artifact, Event
 from graftline.artifacts.push import MODEL_ID, PUSHED
 from graftline.base.paths import in_use
 from graftline.runs import store
-from graftline.runs.store import Run
 from graftline.settings.settings import Settings
 
 KINDS = ("features", "checkpoints", "tuning")  # folders in the work directory
@@ -108,19 +107,17 @@ def _of_executions(settings: Settings) -> Iterator[Path]:
 
 def _outdated(opened: MetadataStore, settings: Settings) -> list[Path]:
     """Returns the folders that runs which are not kept have left, but for those that something else needs."""
-    runs = store.runs(opened, settings.name)
-    old, kept = runs[: -settings.run.keep_runs], runs[-settings.run.keep_runs :]
-    needed = opened.get_artifacts_by_id(sorted(_touched(opened, _executions(kept)) | _of_models(opened)))
-    stay, gone = {artifact.uri for artifact in needed}, set(map(str, _executions(old)))
+    runs = store.runs(opened, settings.name, last=settings.run.keep_runs)
+    if len(runs) < settings.run.keep_runs:
+        return []
+    executions = [node.id for run in runs for node in run.nodes]
+    needed = opened.get_artifacts_by_id(sorted(_touched(opened, executions) | _of_models(opened)))
+    stay, kept = {artifact.uri for artifact in needed}, set(map(str, executions))
     return [
         folder
         for folder in _of_executions(settings)
-        if folder.name in gone and str(folder) not in stay and not in_use(folder)
+        if folder.name not in kept and str(folder) not in stay and not in_use(folder)
     ]
-
-
-def _executions(runs: Iterable[Run]) -> list[int]:
-    return [node.id for run in runs for node in run.nodes]
 
 
 def _touched(opened: MetadataStore, executions: list[int]) -> set[int]:
