@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,9 +95,12 @@ def run(settings, pods, volume) -> Start:
     """Compiles, and runs what is read from the disk in containers, as the server would."""
     ids = (f"{number:08x}-44ce-4a93-b8e9-3726414656e2" for number in itertools.count(1))
 
+    compiling = threading.Lock()
+
     def start(chosen: Settings | None = None, policy: str = "Always", **parameters: Any) -> tuple[str, bool]:
         run_id = next(ids)
-        path = compiled.compile_pipeline(chosen or settings, volume.parent / f"{run_id}.yaml")
+        with compiling:  # the SDK compiles one pipeline at a time
+            path = compiled.compile_pipeline(chosen or settings, volume.parent / f"{run_id}.yaml")
         return run_id, Pipeline(path, SECRETS).start(Run(run_id, parameters), pods.run, policy)
 
     return start
