@@ -20,7 +20,7 @@ from tfx.components import ExampleValidator, StatisticsGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 
-from components.baseline.component import baseline_resolver, data_resolver
+from components.baseline.component import data_resolver
 from components.bulk.component import bulk_inferrer, predictions_to_table
 from components.data_gate.component import data_gate
 from components.duplicates.component import Duplicates
@@ -56,7 +56,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     schema = schema_gen.outputs["schema"]
     validator = ExampleValidator(statistics, schema)
     duplicates = Duplicates(examples=examples)
-    production_data = data_resolver(statistics)
+    production_data = data_resolver(statistics, settings.push_dir)
     gate = data_gate(
         validator.outputs["anomalies"],
         statistics,
@@ -80,12 +80,11 @@ def create_pipeline(settings: Settings) -> Pipeline:
     model = training.outputs["model"]
 
     # Release: measure, decide, try to serve, report, publish
-    production = baseline_resolver(model)
-    evaluator = Evaluator(examples, model, production.outputs["model"], settings.gate, settings.push_dir)
+    evaluator = Evaluator(examples, model, settings.gate, settings.push_dir)
     blessing = evaluator.outputs["blessing"]
     check = serving_check(model, examples, settings.serving)
     check.add_upstream_node(evaluator)
-    release, exports = [production, evaluator, check], None
+    release, exports = [evaluator, check], None
     if settings.exports:
         export = exporter(model, examples, settings.exports, settings.gate.max_export_drop)
         release, exports = [*release, export], export.outputs["exports"]

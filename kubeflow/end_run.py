@@ -56,7 +56,7 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
         "text": f"{settings.name}: {summary.outcome(nodes)}",
         "pipeline": settings.name,
         "run": run_id,
-        "test_accuracy": evaluation.accuracies(evaluated.uri) if evaluated else {},
+        "test_accuracy": evaluation.accuracies(evaluation.predictions(evaluated.uri)) if evaluated else {},
         "not_blessed_because": verdict.read(evaluated.uri).reasons if evaluated else [],
         "components": [{"name": node.name, "state": node.state, "seconds": round(node.seconds, 1)} for node in nodes],
     }

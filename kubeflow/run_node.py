@@ -37,7 +37,7 @@ def run(settings: Settings, name: str, run_id: str) -> None:
     compiled = program.compiled(settings)
     if not runner.node_of(compiled, name).upstream_nodes:
         with store.opened(settings) as opened:
-            store.forget_damaged(opened)
+            store.forget_outdated(opened, settings)
     runner.run_nodes(settings, compiled, run_id, [name], program.telling(run_id))
 
 

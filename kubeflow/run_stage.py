@@ -57,7 +57,7 @@ def run(settings: Settings, stage: str, run_id: str) -> str:
     with lock.held(settings, lock.RUN, 60 * settings.cluster.resources.minutes):
         if stage == PREPARE:
             with store.opened(settings) as opened:
-                store.forget_damaged(opened)
+                store.forget_outdated(opened, settings)
             runner.run_nodes(settings, compiled, run_id, nodes[PREPARE], tell)
             if not runner.is_cached(settings, runner.named(settings, compiled, run_id), TRAINER, tell):
                 return TRAIN

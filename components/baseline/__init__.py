@@ -1,1 +1,1 @@
-"""The baseline of a candidate: the model in production."""
+"""What the data of the model in production looked like, for comparison."""

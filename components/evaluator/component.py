@@ -1,26 +1,57 @@
-"""The Evaluator: TFX's measures a candidate, and keeps what the models answered; the rules of the gate decide by that."""
+"""The Evaluator: TFX's measures a candidate, and keeps what the models answered; the rules of the gate decide by that.
 
+What a candidate is held against is what is served, whatever a metadata store knows of it: the driver looks it up by its
+digest, before the cache is asked.
+"""
+
+import json
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from tfx.components.evaluator import component, constants, executor
-from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base import base_driver, executor_spec
+from tfx.orchestration import data_types_utils
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.orchestration.portable.data_types import ExecutionInfo
+from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
 from tfx.types import Artifact, artifact_utils
 from tfx.types.channel import BaseChannel
+from tfx.utils import path_utils
 
 from components.evaluator.config import eval_config
 from components.evaluator.rules import decide
-from graftline.artifacts import evaluation, verdict
-from graftline.artifacts.examples import TEST
-from graftline.artifacts.push import SERVED
-from graftline.serving import versions
+from graftline.artifacts import evaluation, push, verdict
+from graftline.artifacts.evaluation import CANDIDATE
+from graftline.artifacts.examples import EXTRA, TEST, read_label_names
+from graftline.base.errors import UserError
+from graftline.serving import pushes, versions
+from graftline.serving.versions import PRODUCTION, OvertakenError
 from graftline.settings.gate import Gate
 
 BATCH = 64  # images that a model answers at once
 GATE = "gate"  # a property of an execution: `Gate` as JSON
 SERVING_DIR = "serving_dir"  # another one: where the model in production is
-FOLDER: ContextVar[str] = ContextVar("folder")  # where `extractors` write, who are not told
+OPPONENTS = "opponents"  # another one, of the driver: digests by what they are, as JSON
+# What `extractors` are not told: where they write, and the folders of the models that they ask beside the candidate
+TASK: ContextVar[tuple[str, dict[str, str]]] = ContextVar("task")
+
+
+class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
+    """Finds what the candidate is held against, before the cache is asked."""
+
+    def run(self, execution_info: ExecutionInfo) -> DriverOutput:
+        """Puts the digests into the execution's properties.
+
+        Args:
+          execution_info: of this execution.
+        """
+        candidate = path_utils.serving_model_path(artifact_utils.get_single_uri(execution_info.input_dict["model"]))
+        directory = Path(execution_info.exec_properties[SERVING_DIR])
+        found = versions.opponents(directory, pushes.digest(Path(candidate)))
+        output = DriverOutput()
+        data_types_utils.set_metadata_value(output.exec_properties[OPPONENTS], json.dumps(found))
+        return output
 
 
 class Executor(executor.Executor):
@@ -32,53 +63,87 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Evaluates and decides; arguments as TFX gives them, `GATE` and `SERVING_DIR`."""
+        """Evaluates and decides; arguments as TFX gives them, `GATE`, `SERVING_DIR` and `OPPONENTS`.
+
+        Raises:
+          OvertakenError: where another model went into production meanwhile.
+          UserError: where a model does not say what its classes are called.
+        """
         folder = artifact_utils.get_single_uri(output_dict["evaluation"])
-        token = FOLDER.set(folder)
+        (model,), (blessing,) = input_dict["model"], output_dict["blessing"]
+        candidate = Path(path_utils.serving_model_path(model.uri))
+        digests = json.loads(exec_properties[OPPONENTS])
+        opponents = find(Path(exec_properties[SERVING_DIR]), pushes.digest(candidate), digests)
+        token = TASK.set((folder, {name: str(path) for name, path in opponents.items()}))
         try:
             super().Do(input_dict, output_dict, exec_properties)
         finally:
-            FOLDER.reset(token)
-        decided = decide(evaluation.predictions(folder), Gate.model_validate_json(exec_properties[GATE]))
+            TASK.reset(token)
+        names = {name: _label_names(path) for name, path in ({CANDIDATE: candidate} | opponents).items()}
+        evaluation.write_classes(folder, names)
+        answers = evaluation.predictions(folder)
+        decided = decide(answers, Gate.model_validate_json(exec_properties[GATE]))
         verdict.write(folder, decided)
-        (blessing,) = output_dict["blessing"]
-        baseline = input_dict.get("baseline_model") or []
-        held_against = versions.pushed_as(Path(exec_properties[SERVING_DIR]), baseline[0].id if baseline else None)
-        blessing.set_string_custom_property(SERVED, held_against)
-        _bless(blessing, decided.blessed, [("current", *input_dict["model"]), *(("baseline", one) for one in baseline)])
+        blessing.set_string_custom_property(push.SERVED, digests.get(PRODUCTION, ""))
+        blessing.set_string_custom_property(push.OPPONENTS, exec_properties[OPPONENTS])
+        blessing.set_float_custom_property(push.ACCURACY, float(answers.right.mean()) if len(answers.labels) else 0.0)
+        _bless(blessing, decided.blessed, model)
 
 
-def _bless(blessing: Artifact, blessed: bool, models: list[tuple[str, Artifact]]) -> None:
+def find(directory: Path, candidate: str, digests: dict[str, str]) -> dict[str, Path]:
+    """Returns the folders of the models that a candidate is held against, by what they are.
+
+    Args:
+      directory: the serving directory.
+      candidate: the candidate's digest.
+      digests: those of the models. Where the candidate is in production they may be gone, and are left out.
+
+    Raises:
+      OvertakenError: where one of them is gone otherwise.
+    """
+    folders = {name: versions.folder_of(directory, digest) for name, digest in digests.items()}
+    if None in folders.values() and versions.served(directory) != candidate:
+        raise OvertakenError(f"In {directory} other models are there than the candidate was to be held against.")
+    return {name: folder for name, folder in folders.items() if folder}
+
+
+def _label_names(model: Path) -> list[str]:
+    try:
+        return read_label_names(str(model / EXTRA))
+    except OSError:
+        raise UserError(
+            f"The model in {model} does not say what its classes are called, so no other can be compared with it: put a "
+            "model there that this pipeline made, or remove it."
+        ) from None
+
+
+def _bless(blessing: Artifact, blessed: bool, model: Artifact) -> None:
     """Notes on a blessing what TFX's Evaluator would: that is where TFX's components look for it."""
-    for name, model in models:
-        blessing.set_string_custom_property(f"{name}_model", model.uri)
-        blessing.set_int_custom_property(f"{name}_model_id", model.id)
+    blessing.set_string_custom_property("current_model", model.uri)
+    blessing.set_int_custom_property("current_model_id", model.id)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
     Path(blessing.uri).mkdir(parents=True, exist_ok=True)
     Path(blessing.uri, constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME).touch()
 
 
 class Evaluator(component.Evaluator):
-    """TFX's, with that executor."""
+    """TFX's, with that driver and that executor."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
 
-    def __init__(
-        self, examples: BaseChannel, model: BaseChannel, baseline: BaseChannel, gate: Gate, serving_dir: Path
-    ) -> None:
+    def __init__(self, examples: BaseChannel, model: BaseChannel, gate: Gate, serving_dir: Path) -> None:
         """Sets up the component.
 
         Args:
           examples: of which the test split is used.
           model: the candidate.
-          baseline: the model in production, where there is one.
           gate: what is demanded.
           serving_dir: folder of the versions that were pushed.
         """
         super().__init__(
             examples=examples,
             model=model,
-            baseline_model=baseline,
             eval_config=eval_config(),
             example_splits=[TEST],
             module_path="components.evaluator.extractors",

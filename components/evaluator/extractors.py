@@ -5,17 +5,20 @@ A module of its own, for TFX loads it anew when it looks for `custom_extractors`
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluator import component
-from components.evaluator.component import FOLDER
-from graftline.artifacts.evaluation import PREDICTIONS, PROBABILITIES
+from components.evaluator.component import TASK
+from graftline.artifacts.evaluation import CANDIDATE, PREDICTIONS, PROBABILITIES
 from graftline.artifacts.examples import IMAGE_ID, LABEL
+from graftline.serving import classifier
 
 PREDICTED = "ExtractPredictions"  # the name of TFMA's extractor that asks the models
 
@@ -34,7 +37,7 @@ def custom_extractors(
         tensor_adapter_config=tensor_adapter_config,
     )
     predicted = [extractor.stage_name for extractor in usual].index(PREDICTED) + 1
-    keep = tfma.extractors.Extractor("KeepPredictions", _keep(FOLDER.get()))
+    keep = tfma.extractors.Extractor("KeepPredictions", _keep(*TASK.get()))
     cut = tfma.extractors.Extractor("CutBatches", beam.FlatMap(_cut))
     return [cut, *usual[:predicted], keep, *usual[predicted:]]
 
@@ -46,18 +49,29 @@ def _cut(extracts: tfma.types.Extracts) -> Iterator[tfma.types.Extracts]:
 
 
 @beam.ptransform_fn
-def _keep(extracts: beam.PCollection, folder: str) -> beam.PCollection:
+def _keep(extracts: beam.PCollection, folder: str, asked: dict[str, str]) -> beam.PCollection:
     """Writes a record a batch on the way; nothing is shuffled, so files are in no order."""
-    extracts | "Pack" >> beam.Map(_packed) | "Write" >> beam.io.WriteToTFRecord(f"{folder}/{PREDICTIONS}")
+    extracts | "Pack" >> beam.ParDo(_Pack(asked)) | "Write" >> beam.io.WriteToTFRecord(f"{folder}/{PREDICTIONS}")
     return extracts
 
 
-def _packed(extracts: tfma.types.Extracts) -> bytes:
-    """Returns what is kept of a batch as NumPy's own format, which keeps probabilities to the bit."""
-    given, answers = extracts[tfma.FEATURES_KEY], extracts[tfma.PREDICTIONS_KEY]
-    by_model = answers if tfma.BASELINE_KEY in answers else {tfma.CANDIDATE_KEY: answers}
-    ids = [image_id.decode(errors="backslashreplace") for image_id in np.ravel(given[IMAGE_ID])]
-    columns: dict[str, Any] = {name: model[PROBABILITIES] for name, model in by_model.items()}
-    packed = io.BytesIO()
-    np.savez(packed, **columns | {IMAGE_ID: np.array(ids), LABEL: np.ravel(given[LABEL])})
-    return packed.getvalue()
+class _Pack(beam.DoFn):
+    """Asks other models the same, and packs what is kept of a batch as NumPy's own format, to the bit."""
+
+    def __init__(self, asked: dict[str, str]) -> None:
+        self._asked = asked
+
+    def setup(self) -> None:
+        """Loads the models."""
+        self._models = {name: classifier.load(Path(folder)) for name, folder in self._asked.items()}
+
+    def process(self, extracts: tfma.types.Extracts) -> Iterator[bytes]:
+        """Yields a batch of examples with the answers of all models."""
+        given, examples = extracts[tfma.FEATURES_KEY], tf.constant(extracts[tfma.INPUT_KEY])
+        columns = {CANDIDATE: extracts[tfma.PREDICTIONS_KEY][PROBABILITIES]}
+        for name, model in self._models.items():
+            columns[name] = model.signatures["serving_default"](examples=examples)[PROBABILITIES].numpy()
+        ids = [image_id.decode(errors="backslashreplace") for image_id in np.ravel(given[IMAGE_ID])]
+        packed = io.BytesIO()
+        np.savez(packed, **columns | {IMAGE_ID: np.array(ids), LABEL: np.ravel(given[LABEL])})
+        yield packed.getvalue()

@@ -1,23 +1,82 @@
-"""The gate: what a candidate must reach on the test split, and whether it does."""
+"""The gate: what a candidate must reach on the test split, and whether it does.
 
-from graftline.artifacts.evaluation import Predictions
+Numbers of images are compared, not shares that were rounded before.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from graftline.artifacts import intervals
+from graftline.artifacts.evaluation import Predictions, class_scores, compare
 from graftline.artifacts.metrics import ACCURACY
 from graftline.artifacts.verdict import POINTS, Rule, Verdict
+from graftline.serving.versions import BEST, PRODUCTION
 from graftline.settings.gate import Gate
+
+SURE = 0.95  # how sure it must be that a candidate is better than no model at all
+TITLES = {PRODUCTION: "the model in production", BEST: "the best model that ever was in production"}
 
 
 def decide(evidence: Predictions, gate: Gate) -> Verdict:
     """Holds a candidate against every rule.
 
     Args:
-      evidence: what candidate and baseline answered to the same test images; numbers of images are compared, not shares
-        that were rounded before.
+      evidence: what the candidate, the model in production and the best that ever was answered to the same test images.
       gate: what is demanded.
     """
-    images, right = len(evidence.labels), int(evidence.right.sum())
-    rules = [Rule(ACCURACY.title, right / images, gate.min_accuracy, at_least=True)]
-    if evidence.baseline_right is not None:
-        gained = right - int(evidence.baseline_right.sum())
-        name = f"{ACCURACY.title} above the baseline's"
-        rules.append(Rule(name, gained / images, -gate.max_accuracy_drop, at_least=True, unit=POINTS))
-    return Verdict(rules)
+    missing = list(_missing(evidence, gate.min_test_examples))
+    if not len(evidence.labels):
+        return Verdict([], missing)
+    right = int(evidence.right.sum())
+    rules = [Rule(ACCURACY.title, right / len(evidence.labels), gate.min_accuracy, at_least=True)]
+    rules += [*_recall(evidence, gate.min_class_recall), _better_than_no_model(evidence)]
+    notes = [] if evidence.opponents else ["Nothing is in production yet, so the candidate was compared with no other."]
+    for name in evidence.opponents:
+        found, note = _compared(evidence, name, gate.max_accuracy_drop)
+        rules, notes = rules + found, notes + note
+    return Verdict(rules, missing, notes)
+
+
+def _missing(evidence: Predictions, demanded: int) -> Iterator[str]:
+    """Yields a sentence for each class with too few test images to say anything of it."""
+    counts = np.bincount(evidence.labels, minlength=len(evidence.classes))
+    for name, count in zip(evidence.classes, counts, strict=True):
+        if count < demanded:
+            yield (
+                f"{name!r} has {count} test images, {demanded - count} fewer than gate.min_test_examples: add photos of it"
+            )
+
+
+def _recall(evidence: Predictions, demanded: float) -> Iterator[Rule]:
+    """Yields the rule for the class that is recalled worst, where one is demanded."""
+    if demanded:
+        worst = min((score for score in class_scores(evidence) if score.examples), key=lambda score: score.recall)
+        yield Rule(f"lowest recall of a class, {worst.name!r}", worst.recall, demanded, at_least=True)
+
+
+def _better_than_no_model(evidence: Predictions) -> Rule:
+    """Returns the rule that a constant answer never meets."""
+    frequent = int(np.bincount(evidence.labels).argmax())
+    sure = intervals.confidence(evidence.right, evidence.labels == frequent)
+    return Rule(f"confidence that it beats always saying {evidence.classes[frequent]!r}", sure, SURE, at_least=True)
+
+
+def _compared(evidence: Predictions, name: str, drop: float) -> tuple[list[Rule], list[str]]:
+    """Returns the rules for a comparison with another model, and what there is to know about it."""
+    compared, title = compare(evidence, name), TITLES[name]
+    if not len(compared.right):
+        return [Rule(f"classes that {title} knows too", 0, 1, at_least=True, unit="classes")], []
+    _, highest = intervals.paired(compared.right, compared.other)
+    possible = Rule(f"at most above {title} (95 %)", highest, 0, at_least=True, unit=POINTS)
+    point = Rule(f"{ACCURACY.title} above {title}", compared.difference, -drop, at_least=True, unit=POINTS)
+    return ([point, possible] if name == PRODUCTION else [possible]), list(_unlike(evidence, name, compared.classes))
+
+
+def _unlike(evidence: Predictions, name: str, shared: list[str]) -> Iterator[str]:
+    """Yields a sentence where two models do not know the same classes."""
+    new = [known for known in evidence.classes if known not in shared]
+    gone = [known for known in evidence.opponents[name].classes if known not in shared]
+    if new or gone:
+        told = [f"{len(names)} {kind} ({', '.join(names)})" for kind, names in (("new", new), ("gone", gone)) if names]
+        yield f"Compared with {TITLES[name]} on the {len(shared)} classes that both know; of others {' and '.join(told)}."

@@ -9,11 +9,12 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import proto_utils
 
-from graftline.artifacts.push import SERVED
+from graftline.artifacts import push as noted
 from graftline.artifacts.report_files import cards
 from graftline.base.paths import copy_tree
-from graftline.serving import versions
-from graftline.serving.versions import OvertakenError, properties
+from graftline.serving import pushes, versions
+from graftline.serving.pushes import Push
+from graftline.serving.versions import OvertakenError
 
 KEEP_VERSIONS = "keep_versions"
 EXPORTED = "*.tflite"
@@ -44,23 +45,40 @@ class PusherExecutor(executor.Executor):
         # The copy with warm-up requests, which the check of serving has made; TFX's own Pusher takes it only without a model
         stamped = {key: artifacts for key, artifacts in input_dict.items() if key != "model"}
         path = self.GetModelPath(stamped if "infra_blessing" in stamped else input_dict)
-        digest, served = versions.model_digest(Path(path)), versions.served(directory)
-        if digest in versions.withdrawn(directory):
-            self._MarkNotPushed(pushed)  # a person took it back, and it is only here because its report was made again
+        digest, served = pushes.digest(Path(path)), versions.served(directory)
+        if taken_back := pushes.withdrawals(directory).get(digest):
+            self._MarkNotPushed(pushed)
+            why = f"{taken_back.who} took this model back on {taken_back.when[:10]}: {taken_back.why}"
+            pushed.set_string_custom_property(noted.REFUSED, why)
             return
         (blessing,) = input_dict["model_blessing"]
-        if served not in (digest, blessing.get_string_custom_property(SERVED)):
+        if served not in (digest, blessing.get_string_custom_property(noted.SERVED)):
             raise OvertakenError(
                 f"In {directory} another model is in production than the one that this candidate was held against."
             )
-        push = versions.publish(Path(path), directory, model.id, _extras(input_dict))
+        push = versions.publish(Path(path), directory, _judged(blessing), _extras(input_dict))
         versions.prune(directory, json.loads(exec_properties["custom_config"])[KEEP_VERSIONS])
         copy_tree(Path(path), Path(pushed.uri))
-        for name, value in properties(directory, push).items():
-            set_property = (
-                pushed.set_int_custom_property if isinstance(value, int) else pushed.set_string_custom_property
-            )
-            set_property(name, value)
+        _note(pushed, directory, push, model.id)
+
+
+def _judged(blessing: Artifact) -> Push:
+    """Returns what a push tells of how its model was judged."""
+    against = json.loads(blessing.get_string_custom_property(noted.OPPONENTS) or "{}")
+    return Push(0, "", accuracy=blessing.get_float_custom_property(noted.ACCURACY), opponents=against)
+
+
+def _note(pushed: Artifact, directory: Path, push: Push, model_id: int) -> None:
+    """Notes on a PushedModel which one it is."""
+    for name, number in ((noted.PUSHED, 1), (noted.MODEL_ID, model_id)):
+        pushed.set_int_custom_property(name, number)
+    version = str(push.version)
+    for name, text in (
+        (noted.DESTINATION, str(directory / version)),
+        (noted.VERSION, version),
+        (noted.DIGEST, push.digest),
+    ):
+        pushed.set_string_custom_property(name, text)
 
 
 def _extras(input_dict: dict[str, list[Artifact]]) -> list[Path]:

@@ -16,7 +16,7 @@ from components.report import galleries, label_errors, numbers
 from components.report.content import Data, Facts, Phase, Report, Step, Verdict
 from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
-from graftline.artifacts import duplicates, evaluation, verdict
+from graftline.artifacts import duplicates, evaluation, intervals, verdict
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, read_label_names
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.forms import Export
@@ -26,6 +26,7 @@ from graftline.base.code import revision
 from graftline.base.errors import UserError
 from graftline.data.drift import drift, train_statistics
 from graftline.serving import versions
+from graftline.serving.versions import PRODUCTION
 
 SIZES = 5_000  # images whose size is shown, drawn at random where there are more
 LIBRARIES = ("tensorflow", "keras", "tfx", "openvino")
@@ -71,17 +72,17 @@ def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
 def _verdict(inputs: Inputs, knowledge: Knowledge, push_to: Path) -> Verdict:
     pushed, infra = versions.production(push_to), inputs["infra_blessing"]
     unservable = infra.get_string_custom_property(REASONS)
-    decided, accuracies = verdict.read(inputs["evaluation"].uri), evaluation.accuracies(inputs["evaluation"].uri)
-    of_accuracy, of_difference = numbers.intervals(knowledge.predictions)
+    decided, answers = verdict.read(inputs["evaluation"].uri), knowledge.predictions
+    against = evaluation.compare(answers, PRODUCTION) if PRODUCTION in answers.opponents else None
     return Verdict(
         blessed=model_utils.is_model_blessed(inputs["blessing"]),
         servable=model_utils.is_infra_validated(infra),
         reasons=[*decided.reasons, *([unservable] if unservable else [])],
         rules=decided.rules + verdict.loads(infra.get_string_custom_property(RULES)),
-        accuracy=accuracies["candidate"],
-        accuracy_interval=of_accuracy,
-        baseline_accuracy=accuracies.get("baseline"),
-        difference_interval=of_difference,
+        accuracy=float(answers.right.mean()),
+        accuracy_interval=intervals.wilson(int(answers.right.sum()), len(answers.right)),
+        baseline_accuracy=float(against.other.mean()) if against else None,
+        difference_interval=intervals.paired(against.right, against.other) if against else None,
         push_to=str(push_to),
         in_production=str(push_to / str(pushed.version)) if pushed else None,
     )

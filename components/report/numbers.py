@@ -10,9 +10,9 @@ from sklearn import metrics
 from components.report.content import Calibration, Curve, Numbers, Slice
 from graftline.artifacts import evaluation
 from graftline.artifacts.evaluation import Key, Predictions
+from graftline.artifacts.intervals import wilson
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES, OVERALL
 
-NORMAL_95 = 1.959964  # of a normal distribution, 95 % are within so many standard deviations
 BINS = 15  # of the reliability diagram
 POINTS = 200  # of a curve
 PARTS = 3  # of a slice by size or brightness, with as many images each
@@ -20,21 +20,9 @@ TEMPERATURES = (0.05, 20.0)
 SMALLEST = 1e-12  # probability whose logarithm is taken
 ROUNDING = 1e-6  # TFMA's accuracy is of 32 bits
 
-Interval = tuple[float, float]
 CurveOf = Callable[
     [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, float]
 ]  # of what is of a class, and its scores
-
-
-def intervals(predictions: Predictions) -> tuple[Interval, Interval | None]:
-    """Returns the 95 % intervals of the candidate's accuracy, and of its difference to the baseline's, where there is one.
-
-    Args:
-      predictions: what the Evaluator kept.
-    """
-    right, baseline_right = predictions.right, predictions.baseline_right
-    of_accuracy = wilson(int(right.sum()), len(right))
-    return of_accuracy, None if baseline_right is None else paired_interval(right, baseline_right)
 
 
 def measure(
@@ -61,7 +49,7 @@ def measure(
     return Numbers(
         classes=classes,
         confusion=confusion,
-        scores=evaluation.class_scores(predictions, classes),
+        scores=evaluation.class_scores(predictions),
         roc=list(_curves(predictions, classes, _roc)),
         precision_recall=list(_curves(predictions, classes, _precision_recall)),
         calibration=calibrate(predictions.labels, predictions.candidate),
@@ -100,36 +88,6 @@ def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iter
         count, correct = int(inside.sum()), int(right[inside].sum())
         name = f"{values[inside].min():,.0f} to {values[inside].max():,.0f} {unit}"
         yield Slice(group, name, count, correct / count, wilson(correct, count))
-
-
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a proportion (E. B. Wilson, Probable Inference, 1927).
-
-    Args:
-      correct: number of successes.
-      total: number of trials, 1 or more.
-    """
-    share, weight = correct / total, NORMAL_95**2 / total
-    centre = (share + weight / 2) / (1 + weight)
-    half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def paired_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Returns the 95 % interval of the difference of two accuracies on the same examples.
-
-    Wald's with half an example more in each of the four cells (A. Agresti, Y. Min, Simple improved confidence intervals for
-    comparing matched proportions, Statistics in Medicine 24, 2005).
-
-    Args:
-      first: whether one model is right, bool [examples].
-      second: whether the other is.
-    """
-    gained, lost = (first & ~second).sum() + 0.5, (second & ~first).sum() + 0.5
-    total = len(first) + 2
-    centre = (gained - lost) / total
-    half = NORMAL_95 * math.sqrt((gained + lost) / total - centre**2) / math.sqrt(total)
-    return max(float(centre - half), -1.0), min(float(centre + half), 1.0)
 
 
 def _curves(predictions: Predictions, classes: list[str], curve: CurveOf) -> Iterator[Curve]:

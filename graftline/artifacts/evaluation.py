@@ -1,7 +1,8 @@
 """What the Evaluator left, read: what was measured, and what the models answered."""
 
 import io
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,23 +13,11 @@ import tensorflow_model_analysis as tfma
 from graftline.artifacts import records
 from graftline.artifacts.examples import IMAGE_ID, LABEL
 from graftline.artifacts.forms import ClassScore
-from graftline.artifacts.metrics import ACCURACY
 
 PROBABILITIES = "probabilities"
 PREDICTIONS = "predictions"  # how the names of the files begin that hold them
-
-
-def accuracies(evaluation_uri: str) -> dict[str, float]:
-    """Returns the overall accuracy of the candidate and, under `baseline`, of the baseline where there was one."""
-    by_model = {}
-    for metrics in tfma.load_metrics(evaluation_uri):
-        if metrics.slice_key.single_slice_keys:
-            continue
-        for item in metrics.metric_keys_and_values:
-            if item.key.name == ACCURACY.key and not item.key.is_diff:
-                name = "baseline" if item.key.model_name == tfma.BASELINE_KEY else "candidate"
-                by_model[name] = item.value.double_value.value
-    return by_model
+CLASSES_FILE = "classes.json"  # beside them: class names by model
+CANDIDATE = "candidate"  # how the model that is judged is called there
 
 
 class Key(NamedTuple):
@@ -48,8 +37,7 @@ def metrics(evaluation_uri: str) -> dict[Key, float]:
     for measured in tfma.load_metrics(evaluation_uri):
         values = [key.bytes_value.decode() for key in measured.slice_key.single_slice_keys]
         for item in measured.metric_keys_and_values:
-            if item.key.model_name != tfma.BASELINE_KEY and not item.key.is_diff:
-                values_by_key[Key(item.key.name, *values)] = item.value.double_value.value
+            values_by_key[Key(item.key.name, *values)] = item.value.double_value.value
     return values_by_key
 
 
@@ -63,7 +51,7 @@ def confusion(evaluation_uri: str, num_classes: int) -> list[list[int]]:
     matrix = [[0] * num_classes for _ in range(num_classes)]
     for plots in tfma.load_plots(evaluation_uri):
         for item in plots.plot_keys_and_values:
-            if not plots.slice_key.single_slice_keys and item.key.model_name != tfma.BASELINE_KEY:
+            if not plots.slice_key.single_slice_keys:
                 for counted in item.value.multi_class_confusion_matrix_at_thresholds.matrices:
                     for entry in counted.entries:
                         matrix[entry.actual_class_id][entry.predicted_class_id] += round(entry.num_weighted_examples)
@@ -71,20 +59,35 @@ def confusion(evaluation_uri: str, num_classes: int) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
+class Opponent:
+    """A model that a candidate is held against.
+
+    Attributes:
+      classes: its class names in the order of their labels.
+      probabilities: what it answers to each test example, float32 [examples, classes].
+    """
+
+    classes: list[str]
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
 class Predictions:
     """What the models answered to each test example, in the order of their ids.
 
     Attributes:
+      classes: class names in the order of their labels.
       image_ids: an id an example.
       labels: true classes, int64 [examples].
       candidate: probabilities, float32 [examples, classes].
-      baseline: the same of the baseline; None where there was none.
+      opponents: what others answered, by what they are: `versions.PRODUCTION`, `versions.BEST`.
     """
 
+    classes: list[str]
     image_ids: list[str]
     labels: np.ndarray
     candidate: np.ndarray
-    baseline: np.ndarray | None
+    opponents: dict[str, Opponent] = field(default_factory=dict)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -96,27 +99,68 @@ class Predictions:
         """Whether the candidate takes the true class for the likeliest, bool [examples]."""
         return self.predicted == self.labels
 
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the images of the classes that both know, aligned by name, with no other class to choose.
+
+    Attributes:
+      classes: names of these classes.
+      right: whether the candidate is right, bool [images].
+      other: whether the opponent is.
+    """
+
+    classes: list[str]
+    right: np.ndarray
+    other: np.ndarray
+
     @property
-    def baseline_right(self) -> np.ndarray | None:
-        """The same of the baseline; None where there was none."""
-        return None if self.baseline is None else self.baseline.argmax(axis=1) == self.labels
+    def difference(self) -> float:
+        """Accuracy of the candidate minus that of the opponent, of counts, so that no rounding decides."""
+        return int(self.right.sum() - self.other.sum()) / max(len(self.right), 1)
 
 
-def class_scores(answers: Predictions, classes: list[str]) -> list[ClassScore]:
+def compare(answers: Predictions, name: str) -> Comparison:
+    """Holds the candidate against another model.
+
+    Args:
+      answers: what the models answered.
+      name: which of `answers.opponents`.
+    """
+    opponent = answers.opponents[name]
+    shared = [label for label, known in enumerate(answers.classes) if known in opponent.classes]
+    theirs = [opponent.classes.index(answers.classes[label]) for label in shared]
+    inside = np.isin(answers.labels, shared)
+    classes = [answers.classes[label] for label in shared]
+    if not inside.any():
+        return Comparison(classes, np.empty(0, bool), np.empty(0, bool))
+    true = np.searchsorted(shared, answers.labels[inside])
+    of_candidate, of_other = answers.candidate[inside][:, shared], opponent.probabilities[inside][:, theirs]
+    return Comparison(classes, of_candidate.argmax(axis=1) == true, of_other.argmax(axis=1) == true)
+
+
+def accuracies(answers: Predictions) -> dict[str, float]:
+    """Returns the test accuracy of each model by what it is; of an opponent on the classes that the candidate knows too."""
+    others = {name: compare(answers, name).other for name in answers.opponents}
+    return {
+        name: int(right.sum()) / max(len(right), 1) for name, right in ({CANDIDATE: answers.right} | others).items()
+    }
+
+
+def class_scores(answers: Predictions) -> list[ClassScore]:
     """Returns the scores of each class; 0 of one that is never answered, or has no examples.
 
     Args:
       answers: what the candidate answered.
-      classes: class names in the order of their labels.
     """
     from sklearn.metrics import precision_recall_fscore_support  # takes a second to import
 
     scores = precision_recall_fscore_support(
-        answers.labels, answers.predicted, labels=range(len(classes)), zero_division=0
+        answers.labels, answers.predicted, labels=range(len(answers.classes)), zero_division=0
     )
     return [
         ClassScore(name, int(count), float(precision), float(recall), float(f1))
-        for name, precision, recall, f1, count in zip(classes, *scores, strict=True)
+        for name, precision, recall, f1, count in zip(answers.classes, *scores, strict=True)
     ]
 
 
@@ -126,11 +170,22 @@ def predictions(evaluation_uri: str) -> Predictions:
     Args:
       evaluation_uri: its output folder.
     """
+    names: dict[str, list[str]] = json.loads(Path(evaluation_uri, CLASSES_FILE).read_text())
     files = [str(path) for path in sorted(Path(evaluation_uri).glob(f"{PREDICTIONS}-*"))]
     packed = tf.data.TFRecordDataset(files).with_options(records.options()).as_numpy_iterator()
     batches = [np.load(io.BytesIO(record)) for record in packed]
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     order = np.argsort(columns[IMAGE_ID], kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
-    ids, labels, candidate = columns[IMAGE_ID].tolist(), columns[LABEL], columns[tfma.CANDIDATE_KEY]
-    return Predictions(ids, labels, candidate, columns.get(tfma.BASELINE_KEY))
+    return Predictions(
+        classes=names.pop(CANDIDATE),
+        image_ids=columns[IMAGE_ID].tolist(),
+        labels=columns[LABEL],
+        candidate=columns[CANDIDATE],
+        opponents={name: Opponent(classes, columns[name]) for name, classes in names.items()},
+    )
+
+
+def write_classes(evaluation_uri: str, names: dict[str, list[str]]) -> None:
+    """Keeps what the models' classes are called, by what the models are, in the order of their labels."""
+    Path(evaluation_uri, CLASSES_FILE).write_text(json.dumps(names))

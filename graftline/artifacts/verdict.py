@@ -4,7 +4,7 @@ The Evaluator and ServingCheck decide by these; summary, report, card and `make 
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 VERDICT_FILE = "verdict.json"  # in the Evaluator's output folder
@@ -64,19 +64,34 @@ class Rule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a candidate was held against; it is blessed where it reached all of it."""
+    """What a candidate was held against; it is blessed where it reached all of it, and so much evidence is there.
+
+    Attributes:
+      rules: what is demanded, and what was reached.
+      missing: what stands in the way of a judgement at all, a sentence each.
+      notes: what to know about the comparison, a sentence each.
+    """
 
     rules: list[Rule]
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def blessed(self) -> bool:
-        """Whether every rule is met."""
-        return all(rule.met for rule in self.rules)
+        """Whether it can be judged, and every rule is met."""
+        return not self.reasons
 
     @property
     def reasons(self) -> list[str]:
-        """A sentence for each rule that is not met."""
-        return [rule.reason for rule in self.rules if not rule.met]
+        """A sentence for each thing that speaks against it."""
+        return [*self.missing, *(rule.reason for rule in self.rules if not rule.met)]
+
+    @property
+    def outcome(self) -> str:
+        """The verdict for people, in a line."""
+        if self.blessed:
+            return "Blessed."
+        return f"{'Cannot be judged' if self.missing else 'Not blessed'}: {'; '.join(self.reasons)}."
 
 
 def figure(value: float, unit: str = "") -> str:
@@ -98,9 +113,10 @@ def loads(text: str) -> list[Rule]:
 
 def write(evaluation_uri: str, verdict: Verdict) -> None:
     """Keeps a verdict in the output folder of the Evaluator."""
-    Path(evaluation_uri, VERDICT_FILE).write_text(dumps(verdict.rules))
+    Path(evaluation_uri, VERDICT_FILE).write_text(json.dumps(asdict(verdict)))
 
 
 def read(evaluation_uri: str) -> Verdict:
     """Returns the verdict in an output folder of the Evaluator."""
-    return Verdict(loads(Path(evaluation_uri, VERDICT_FILE).read_text()))
+    kept = json.loads(Path(evaluation_uri, VERDICT_FILE).read_text())
+    return Verdict([Rule(**rule) for rule in kept["rules"]], kept["missing"], kept["notes"])

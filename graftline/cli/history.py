@@ -48,7 +48,7 @@ def _row(row: dict[str, Any]) -> list[str]:
     verdict = (
         f"pushed {row['pushed']}" if row["pushed"] else {True: "blessed", False: "refused", None: ""}[row["blessed"]]
     )
-    baseline = f"run {row['baseline_run']}" if row["baseline_run"] else "earlier" if row["baseline_model"] else ""
+    baseline = f"run {row['baseline_run']}" if row["baseline_run"] else "earlier" if row["baseline_digest"] else ""
     return [
         str(row["run"]),
         datetime.fromisoformat(row["started"]).strftime("%Y-%m-%d %H:%M"),

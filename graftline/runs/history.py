@@ -14,6 +14,7 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
 
+from graftline.artifacts import push as noted
 from graftline.artifacts import verdict
 from graftline.artifacts.infra_blessing import MEASURED, RULES
 from graftline.artifacts.metrics import OVERALL
@@ -76,10 +77,10 @@ def find(settings: Settings, runs: list[Run], name: str) -> Run:
 
 def _in_production(settings: Settings, runs: list[Run]) -> Run:
     """Returns the last run that pushed the model that is served; after a rollback that is an earlier one."""
-    served = versions.production(settings.push_dir)
+    served = versions.served(settings.push_dir)
     for run in reversed(runs):
         pusher, pushed = run.node("Pusher"), _properties(run, store.PUSHED)
-        if served and pusher and pusher.state is State.DONE and pushed["model_id"].int_value == served.model_id:
+        if served and pusher and pusher.state is State.DONE and pushed[noted.DIGEST].string_value == served:
             return run
     raise UserError(f"No run of {settings.name} pushed what is in {settings.push_dir}: nothing of it is in production.")
 
@@ -88,14 +89,18 @@ def facts(runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
     """Returns what there is to tell of a run in a line, as JSON has it.
 
     Args:
-      runs: among which the one that trained the baseline is looked for.
+      runs: among which the one that pushed the baseline is looked for.
       run: one of them.
       alive: whether a process is still at it.
     """
     blessing = _properties(run, store.BLESSING)
     pushed = _properties(run, store.PUSHED)
-    baseline = blessing["baseline_model_id"].int_value if "baseline_model_id" in blessing else None
-    trained = {model.id: other.number for other in reversed(runs) if (model := other.output(store.MODEL))}
+    baseline = blessing[noted.SERVED].string_value if noted.SERVED in blessing else ""
+    pushers = {
+        _properties(other, store.PUSHED)[noted.DIGEST].string_value: other.number
+        for other in reversed(runs)
+        if noted.DIGEST in _properties(other, store.PUSHED)
+    }
     return {
         "run": run.number,
         "id": run.id,
@@ -103,8 +108,8 @@ def facts(runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
         "seconds": round((run.ended - run.started).total_seconds(), 1),
         "dataset": run.settings.get("data", {}).get("dataset"),
         "phases": _accuracies(run),
-        "baseline_model": baseline,
-        "baseline_run": trained.get(baseline) if baseline else None,
+        "baseline_digest": baseline or None,
+        "baseline_run": pushers.get(baseline),
         "blessed": bool(blessing["blessed"].int_value) if "blessed" in blessing else None,
         "pushed": pushed["pushed_version"].string_value if "pushed_version" in pushed else None,
         "state": state(run, alive),
@@ -165,20 +170,18 @@ def metrics(run: Run) -> Values:
 
 def _scores(run: Run) -> Values:
     """Returns what the Evaluator measured, as long as its files are there."""
-    examples, evaluated = run.output(store.EXAMPLES), run.output(store.EVALUATION)
-    if examples is None or evaluated is None or not Path(evaluated.uri).is_dir():
+    evaluated = run.output(store.EVALUATION)
+    if evaluated is None or not Path(evaluated.uri).is_dir():
         return {}
     from graftline.artifacts import evaluation  # with TensorFlow, which takes seconds
 
-    counts = json.loads(examples.custom_properties["counts"].string_value)
-    classes = list(counts["train"])  # in the order of their labels
     measured = evaluation.metrics(evaluated.uri)
     values = {
         metric.title: metric.shown(measured[key])
         for metric in OVERALL
         if (key := evaluation.Key(metric.key)) in measured
     }
-    for score in evaluation.class_scores(evaluation.predictions(evaluated.uri), classes):
+    for score in evaluation.class_scores(evaluation.predictions(evaluated.uri)):
         values |= {f"{name} of {score.name}": f"{getattr(score, name):.4f}" for name in ("precision", "recall", "f1")}
     return values
 

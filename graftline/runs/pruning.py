@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
-from ml_metadata.proto.metadata_store_pb2 import Artifact, Event
+from ml_metadata.proto.metadata_store_pb2 import Artifact
 
-from graftline.artifacts.push import MODEL_ID, PUSHED
+from graftline.artifacts.push import DIGEST, MODEL_ID
 from graftline.base.paths import in_use
 from graftline.runs import store
+from graftline.serving import versions
 from graftline.settings.settings import Settings
 
 KINDS = ("features", "checkpoints", "tuning")  # folders in the work directory
@@ -64,10 +65,10 @@ def places(settings: Settings) -> list[Place]:
     with store.opened(settings) as opened:
         outdated = _outdated(opened, settings)
     kept = [folder for folder in _of_executions(settings) if folder not in outdated]
-    versions = [path for path in settings.push_dir.glob("*") if path.is_dir()]
+    pushed = [path for path in settings.push_dir.glob("*") if path.is_dir()]
     return [
         Place("artifacts of runs", settings.pipeline_root, kept, outdated),
-        Place("pushed versions", settings.push_dir, versions, []),
+        Place("pushed versions", settings.push_dir, pushed, []),
         *_work(settings),
     ]
 
@@ -111,7 +112,7 @@ def _outdated(opened: MetadataStore, settings: Settings) -> list[Path]:
     if len(runs) < settings.run.keep_runs:
         return []
     executions = [node.id for run in runs for node in run.nodes]
-    needed = opened.get_artifacts_by_id(sorted(_touched(opened, executions) | _of_models(opened)))
+    needed = opened.get_artifacts_by_id(sorted(_touched(opened, executions) | _of_models(opened, settings.push_dir)))
     stay, kept = {artifact.uri for artifact in needed}, set(map(str, executions))
     return [
         folder
@@ -125,42 +126,24 @@ def _touched(opened: MetadataStore, executions: list[int]) -> set[int]:
     return {event.artifact_id for event in opened.get_events_by_execution_ids(executions)} if executions else set()
 
 
-def _of_models(opened: MetadataStore) -> set[int]:
+def _of_models(opened: MetadataStore, push_dir: Path) -> set[int]:
     """Returns the ids of what the models that are never forgotten were made of, and of what was made of them."""
-    models = _models(opened)
+    models = _models(opened, push_dir)
     if not models:
         return set()
-    # Not of what they were the baseline of
-    around = [
-        event.execution_id
-        for event in opened.get_events_by_artifact_ids(models)
-        if event.type == Event.OUTPUT or (event.type == Event.INPUT and event.path.steps[0].key == "model")
-    ]
+    around = [event.execution_id for event in opened.get_events_by_artifact_ids(models)]
     return _touched(opened, around) | models
 
 
-def _models(opened: MetadataStore) -> set[int]:
-    """Returns the ids of the model in production, of the baseline it was held against, and of the best of all pushed."""
-    pushed = [
+def _models(opened: MetadataStore, push_dir: Path) -> set[int]:
+    """Returns the ids of the model in production, of what it was held against, and of the best that ever was there."""
+    current, top = versions.production(push_dir), versions.best(push_dir)
+    digests = {push.digest for push in (current, top) if push} | set(current.opponents.values() if current else ())
+    return {
         push.custom_properties[MODEL_ID].int_value
-        for push in sorted(opened.get_artifacts_by_type("PushedModel"), key=lambda push: push.id)
-        if push.custom_properties[PUSHED].int_value
-    ]
-    if not pushed:
-        return set()
-    baselines = {
-        blessing.custom_properties["baseline_model_id"].int_value
-        for blessing in opened.get_artifacts_by_type("ModelBlessing")
-        if blessing.custom_properties["current_model_id"].int_value == pushed[-1]
+        for push in opened.get_artifacts_by_type("PushedModel")
+        if push.custom_properties[DIGEST].string_value in digests
     }
-    best = max(opened.get_artifacts_by_id(sorted(set(pushed))), key=_accuracy)
-    return {pushed[-1], best.id} | (baselines - {0})
-
-
-def _accuracy(model: Artifact) -> float:
-    """Returns the test accuracy that the Trainer noted on a model after its last phase."""
-    noted = [value for name, value in sorted(model.custom_properties.items()) if name.endswith("test_accuracy")]
-    return noted[-1].double_value if noted else 0
 
 
 def _forget(opened: MetadataStore, folders: list[Path]) -> None:

@@ -55,7 +55,7 @@ class LocalRunner(LocalDagRunner):
         settings, run_id = self._settings, datetime.datetime.now().isoformat()
         with lock.held(settings, lock.RUN, 60 * settings.run.wait_minutes):
             with store.opened(settings) as opened:
-                store.forget_damaged(opened)
+                store.forget_outdated(opened, settings)
             run_id = run_nodes(settings, pipeline, run_id, names(pipeline), console.told)
             pruning.prune(settings)
         return run_id

@@ -19,7 +19,10 @@ from typing import Any, NamedTuple
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
+from graftline.artifacts import push as noted
+from graftline.artifacts.infra_blessing import BLESSED
 from graftline.base.states import State
+from graftline.serving import versions
 from graftline.settings.settings import Settings
 
 FILES = "files"  # custom property of an execution: JSON, the files it left and their sizes in bytes, by output folder
@@ -238,6 +241,30 @@ def forget_damaged(store: MetadataStore) -> None:
             if lost:
                 logging.getLogger("absl").warning("%s is damaged or gone: %s is made again.", Path(uri, lost[0]), uri)
                 shutil.rmtree(uri, ignore_errors=True)  # another pod may see and do the same
+
+
+def forget_outdated(store: MetadataStore, settings: Settings) -> None:
+    """Removes outputs that lost a file, or hold no longer, so that TFX makes them again.
+
+    A refusal of ServingCheck may be owed to a busy minute. A push holds as long as its model is in production.
+
+    Args:
+      store: the metadata store.
+      settings: those of the pipeline, whose outputs alone are looked at.
+    """
+    forget_damaged(store)
+    served = versions.served(settings.push_dir)
+    refused = [
+        one for one in store.get_artifacts_by_type("InfraBlessing") if not one.custom_properties[BLESSED].int_value
+    ]
+    gone = [
+        one
+        for one in store.get_artifacts_by_type("PushedModel")
+        if one.custom_properties[noted.PUSHED].int_value and one.custom_properties[noted.DIGEST].string_value != served
+    ]
+    for artifact in refused + gone:
+        if Path(artifact.uri).is_relative_to(settings.pipeline_root):
+            shutil.rmtree(artifact.uri, ignore_errors=True)
 
 
 def _files(folder: Path) -> dict[str, int]:

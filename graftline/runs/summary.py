@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from graftline.artifacts import duplicates, evaluation, verdict
+from graftline.artifacts import duplicates, verdict
+from graftline.artifacts import push as noted
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
@@ -69,8 +70,10 @@ def outcome(nodes: list[Node]) -> str:
     pusher, pushed = store.last(nodes, store.PUSHED.node), store.made(nodes, store.PUSHED)
     if failed or pusher is None or pushed is None:
         return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
+    if taken_back := pushed.custom_properties[noted.REFUSED].string_value:
+        return f"Not pushed: {taken_back}."
     if not pushed.custom_properties["pushed"].int_value:
-        return "Not pushed: only blessed models that can be served, and were not taken back, are."
+        return "Not pushed: only blessed models that can be served are."
     place = pushed.custom_properties["pushed_destination"].string_value
     if pusher.state == State.CACHED:
         return f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {place}"
@@ -111,12 +114,9 @@ def _show_verdict(evaluation_uri: str, of_serving: list[Rule]) -> None:
         for rule in decided.rules + of_serving
     ]
     console.table("Verdict", ["rule", "met", "measured", "demanded", "margin"], rows, texts=2)
-    if "baseline" not in evaluation.accuracies(evaluation_uri):
-        console.line("There is no baseline yet, so the candidate was compared with none.")
-    if decided.blessed:
-        console.line("Blessed.", "bold green")
-    else:
-        console.line(f"Not blessed: {'; '.join(decided.reasons)}.", "bold red")
+    for note in decided.notes:
+        console.line(note)
+    console.line(decided.outcome, "bold green" if decided.blessed else "bold red")
 
 
 def _show_serving(check: Mapping[str, metadata_store_pb2.Value]) -> None:

@@ -1,58 +1,32 @@
 """The serving directory: a folder a version, each whole before it can be seen, as model servers want it.
 
-Model servers take the highest number, so versions only grow; what is in production is the latest. `pushes.jsonl` in the same
-directory tells of each version what it is and why it is there.
+Model servers take the highest number, so versions only grow; what is in production is the latest. `pushes` has what is known
+of each.
 """
 
-import getpass
-import hashlib
-import json
 import os
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from graftline.artifacts.examples import EXTRA
-from graftline.artifacts.push import DESTINATION, MODEL_ID, PUSHED, VERSION
 from graftline.base import stop
 from graftline.base.errors import UserError
 from graftline.base.paths import copy_tree, in_use
+from graftline.serving import pushes
+from graftline.serving.pushes import Push
 
-PUSHES = "pushes.jsonl"
 SAVED_MODEL, SERVING_FORMAT = "saved_model.pb", "Format-Serving"  # TensorFlow's file, and TFX's folder for it
 ASIDE = ".aside-"  # folders that are being written or removed; model servers look at numbers alone
+PRODUCTION, BEST = "production", "best"  # what a candidate is held against: what is served, and the best that ever was
 
 
 class OvertakenError(UserError):
     """Another model is in production than the one that a candidate was held against."""
-
-
-@dataclass(frozen=True)
-class Push:
-    """One line of `pushes.jsonl`.
-
-    Attributes:
-      version: name of the folder.
-      digest: sha256 over the model's files, without what was put beside them.
-      model_id: the Model artifact's id in the metadata store.
-      why: push, or the reason of a rollback.
-      who: the user's name.
-      when: ISO time in UTC.
-      withdrawn: the version that a rollback replaced; None for a push.
-    """
-
-    version: int
-    digest: str
-    model_id: int
-    why: str
-    who: str
-    when: str
-    withdrawn: int | None = None
 
 
 def find(place: Path) -> Path:
@@ -78,22 +52,19 @@ def find(place: Path) -> Path:
 
 
 def versions(directory: Path) -> list[int]:
-    """Returns the versions that can be served, lowest first."""
+    """Returns the versions that a model server would serve, lowest first."""
+    return [number for number in _numbers(directory) if (directory / str(number) / SAVED_MODEL).is_file()]
+
+
+def _numbers(directory: Path) -> list[int]:
+    """Returns the numbers that are names in a folder, lowest first."""
     return sorted(int(path.name) for path in directory.glob("[0-9]*") if path.name.isdigit())
 
 
-def pushes(directory: Path) -> list[Push]:
-    """Returns what is known of the versions that were ever pushed, in that order."""
-    path = directory / PUSHES
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return [Push(**json.loads(line)) for line in lines]
-
-
 def production(directory: Path) -> Push | None:
-    """Returns the push that is being served; None where nothing is."""
+    """Returns what is known of the version that is served, pushed or not; None where nothing is served."""
     present = versions(directory)
-    served = [push for push in pushes(directory) if present and push.version == present[-1]]
-    return served[-1] if served else None
+    return pushes.of_version(directory, present[-1]) if present else None
 
 
 def served(directory: Path) -> str:
@@ -102,18 +73,44 @@ def served(directory: Path) -> str:
     return push.digest if push else ""
 
 
-def pushed_as(directory: Path, model_id: int | None) -> str:
-    """Returns the digest that a model was pushed with; of the one in production where there is no such model.
+def best(directory: Path) -> Push | None:
+    """Returns the push of the most accurate model that ever was in production, is there and was not taken back."""
+    present, bad = set(versions(directory)), pushes.withdrawals(directory)
+    good = [push for push in pushes.read(directory) if push.version in present and push.digest not in bad]
+    return max(good, key=lambda push: (push.accuracy, push.version), default=None)
+
+
+def opponents(directory: Path, candidate: str) -> dict[str, str]:
+    """Returns the digests of what a candidate is held against, by what they are.
+
+    A candidate that is in production is held against what it was held against before it was.
 
     Args:
       directory: the serving directory.
-      model_id: id of the Model artifact; None for no model.
+      candidate: the candidate's digest.
     """
-    digests = [push.digest for push in pushes(directory) if push.model_id == model_id]
-    return digests[-1] if digests else served(directory)
+    current = production(directory)
+    if current is None:
+        return {}
+    if current.digest == candidate:
+        return current.opponents
+    top = best(directory)
+    others = {BEST: top.digest} if top and top.digest not in (current.digest, candidate) else {}
+    return {PRODUCTION: current.digest} | others
 
 
-def publish(model: Path, directory: Path, model_id: int, extras: Iterable[Path] = ()) -> Push:
+def folder_of(directory: Path, digest: str) -> Path | None:
+    """Returns the folder of the latest version of a model; None where there is none.
+
+    Args:
+      directory: the serving directory.
+      digest: the model's.
+    """
+    folders = (directory / str(version) for version in reversed(versions(directory)))
+    return next((folder for folder in folders if pushes.digest(folder) == digest), None)
+
+
+def publish(model: Path, directory: Path, judged: Push | None = None, extras: Iterable[Path] = ()) -> Push:
     """Makes a model the version in production; one that already is stays as it is, whatever has changed beside it.
 
     It is copied aside on the same file system, flushed to the disk, told in `pushes.jsonl`, and renamed: a reader sees all
@@ -122,27 +119,25 @@ def publish(model: Path, directory: Path, model_id: int, extras: Iterable[Path] 
     Args:
       model: folder of a SavedModel.
       directory: the serving directory.
-      model_id: id of the Model artifact.
+      judged: its accuracy and opponents, where it was judged.
       extras: files that go with it, such as its card.
     """
     _ready(directory)
-    digest, current = model_digest(model), production(directory)
+    digest, current = pushes.digest(model), production(directory)
     if current is not None and current.digest == digest:
         return current
-    return _put(model, list(extras), directory, digest, model_id, "push", None)
+    return _put(model, list(extras), directory, replace(judged or Push(0, ""), digest=digest))
 
 
 def _ready(directory: Path) -> None:
     """Makes the directory, and removes what a killed process has left in it; what is recent may be another push's."""
     directory.mkdir(parents=True, exist_ok=True)
-    for path in directory.glob(f"{ASIDE}*"):
+    for path in [*directory.glob(f"{ASIDE}*"), *directory.glob(f"{pushes.PUSHES}-*.tmp")]:
         if not in_use(path):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _put(
-    model: Path, extras: list[Path], directory: Path, digest: str, model_id: int, why: str, withdrawn: int | None
-) -> Push:
+def _put(model: Path, extras: list[Path], directory: Path, push: Push) -> Push:
     aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=directory))
     try:
         copy_tree(model, aside / "model")
@@ -150,18 +145,18 @@ def _put(
             (aside / "model" / EXTRA).mkdir(exist_ok=True)
             shutil.copyfile(path, aside / "model" / EXTRA / path.name)
         _flush(aside / "model")
-        return _rename(aside / "model", directory, digest, model_id, why, withdrawn)
+        return _rename(aside / "model", directory, push)
     finally:
         shutil.rmtree(aside)
 
 
-def _rename(copy: Path, directory: Path, digest: str, model_id: int, why: str, withdrawn: int | None) -> Push:
+def _rename(copy: Path, directory: Path, push: Push) -> Push:
     """Turns a flushed copy into the highest version, as long as this process may publish."""
     stop.heed()
-    taken = [*versions(directory), *(push.version for push in pushes(directory))]
+    taken = [*_numbers(directory), *(push.version for push in pushes.read(directory))]
     version = max([int(time.time()), *(number + 1 for number in taken)])
-    push = Push(version, digest, model_id, why, getpass.getuser(), datetime.now(UTC).isoformat(), withdrawn)
-    _write(directory, [*pushes(directory), push])
+    push = replace(push, version=version, who=pushes.user(), when=datetime.now(UTC).isoformat())
+    pushes.write(directory, [*pushes.read(directory), push])
     target = directory / str(version)
     try:
         copy.rename(target)
@@ -169,17 +164,10 @@ def _rename(copy: Path, directory: Path, digest: str, model_id: int, why: str, w
         if not target.is_dir():
             raise
         # Another push that holds no lock was first
-        _write(directory, [other for other in pushes(directory) if other != push])
-        return _rename(copy, directory, digest, model_id, why, withdrawn)
+        pushes.write(directory, [other for other in pushes.read(directory) if other != push])
+        return _rename(copy, directory, push)
     _flush_folder(directory)
     return push
-
-
-def withdrawn(directory: Path) -> set[str]:
-    """Returns the digests of the models that were taken back."""
-    history = pushes(directory)
-    digests = {push.version: push.digest for push in history}
-    return {digests[push.withdrawn] for push in history if push.withdrawn in digests}
 
 
 def roll_back(directory: Path, why: str) -> Push:
@@ -196,39 +184,34 @@ def roll_back(directory: Path, why: str) -> Push:
     current = production(directory)
     if current is None:
         raise UserError(f"Nothing is served from {directory}: push a model first.")
-    bad, present = {current.digest} | withdrawn(directory), set(versions(directory))
-    good = [push for push in pushes(directory) if push.version in present and push.digest not in bad]
+    bad = {current.digest, *pushes.withdrawals(directory)}
+    present = [pushes.of_version(directory, version) for version in versions(directory)]
+    good = [push for push in present if push.digest not in bad]
     if not good:
         raise UserError(
             f"No version before {current.version} is left in {directory}: train a better model and push it, "
             "or raise run.keep_versions for the next time."
         )
-    # With all that lies in its folder; its digest is the one it was pushed with, for that is not all of the model's
-    again = good[-1]
-    return _put(directory / str(again.version), [], directory, again.digest, again.model_id, why, current.version)
+    if current not in pushes.read(directory):
+        pushes.write(directory, [*pushes.read(directory), current])
+    # With all that lies in its folder
+    return _put(directory / str(good[-1].version), [], directory, replace(good[-1], why=why, withdrawn=current.version))
 
 
 def prune(directory: Path, keep: int) -> None:
-    """Removes all but the latest versions; each vanishes as a whole.
+    """Removes all but the latest versions and the best one; each vanishes as a whole.
 
     Args:
       directory: the serving directory.
-      keep: how many stay, 1 or more, so that the one in production does.
+      keep: how many of the latest stay.
     """
+    top = best(directory)
     for version in versions(directory)[:-keep]:
+        if top and version == top.version:
+            continue
         aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=directory))
-        (directory / str(version)).rename(aside / "model")
+        (directory / str(version)).rename(aside / "version")
         shutil.rmtree(aside)
-
-
-def model_digest(model: Path) -> str:
-    """Returns a sha256 over the names and contents of a model's files."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in model.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(model)}\n".encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _flush(folder: Path) -> None:
@@ -247,23 +230,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _write(directory: Path, history: list[Push]) -> None:
-    """Replaces what is known of the versions."""
-    path = directory / f"{ASIDE}{uuid.uuid4().hex}"
-    with path.open("w") as file:
-        file.writelines(json.dumps(asdict(push)) + "\n" for push in history)
-        file.flush()
-        os.fsync(file.fileno())
-    path.replace(directory / PUSHES)
-
-
-def properties(directory: Path, push: Push) -> dict[str, int | str]:
-    """Returns what is noted on the PushedModel artifact of a push."""
-    return {
-        PUSHED: 1,
-        DESTINATION: str(directory / str(push.version)),
-        VERSION: str(push.version),
-        MODEL_ID: push.model_id,
-    }
