@@ -1,18 +1,31 @@
 """A test split of ten images, and models whose answers to it are known, judged by TFX's real Evaluator."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.evaluator.component import GATE, SERVING_DIR, Executor
+from components.evaluator.component import GATE, OPPONENTS, SERVING_DIR, Driver, Executor
 from components.evaluator.config import eval_config
-from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, TEST, WIDTH, write_label_names
+from graftline.artifacts.examples import (
+    EXTRA,
+    HEIGHT,
+    IMAGE,
+    IMAGE_ID,
+    LABEL,
+    LABEL_NAME,
+    TEST,
+    WIDTH,
+    write_label_names,
+)
 from graftline.runs.dag import BEAM_ARGS
+from graftline.serving import versions
 from graftline.settings.gate import Gate
 
 CANDIDATE_ANSWERS = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1]  # eight of ten right: four of class 0, four of class 1
@@ -35,10 +48,12 @@ class Oracle(tf.Module):
         return {"probabilities": probabilities, "label": tf.argmax(probabilities, axis=-1)}
 
 
-def write_model(folder: Path, answers: list[int], num_classes: int) -> standard_artifacts.Model:
-    """Writes a model; returns its artifact."""
-    model = Oracle(answers, num_classes)
-    tf.saved_model.save(model, str(folder / "Format-Serving"), signatures={"serving_default": model.serve})
+def write_model(folder: Path, answers: list[int], names: Sequence[str] = NAMES[:2]) -> standard_artifacts.Model:
+    """Writes a model of these classes; returns its artifact."""
+    model, place = Oracle(answers, len(names)), folder / "Format-Serving"
+    tf.saved_model.save(model, str(place), signatures={"serving_default": model.serve})
+    (place / EXTRA).mkdir()
+    write_label_names(str(place / EXTRA), list(names))
     artifact = standard_artifacts.Model()
     artifact.uri = str(folder)
     return artifact
@@ -68,9 +83,9 @@ def write_split(folder: Path, split: str, labels: list[int], prefix: str = "") -
             writer.write(tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString())
 
 
-def write_examples(folder: Path) -> standard_artifacts.Examples:
+def write_examples(folder: Path, labels: list[int] = LABELS) -> standard_artifacts.Examples:
     """Writes the test split; returns its artifact."""
-    write_split(folder, TEST, LABELS)
+    write_split(folder, TEST, labels)
     write_label_names(str(folder), NAMES[:2])
     artifact = standard_artifacts.Examples()
     artifact.uri, artifact.split_names = str(folder), json_utils.dumps([TEST])
@@ -81,16 +96,29 @@ def evaluate(
     folder: Path,
     gate: Gate,
     answers: list[int],
-    baseline: list[int] | None = None,
-    num_classes: int = 2,
+    production: list[int] | None = None,
+    names: Sequence[str] = NAMES[:2],
+    labels: list[int] = LABELS,
 ) -> tuple[str, standard_artifacts.ModelBlessing]:
-    """Runs the Evaluator in a folder; returns its output folder and the blessing."""
+    """Runs the Evaluator in a folder, driver and executor; returns its output folder and the blessing.
+
+    Args:
+      folder: an empty one, or one with what is in production below `serving`.
+      gate: what is demanded.
+      answers: those of the candidate.
+      production: those of a model that is pushed before, which knows two classes; None pushes none.
+      names: the classes of the candidate.
+      labels: those of the test split.
+    """
+    serving = folder / "serving"
+    if production:
+        versions.publish(Path(write_model(folder / "before", production).uri, "Format-Serving"), serving)
     inputs = {
-        "examples": [write_examples(folder / "examples")],
-        "model": [write_model(folder / "candidate", answers, num_classes)],
+        "examples": [write_examples(folder / "examples", labels)],
+        "model": [write_model(folder / "candidate", answers, names)],
     }
-    if baseline:
-        inputs["baseline_model"] = [write_model(folder / "baseline", baseline, num_classes)]
+    given = {SERVING_DIR: str(serving)}
+    looked_up = Driver(None).run(ExecutionInfo(input_dict=inputs, exec_properties=given))
     found, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     found.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     config = json_format.MessageToJson(eval_config(), preserving_proto_field_name=True)
@@ -99,8 +127,9 @@ def evaluate(
         {"evaluation": [found], "blessing": [blessing]},
         {
             "eval_config": config,
+            **given,
             GATE: gate.model_dump_json(),
-            SERVING_DIR: str(folder / "serving"),
+            OPPONENTS: looked_up.exec_properties[OPPONENTS].string_value,
             "example_splits": json_utils.dumps([TEST]),
             "module_path": "components.evaluator.extractors",
         },

@@ -11,9 +11,14 @@ from graftline.runs import store
 from graftline.settings.settings import Settings
 
 Values = dict[str, str | int | float]
+INPUT, OUTPUT = metadata_store_pb2.Event.INPUT, metadata_store_pb2.Event.OUTPUT
 
 
-TYPES = {("Evaluator", "blessing"): "ModelBlessing", ("Pusher", "pushed_model"): "PushedModel"}  # as TFX names them
+TYPES = {
+    ("Evaluator", "blessing"): "ModelBlessing",
+    ("ServingCheck", "blessing"): "InfraBlessing",
+    ("Pusher", "pushed_model"): "PushedModel",
+}  # as TFX names them
 
 
 @dataclass
@@ -25,12 +30,14 @@ class Made:
       outputs: custom properties of its output artifacts, by key; or ids of artifacts that there are, as from a cache.
       state: the execution's.
       uri: where its artifacts are.
+      inputs: ids of what it read, by key.
     """
 
     name: str
     outputs: dict[str, Values | int] = field(default_factory=dict)
     state: int = store.COMPLETE
     uri: str = "/gone"
+    inputs: dict[str, int] = field(default_factory=dict)
 
 
 def settings_of(root: Path, **changes: Any) -> Settings:
@@ -61,16 +68,19 @@ def _write_node(opened: MetadataStore, node: Made, contexts: list[metadata_store
     execution = metadata_store_pb2.Execution(type_id=kind, last_known_state=node.state)
     _set(execution, {store.SECONDS: 1.5, store.PEAK_BYTES: 2_000_000_000})
     made = [(_artifact(opened, node, key, given), output_event(key)) for key, given in node.outputs.items()]
-    _, ids, _ = opened.put_execution(execution, made, contexts)
-    return dict(zip(node.outputs, ids, strict=True))
+    read = [(_artifact(opened, node, key, given), _event(key, INPUT)) for key, given in node.inputs.items()]
+    _, ids, _ = opened.put_execution(execution, made + read, contexts)
+    return dict(zip(node.outputs, ids, strict=False))
 
 
 def output_event(key: str) -> metadata_store_pb2.Event:
     """Returns what ties an artifact to the execution that made it, as its output of a key."""
+    return _event(key, OUTPUT)
+
+
+def _event(key: str, kind: int) -> metadata_store_pb2.Event:
     step = metadata_store_pb2.Event.Path.Step(key=key)
-    return metadata_store_pb2.Event(
-        type=metadata_store_pb2.Event.OUTPUT, path=metadata_store_pb2.Event.Path(steps=[step])
-    )
+    return metadata_store_pb2.Event(type=kind, path=metadata_store_pb2.Event.Path(steps=[step]))
 
 
 def _artifact(opened: MetadataStore, node: Made, key: str, given: Values | int) -> metadata_store_pb2.Artifact:

@@ -267,11 +267,11 @@ def pushed(volume: Path, *contents: str) -> list[int]:
     with store.opened(settings) as opened:
         opened.put_artifact_type(metadata_store_pb2.ArtifactType(name="PushedModel"))
     made = []
-    for number, text in enumerate(contents):
+    for text in contents:
         model = volume / "model"
         model.mkdir(exist_ok=True)
         (model / versions.SAVED_MODEL).write_text(text)
-        made.append(versions.publish(model, settings.push_dir, number).version)
+        made.append(versions.publish(model, settings.push_dir).version)
     return made
 
 

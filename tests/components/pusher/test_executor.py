@@ -1,5 +1,6 @@
 """The Pusher: what goes with a model, and what is not pushed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ from tfx.utils import json_utils
 from components.pusher.executor import KEEP_VERSIONS, PusherExecutor
 from graftline.artifacts.examples import EXTRA
 from graftline.artifacts.exports import Exports
-from graftline.artifacts.push import PUSHED, SERVED
+from graftline.artifacts.push import ACCURACY, DIGEST, OPPONENTS, PUSHED, REFUSED, SERVED
 from graftline.artifacts.report import RunReport
 from graftline.artifacts.report_files import CARDS
 from graftline.base import stop
 from graftline.base.errors import UserError
-from graftline.serving import versions
+from graftline.serving import pushes, versions
 from graftline.serving.versions import OvertakenError
 
 
@@ -39,6 +40,8 @@ def push(tmp_path):
         blessing.set_int_custom_property("blessed", 1)
         served = versions.served(tmp_path / "serving") if held_against is None else held_against
         blessing.set_string_custom_property(SERVED, served)
+        blessing.set_string_custom_property(OPPONENTS, json.dumps({versions.PRODUCTION: served}))
+        blessing.set_float_custom_property(ACCURACY, 0.9)
         model = artifact(standard_artifacts.Model, tmp_path / text, **{"Format-Serving__saved_model_dot_pb": text})
         pushed = artifact(standard_artifacts.PushedModel, tmp_path / "pushed")
         destination = PushDestination(filesystem=PushDestination.Filesystem(base_directory=str(tmp_path / "serving")))
@@ -78,8 +81,19 @@ def test_a_model_that_was_taken_back_is_not_pushed_again(push, tmp_path):
     push("a")
     push("b")
     again = versions.roll_back(tmp_path / "serving", "calls dogs cats")
-    assert push("b").get_int_custom_property(PUSHED) == 0
+    refused = push("b")
+    assert refused.get_int_custom_property(PUSHED) == 0
+    told = f"{again.who} took this model back on {again.when[:10]}: calls dogs cats"
+    assert refused.get_string_custom_property(REFUSED) == told
     assert versions.production(tmp_path / "serving") == again
+
+
+def test_how_a_model_was_judged_is_told_with_its_push(push, tmp_path):
+    first = push("a")
+    second = push("b")
+    kept = versions.production(tmp_path / "serving")
+    assert (kept.digest, kept.accuracy) == (second.get_string_custom_property(DIGEST), 0.9)
+    assert kept.opponents == {versions.PRODUCTION: first.get_string_custom_property(DIGEST)}
 
 
 def test_a_model_that_was_held_against_another_one_than_is_in_production_is_not_pushed(push, tmp_path):
@@ -108,4 +122,4 @@ def test_a_process_that_has_lost_its_lock_publishes_nothing(push, tmp_path):
     with stop.heeding(lost), pytest.raises(UserError, match="The lock was lost"):
         push("a")
     assert not versions.versions(tmp_path / "serving")
-    assert not versions.pushes(tmp_path / "serving")
+    assert not pushes.read(tmp_path / "serving")

@@ -61,7 +61,7 @@ def features_of(tmp_path) -> dict[str, list[str]]:
 def judged(tmp_path_factory) -> Path:
     """A folder with examples, a candidate, and its evaluation against a baseline that has all right."""
     folder = tmp_path_factory.mktemp("judged")
-    oracle.evaluate(folder, Gate(min_accuracy=0.75), CANDIDATE_ANSWERS, baseline=LABELS)
+    oracle.evaluate(folder, Gate(min_accuracy=0.75), CANDIDATE_ANSWERS, production=LABELS)
     oracle.write_split(folder / "examples", TRAIN, TRAINED, "train-")
     oracle.write_split(folder / "examples", VALIDATION, [0, 1], "validation-")
     return folder
@@ -199,7 +199,7 @@ def test_facts_are_enough_to_do_it_again(inputs, properties):
 
 def test_what_is_served_before_the_push_is_told(inputs, properties, judged, tmp_path):
     assert gather.report(inputs, properties).verdict.in_production is None
-    push = versions.publish(judged / "candidate" / "Format-Serving", tmp_path / "serving", 1)
+    push = versions.publish(judged / "candidate" / "Format-Serving", tmp_path / "serving")
     assert gather.report(inputs, properties).verdict.in_production == str(tmp_path / "serving" / str(push.version))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.report import numbers
-from graftline.artifacts import evaluation
+from graftline.artifacts import evaluation, intervals
 from graftline.artifacts.metrics import LOG_LOSS
 from graftline.settings.gate import Gate
 from tests import oracle
@@ -20,7 +20,7 @@ NAMES = ["cat", "dog"]
 def uri(tmp_path_factory) -> str:
     """An evaluation of a candidate that has eight of ten right against a baseline that has all."""
     folder: Path = tmp_path_factory.mktemp("evaluated")
-    return oracle.evaluate(folder, Gate(min_accuracy=0.9), CANDIDATE_ANSWERS, baseline=LABELS)[0]
+    return oracle.evaluate(folder, Gate(min_accuracy=0.9), CANDIDATE_ANSWERS, production=LABELS)[0]
 
 
 def looks(**values: list[float]) -> dict[str, tuple[np.ndarray, str]]:
@@ -57,43 +57,12 @@ def test_slices_hold_about_as_many_images_each(uri):
         ("size", "7 to 9 units", 3),
     ]
     assert [part.accuracy for part in parts] == pytest.approx([1, 1, 1 / 3])
-    assert all(part.interval == numbers.wilson(round(part.accuracy * part.examples), part.examples) for part in parts)
+    assert all(part.interval == intervals.wilson(round(part.accuracy * part.examples), part.examples) for part in parts)
 
 
 def test_images_whose_look_is_unknown_are_in_no_slice(uri):
     found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=[float("nan"), *range(9)]))
     assert sum(part.examples for part in found.slices if part.group == "size") == 9
-
-
-def test_accuracy_and_its_difference_to_the_baselines_lie_in_their_intervals(uri):
-    of_accuracy, difference = numbers.intervals(evaluation.predictions(uri))
-    assert of_accuracy[0] < 0.8 < of_accuracy[1]
-    assert difference is not None and difference[0] < -0.2 < difference[1]
-
-
-@pytest.mark.parametrize(
-    ("correct", "total", "interval"), [(8, 10, (0.4902, 0.9433)), (0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0))]
-)
-def test_wilsons_interval_is_the_textbooks(correct, total, interval):
-    assert numbers.wilson(correct, total) == pytest.approx(interval, abs=1e-4)
-
-
-def test_the_paired_interval_holds_the_difference_nineteen_times_in_twenty():
-    random = np.random.default_rng(0)
-    held = 0
-    for _ in range(400):
-        hard = random.random(200) < 0.1  # both models fail on what is hard, so they are no independent samples
-        first, second = (~hard & (random.random(200) < share) for share in (0.95, 0.9))
-        low, high = numbers.paired_interval(first, second)
-        held += low <= 0.9 * 0.05 <= high
-    assert 0.92 <= held / 400 <= 0.99
-
-
-def test_the_paired_interval_of_the_same_answers_is_about_zero():
-    right = np.ones(100, bool)
-    low, high = numbers.paired_interval(right, right)
-    assert -0.05 < low < 0 < high < 0.05
-    assert low == pytest.approx(-high)
 
 
 def sampled(temperature: float, examples: int = 20_000) -> tuple[np.ndarray, np.ndarray]:

@@ -32,17 +32,19 @@ def _wide(monkeypatch):
     monkeypatch.setattr(console.OUT, "width", 200)
 
 
-def write_push(settings: Settings, run_id: str, phase_2: float = 0.9, version: str = "1") -> dict[str, int]:
+def write_push(
+    settings: Settings, run_id: str, phase_2: float = 0.9, version: str = "1", digest: str = ""
+) -> dict[str, int]:
     """Writes a run that pushed its model."""
     model = write(settings, run_id, Made("Trainer", {"model": accurate(0.8, phase_2)}))["model"]
-    blessing = Made("Evaluator", {"blessing": {"blessed": 1, "current_model_id": model}})
-    pushed = Made("Pusher", {"pushed_model": {"pushed": 1, "pushed_version": version, "model_id": model}})
+    blessing = Made("Evaluator", {"blessing": {"blessed": 1, "current_model_id": model, "served": ""}})
+    pushed = Made("Pusher", {"pushed_model": {"pushed": 1, "pushed_version": version, "digest": digest or run_id}})
     return write(settings, run_id, blessing, pushed) | {"model": model}
 
 
-def write_refusal(settings: Settings, run_id: str, baseline: int) -> None:
+def write_refusal(settings: Settings, run_id: str, baseline: str) -> None:
     """Writes a run whose candidate was worse than a baseline."""
-    blessing: Values = {"blessed": 0, "baseline_model_id": baseline}
+    blessing: Values = {"blessed": 0, "served": baseline}
     trainer = Made("Trainer", {"model": accurate(0.7, 0.75)})
     write(
         settings,
@@ -75,7 +77,7 @@ def test_each_run_is_told_with_what_became_of_it(settings):
             for name, kind in (("Trainer", "model"), ("Pusher", "pushed_model"))
         ],
     )
-    write_refusal(settings, "c", first["model"])
+    write_refusal(settings, "c", "a")
     pushed, cached, refused = listed(settings)
     assert pushed | {"started": "", "seconds": 0} == {
         "run": 1,
@@ -84,7 +86,7 @@ def test_each_run_is_told_with_what_became_of_it(settings):
         "seconds": 0,
         "dataset": "digits",
         "phases": {"1": {"validation": 0.8, "test": 0.8}, "2": {"validation": 0.9, "test": 0.9}},
-        "baseline_model": None,
+        "baseline_digest": None,
         "baseline_run": None,
         "blessed": True,
         "pushed": "1",
@@ -146,10 +148,10 @@ def test_another_pipeline_on_the_same_server_is_not_listed(settings):
 
 def test_runs_have_numbers_ids_and_names(settings, tmp_path):
     for number, run_id in enumerate(["one", "two"], 1):
-        model = write_push(settings, run_id, version=str(number))["model"]
         (tmp_path / run_id).mkdir()
         (tmp_path / run_id / "saved_model.pb").write_text(run_id)
-        versions.publish(tmp_path / run_id, settings.push_dir, model)
+        push = versions.publish(tmp_path / run_id, settings.push_dir)
+        write_push(settings, run_id, version=str(number), digest=push.digest)
     runs = history.read(settings)
     assert [history.find(settings, runs, name).number for name in ("1", "one", "latest", "production")] == [1, 1, 2, 2]
     versions.roll_back(settings.push_dir, "calls cats dogs")

@@ -9,6 +9,8 @@ from ml_metadata.proto.metadata_store_pb2 import Artifact
 
 from graftline.base.paths import DAY
 from graftline.runs import pruning, store
+from graftline.serving import versions
+from graftline.serving.pushes import Push
 from graftline.settings.settings import Settings
 from tests.past import Made, accurate, settings_of, write
 
@@ -82,19 +84,21 @@ def test_what_a_later_run_took_from_the_cache_stays(settings):
     assert left(settings) == {"TfdsExampleGen a", "Trainer c", "Trainer d"}
 
 
-def pushed(settings: Settings, name: str, accuracy: float, baseline: int = 0) -> int:
-    """Writes a run that pushed its model, and returns the model's id."""
+def pushed(settings: Settings, name: str, accuracy: float) -> None:
+    """Writes a run that pushed its model, and publishes it."""
+    place = settings.run.root / f"model of {name}"
+    place.mkdir()
+    (place / "saved_model.pb").write_text(name)
+    judged = Push(0, "", accuracy=accuracy, opponents=versions.opponents(settings.push_dir, ""))
+    push = versions.publish(place, settings.push_dir, judged)
     model = run(settings, name, examples={}, model=accurate(accuracy, accuracy))["model"]
-    run(settings, name, blessing={"blessed": 1, "current_model_id": model, "baseline_model_id": baseline})
-    run(settings, name, pushed_model={"pushed": 1, "model_id": model})
-    return model
+    run(settings, name, blessing={"blessed": 1, "current_model_id": model})
+    run(settings, name, pushed_model={"pushed": 1, "model_id": model, "digest": push.digest})
 
 
 def test_the_model_in_production_its_baseline_and_the_best_of_all_stay(settings):
-    best = pushed(settings, "best", 0.99)
-    other = pushed(settings, "other", 0.7, baseline=best)
-    baseline = pushed(settings, "baseline", 0.8, baseline=other)
-    pushed(settings, "production", 0.9, baseline=baseline)
+    for name, accuracy in {"best": 0.99, "other": 0.7, "baseline": 0.8, "production": 0.9}.items():
+        pushed(settings, name, accuracy)
     for name in "abcd":
         run(settings, name, examples={}, model=accurate(0.1, 0.1))
     age(settings.pipeline_root)

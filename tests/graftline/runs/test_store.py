@@ -1,11 +1,15 @@
 """What the metadata store says of files is kept true: outputs that lost one are removed, the others stay."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
 from graftline.runs import store
+from graftline.serving import versions
 from graftline.settings.settings import Settings
-from tests.past import output_event
+from tests.past import Made, output_event, write
 
 
 @pytest.fixture
@@ -61,3 +65,33 @@ def test_outputs_that_lost_something_are_removed_and_told(settings, executed, da
         store.forget_damaged(opened)  # nothing is left to be removed
     (message,) = caplog.messages
     assert f"{executed / 'deep' / 'two'} is damaged or gone" in message
+
+
+def output(settings: Settings, name: str, **values: int | str | float) -> Path:
+    """Writes a folder that a node has left, and its artifact."""
+    folder = settings.pipeline_root / name / "out" / str(len(list(settings.pipeline_root.glob("*/*/*"))))
+    folder.mkdir(parents=True)
+    key = "blessing" if name == "ServingCheck" else "pushed_model"
+    write(settings, folder.name, Made(name, {key: values}, uri=str(folder)))
+    return folder
+
+
+def test_a_refusal_of_serving_is_never_served_from_the_cache(settings):
+    refused, blessed = (output(settings, "ServingCheck", blessed=blessed) for blessed in (0, 1))
+    with store.opened(settings) as opened:
+        store.forget_outdated(opened, settings)
+    assert (refused.exists(), blessed.exists()) == (False, True)
+
+
+def test_a_push_holds_as_long_as_its_model_is_in_production(settings, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/saved_model.pb").write_text("a")
+    push = versions.publish(tmp_path / "model", settings.push_dir)
+    served, other = (output(settings, "Pusher", pushed=1, digest=digest) for digest in (push.digest, "other"))
+    not_pushed = output(settings, "Pusher", pushed=0)
+    with store.opened(settings) as opened:
+        store.forget_outdated(opened, settings)
+        assert (served.exists(), other.exists(), not_pushed.exists()) == (True, False, True)
+        shutil.rmtree(settings.push_dir)
+        store.forget_outdated(opened, settings)
+    assert not served.exists()

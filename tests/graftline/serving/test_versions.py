@@ -12,7 +12,8 @@ import pytest
 from graftline.artifacts.examples import EXTRA
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
-from graftline.serving import versions
+from graftline.serving import pushes, versions
+from graftline.serving.pushes import Push
 
 
 @pytest.fixture
@@ -39,32 +40,32 @@ def served(serving: Path) -> str:
 
 
 def test_a_pushed_model_is_in_production_and_told(tmp_path: Path, serving: Path) -> None:
-    push = versions.publish(model(tmp_path, "a"), serving, model_id=7)
+    push = versions.publish(model(tmp_path, "a"), serving)
     assert served(serving) == "a"
     assert versions.production(serving) == push
-    assert (push.model_id, push.why, push.withdrawn) == (7, "push", None)
+    assert (push.why, push.withdrawn) == ("push", None)
     assert sorted(path.name for path in serving.iterdir()) == [str(push.version), "pushes.jsonl"]
 
 
 def test_the_same_model_twice_is_one_version(tmp_path: Path, serving: Path) -> None:
-    first = versions.publish(model(tmp_path, "a"), serving, 1)
-    assert versions.publish(tmp_path / "a", serving, 1) == first
+    first = versions.publish(model(tmp_path, "a"), serving)
+    assert versions.publish(tmp_path / "a", serving) == first
     assert versions.versions(serving) == [first.version]
-    assert len(versions.pushes(serving)) == 1
+    assert len(pushes.read(serving)) == 1
 
 
 def test_versions_only_grow_within_a_second_and_past_removed_ones(tmp_path: Path, serving: Path) -> None:
-    found = [versions.publish(model(tmp_path, name), serving, 1).version for name in "abc"]
+    found = [versions.publish(model(tmp_path, name), serving).version for name in "abc"]
     shutil.rmtree(serving / str(found[-1]))
-    found.append(versions.publish(model(tmp_path, "d"), serving, 1).version)
+    found.append(versions.publish(model(tmp_path, "d"), serving).version)
     assert found == sorted(set(found))
 
 
 def test_rollback_publishes_the_one_before_as_a_higher_version(tmp_path: Path, serving: Path) -> None:
-    pushed = [versions.publish(model(tmp_path, name), serving, number) for number, name in enumerate("abc")]
+    pushed = [versions.publish(model(tmp_path, name), serving) for name in "abc"]
     first = versions.roll_back(serving, "dogs are called cats")
     assert served(serving) == "b"
-    assert (first.model_id, first.why, first.withdrawn) == (1, "dogs are called cats", pushed[-1].version)
+    assert (first.why, first.withdrawn) == ("dogs are called cats", pushed[-1].version)
     assert first.version > pushed[-1].version
     versions.roll_back(serving, "this one too")
     assert served(serving) == "a"
@@ -80,29 +81,30 @@ def extra(folder: Path, text: str) -> Path:
 
 
 def test_a_card_lies_beside_the_model_and_a_new_card_is_no_new_version(tmp_path: Path, serving: Path) -> None:
-    push = versions.publish(model(tmp_path, "a"), serving, 1, [extra(tmp_path, "first")])
+    push = versions.publish(model(tmp_path, "a"), serving, None, [extra(tmp_path, "first")])
     card = serving / str(push.version) / EXTRA / "model_card.md"
     assert card.read_text() == "first"
-    assert versions.publish(tmp_path / "a", serving, 1, [extra(tmp_path, "second")]) == push
+    assert versions.publish(tmp_path / "a", serving, None, [extra(tmp_path, "second")]) == push
     assert versions.versions(serving) == [push.version]
     assert card.read_text() == "first"
 
 
 def test_rollback_carries_the_card_along(tmp_path: Path, serving: Path) -> None:
-    good = versions.publish(model(tmp_path, "a"), serving, 1, [extra(tmp_path, "of a")])
-    versions.publish(model(tmp_path, "b"), serving, 2, [extra(tmp_path, "of b")])
+    good = versions.publish(model(tmp_path, "a"), serving, None, [extra(tmp_path, "of a")])
+    versions.publish(model(tmp_path, "b"), serving, None, [extra(tmp_path, "of b")])
     again = versions.roll_back(serving, "dogs are called cats")
     assert again.digest == good.digest
     assert (serving / str(again.version) / EXTRA / "model_card.md").read_text() == "of a"
-    assert versions.publish(tmp_path / "a", serving, 1, [extra(tmp_path, "of a")]) == again
+    assert versions.publish(tmp_path / "a", serving, None, [extra(tmp_path, "of a")]) == again
 
 
 def test_what_was_taken_back_is_known(tmp_path: Path, serving: Path) -> None:
-    versions.publish(model(tmp_path, "a"), serving, 1)
-    bad = versions.publish(model(tmp_path, "b"), serving, 2)
-    assert versions.withdrawn(serving) == set()
-    versions.roll_back(serving, "dogs are called cats")
-    assert versions.withdrawn(serving) == {bad.digest} == {versions.model_digest(tmp_path / "b")}
+    versions.publish(model(tmp_path, "a"), serving)
+    bad = versions.publish(model(tmp_path, "b"), serving)
+    assert pushes.withdrawals(serving) == {}
+    again = versions.roll_back(serving, "dogs are called cats")
+    assert pushes.withdrawals(serving) == {bad.digest: again}
+    assert bad.digest == pushes.digest(tmp_path / "b")
 
 
 def test_nothing_to_roll_back_is_told(serving: Path) -> None:
@@ -111,7 +113,7 @@ def test_nothing_to_roll_back_is_told(serving: Path) -> None:
 
 
 def test_pruning_keeps_the_latest(tmp_path: Path, serving: Path) -> None:
-    pushed = [versions.publish(model(tmp_path, name), serving, 1).version for name in "abcd"]
+    pushed = [versions.publish(model(tmp_path, name), serving).version for name in "abcd"]
     versions.prune(serving, 2)
     assert versions.versions(serving) == pushed[-2:]
     versions.prune(serving, 1)
@@ -119,12 +121,53 @@ def test_pruning_keeps_the_latest(tmp_path: Path, serving: Path) -> None:
     assert not list(serving.glob(".*"))
 
 
-def test_what_a_baseline_was_pushed_as_is_known_by_its_model(tmp_path: Path, serving: Path) -> None:
-    assert (versions.served(serving), versions.pushed_as(serving, None)) == ("", "")
-    first, second = (versions.publish(model(tmp_path, name), serving, number) for number, name in enumerate("ab", 1))
-    assert versions.served(serving) == second.digest != first.digest
-    assert versions.pushed_as(serving, 1) == first.digest
-    assert versions.pushed_as(serving, None) == versions.pushed_as(serving, 7) == second.digest
+def test_the_best_model_stays_and_is_what_later_ones_are_held_against(tmp_path: Path, serving: Path) -> None:
+    accuracies = {"a": 0.9, "b": 0.97, "c": 0.96, "d": 0.95}
+    a, b, c, d = (
+        versions.publish(model(tmp_path, name), serving, Push(0, "", accuracy=accuracy))
+        for name, accuracy in accuracies.items()
+    )
+    versions.prune(serving, 2)
+    assert versions.versions(serving) == [b.version, c.version, d.version]
+    assert versions.opponents(serving, "candidate") == {versions.PRODUCTION: d.digest, versions.BEST: b.digest}
+    assert versions.folder_of(serving, b.digest) == serving / str(b.version)
+    assert versions.folder_of(serving, a.digest) is None
+    versions.roll_back(serving, "calls cats dogs")
+    assert versions.served(serving) == c.digest
+    assert versions.best(serving) == b
+    versions.publish(tmp_path / "b", serving, b)
+    versions.roll_back(serving, "calls dogs cats")  # so b is withdrawn, and no best one any more
+    assert versions.opponents(serving, "candidate") == {versions.PRODUCTION: c.digest}
+
+
+def test_with_nothing_in_production_there_is_nothing_to_be_held_against(serving: Path) -> None:
+    assert (versions.served(serving), versions.best(serving), versions.opponents(serving, "x")) == ("", None, {})
+
+
+def test_what_a_model_server_would_serve_counts_whoever_put_it_there(tmp_path: Path, serving: Path) -> None:
+    """A higher version that was copied in by hand is in production; a file with a number for a name is nothing."""
+    push = versions.publish(model(tmp_path, "a"), serving)
+    (serving / "9999999998").write_text("no folder")
+    assert versions.production(serving) == push
+    (serving / "9999999997").mkdir()
+    assert versions.production(serving) == push
+    shutil.copytree(model(tmp_path, "b"), serving / "9999999996")
+    copied = versions.production(serving)
+    assert copied is not None
+    assert (copied.version, copied.why, copied.digest) == (9999999996, pushes.BY_HAND, pushes.digest(tmp_path / "b"))
+    again = versions.roll_back(serving, "who put this here?")
+    assert served(serving) == "a"
+    assert again.version == 9999999999, "a server would not take it for the highest"
+    assert set(pushes.withdrawals(serving)) == {copied.digest}
+
+
+def test_a_version_whose_files_were_replaced_is_another_model(tmp_path: Path, serving: Path) -> None:
+    push = versions.publish(model(tmp_path, "a"), serving)
+    replaced = serving / str(push.version) / "variables/variables.data"
+    replaced.unlink()  # for it is a link to the file that was pushed
+    replaced.write_text("others")
+    assert versions.served(serving) != push.digest
+    assert versions.publish(tmp_path / "a", serving).version > push.version
 
 
 KILLED = """
@@ -133,31 +176,29 @@ from pathlib import Path
 from graftline.serving import versions
 from tests.killed import kill_at
 kill_at("graftline.serving.versions:" + sys.argv[1].removeprefix("versions."), sys.argv[2])
-versions.publish(Path(sys.argv[3]), Path(sys.argv[4]), 2)
+versions.publish(Path(sys.argv[3]), Path(sys.argv[4]))
 """
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", ["copy_tree", "versions._flush", "versions._write", "Path.rename"])
+@pytest.mark.parametrize("step", ["copy_tree", "versions._flush", "pushes.write", "Path.rename"])
 def test_a_killed_push_leaves_the_one_before_or_the_new_one_whole(
     tmp_path: Path, serving: Path, step: str, moment: str
 ) -> None:
-    versions.publish(model(tmp_path, "old"), serving, 1)
+    versions.publish(model(tmp_path, "old"), serving)
     command = [sys.executable, "-c", KILLED, step, moment, str(model(tmp_path, "new")), str(serving)]
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == -signal.SIGKILL
     assert served(serving) == ("new" if (step, moment) == ("Path.rename", "after") else "old")
     assert all(is_whole(serving / str(version)) for version in versions.versions(serving))
-    versions.publish(tmp_path / "new", serving, 2)
+    versions.publish(tmp_path / "new", serving)
     assert served(serving) == "new"
     assert len(versions.versions(serving)) == 2
     for left in serving.glob(".*"):  # which may be another push's as long as it is recent
         os.utime(left, (0, 0))
-    versions.publish(tmp_path / "old", serving, 3)
-    versions.publish(tmp_path / "new", serving, 2)
+    versions.publish(tmp_path / "old", serving)
+    versions.publish(tmp_path / "new", serving)
     assert not list(serving.glob(".*"))
-    current = versions.production(serving)
-    assert current is not None
-    assert current.model_id == 2
+    assert served(serving) == "new"
 
 
 def test_pushes_at_once_take_nothing_from_each_other_and_each_has_a_version(tmp_path: Path, serving: Path) -> None:
@@ -175,7 +216,7 @@ import sys
 from pathlib import Path
 from graftline.serving import versions
 for number in range(20):
-    versions.publish(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]), number)
+    versions.publish(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]))
 """
 
 
@@ -184,14 +225,14 @@ import sys
 from pathlib import Path
 from graftline.serving import versions
 for number in range(60):
-    versions.publish(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]), number)
+    versions.publish(Path(sys.argv[1 + number % 2]), Path(sys.argv[3]))
     versions.prune(Path(sys.argv[3]), 20)
 """
 
 
 def test_a_reader_never_sees_a_half_written_version(tmp_path: Path, serving: Path) -> None:
     paths = [str(model(tmp_path, name)) for name in "ab"]
-    versions.publish(tmp_path / "a", serving, 0)
+    versions.publish(tmp_path / "a", serving)
     seen = set()
     with subprocess.Popen([sys.executable, "-c", PUSHING, *paths, str(serving)], cwd=PROJECT) as pusher:
         while pusher.poll() is None:
