@@ -29,6 +29,7 @@ from components.example_gen.component import TfdsExampleGen
 from components.example_gen.unlabelled import unlabelled_example_gen
 from components.exporter.component import exporter
 from components.pusher.component import Pusher
+from components.report.card_gen import CardGen
 from components.report.component import ReportGen
 from components.serving_check.component import serving_check
 from components.trainer.component import trainer
@@ -88,30 +89,35 @@ def create_pipeline(settings: Settings) -> Pipeline:
     if settings.exports:
         export = exporter(model, examples, settings.exports, settings.gate.max_export_drop)
         release, exports = [*release, export], export.outputs["exports"]
-    report = ReportGen(
-        settings,
-        examples=examples,
-        statistics=statistics,
-        baseline_statistics=production_data.outputs["statistics"],
-        schema=schema,
-        duplicates=duplicates.outputs["report"],
-        model=model,
-        model_run=training.outputs["model_run"],
-        evaluation=evaluator.outputs["evaluation"],
-        blessing=blessing,
-        infra_blessing=check.outputs["blessing"],
-        exports=exports,
-    )
+    told = {
+        "examples": examples,
+        "duplicates": duplicates.outputs["report"],
+        "model": model,
+        "model_run": training.outputs["model_run"],
+        "evaluation": evaluator.outputs["evaluation"],
+        "blessing": blessing,
+        "infra_blessing": check.outputs["blessing"],
+        "exports": exports,
+    }
+    card = CardGen(settings, **told)
     pusher = Pusher(
         settings.push_dir,
         settings.run.keep_versions,
         model=model,
         model_blessing=blessing,
         infra_blessing=check.outputs["blessing"],
-        report=report.outputs["report"],
+        card=card.outputs["card"],
         exports=exports,
     )
-    release += [report, pusher]
+    report = ReportGen(
+        settings,
+        statistics=statistics,
+        baseline_statistics=production_data.outputs["statistics"],
+        schema=schema,
+        **told,
+    )
+    report.add_upstream_node(pusher)
+    release += [card, pusher, report]
     if settings.bulk.folder:
         photos = unlabelled_example_gen(settings.bulk.folder, settings.data.max_pixels)
         classified = bulk_inferrer(photos.outputs["examples"], model, blessing)

@@ -12,7 +12,7 @@ from tfx.utils import json_utils
 
 from components.pusher.executor import KEEP_VERSIONS, PusherExecutor
 from graftline.artifacts.exports import Exports
-from graftline.artifacts.report import RunReport
+from graftline.artifacts.report import ModelCard
 
 
 class PusherSpec(standard_component_specs.PusherSpec):
@@ -20,7 +20,7 @@ class PusherSpec(standard_component_specs.PusherSpec):
 
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
         **standard_component_specs.PusherSpec.INPUTS,
-        "report": ChannelParameter(type=RunReport, optional=True),
+        "card": ChannelParameter(type=ModelCard, optional=True),
         "exports": ChannelParameter(type=Exports, optional=True),
     }
 

@@ -83,7 +83,7 @@ def _note(pushed: Artifact, directory: Path, push: Push, model_id: int) -> None:
 
 def _extras(input_dict: dict[str, list[Artifact]]) -> list[Path]:
     """Returns the files that go with the model: its card, and its smaller forms."""
-    found = [path for report in input_dict.get("report", []) for path in cards(report.uri)]
+    found = [path for card in input_dict.get("card", []) for path in cards(card.uri)]
     return found + [
         path for exports in input_dict.get("exports", []) for path in sorted(Path(exports.uri).glob(EXPORTED))
     ]

@@ -9,39 +9,30 @@ from typing import Any
 
 import jinja2
 
-from components.report.content import Report
+from components.report.content import Card
 from graftline.artifacts.verdict import figure
 
 TEMPLATE = "model_card.md.j2"
 
 
-def values(report: Report) -> dict[str, Any]:
-    """Returns the facts of the card: those of the report but for images and the points of curves.
+def values(card: Card) -> dict[str, Any]:
+    """Returns what the card says, for programs.
 
     Args:
-      report: of the run that made the model.
+      card: its facts.
     """
-    card = {key: asdict(getattr(report, key)) for key in ("verdict", "numbers", "facts")}
-    for rule, values_of_rule in zip(report.verdict.rules, card["verdict"]["rules"], strict=True):
+    told = asdict(card)
+    for rule, values_of_rule in zip(card.verdict.rules, told["verdict"]["rules"], strict=True):
         values_of_rule |= {name: getattr(rule, name) for name in ("met", "margin", "measured", "demanded", "spare")}
-    for curves in ("roc", "precision_recall"):
-        areas = {curve["name"]: curve["area"] for curve in card["numbers"].pop(curves)}
-        card["numbers"][f"{curves}_area"] = areas
-    data = report.data
-    kept = ("counts", "left_out", "copies", "contradictions", "leaked", "held_out", "drift", "drift_against")
-    return card | {
-        "phases": [asdict(phase) for phase in report.phases],
-        "data": {name: getattr(data, name) for name in kept},
-        "exports": [asdict(export) for export in report.exports],
-    }
+    return told
 
 
-def as_json(report: Report) -> str:
+def as_json(card: Card) -> str:
     """Returns the card for programs."""
-    return json.dumps(values(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(values(card), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_markdown(report: Report) -> str:
+def as_markdown(card: Card) -> str:
     """Returns the card for people."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("components.report"),
@@ -52,7 +43,7 @@ def as_markdown(report: Report) -> str:
         autoescape=False,  # it is Markdown
     )
     environment.filters |= {"percent": figure, "interval": _interval, "cell": _cell}
-    return environment.get_template(TEMPLATE).render(values(report), overall=report.numbers.overall)
+    return environment.get_template(TEMPLATE).render(values(card), overall=card.numbers.overall)
 
 
 def _interval(bounds: tuple[float, float]) -> str:

@@ -1,34 +1,25 @@
-"""ReportGen: the report of a run for people, and the model's card; it runs whether or not the model is blessed."""
+"""ReportGen: the report of a run for people; it runs after the push, whether or not there was one, and may fail."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tfx.dsl.components.base import base_component, base_driver, base_executor, executor_spec
-from tfx.orchestration import data_types_utils
-from tfx.orchestration.portable import base_driver as portable_driver
-from tfx.orchestration.portable.data_types import ExecutionInfo
-from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import Artifact, artifact_utils, standard_artifacts
 from tfx.types.channel import BaseChannel, OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
-from components.report import lineage
-from graftline.artifacts.duplicates import DuplicatesReport
-from graftline.artifacts.exports import Exports
+from components.report.card_gen import CardGenSpec
+from components.report.driver import PARAMETERS, Driver, given, write
 from graftline.artifacts.report import RunReport
-from graftline.artifacts.report_files import CARDS, PAGE
-from graftline.runs.store import SECRET
-from graftline.settings.load import command
+from graftline.artifacts.report_files import PAGE
 from graftline.settings.settings import Settings
 
-REPORT, STEPS = "report", "steps"
+REPORT = "report"
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes the page and the cards."""
+    """Writes the page."""
 
     def Do(  # noqa: N802 (TFX's name)
         self,
@@ -44,65 +35,22 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: those of `ReportGenSpec`, and `steps`, which the driver found.
         """
         # Not with this module: plots and statistics take seconds to import, at every start of any program
-        from components.report import card, gather, page
+        from components.report import gather, page
 
         inputs = {key: artifact_utils.get_single_instance(found) for key, found in input_dict.items() if found}
-        report = gather.report(inputs, exec_properties)
-        made = artifact_utils.get_single_uri(output_dict[REPORT])
-        html = page.render(report, path_utils.serving_model_path(inputs["model"].uri))
-        texts = html, card.as_markdown(report), card.as_json(report)
-        for name, text in zip((PAGE, *CARDS), texts, strict=True):
-            _write(Path(made, name), text)
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}")
-    aside.write_text(text)
-    aside.replace(path)
-
-
-class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Reads in the metadata store how the model came to be, before the cache is asked."""
-
-    def run(self, execution_info: ExecutionInfo) -> DriverOutput:
-        """Puts the steps that led to the inputs into the execution's properties.
-
-        Args:
-          execution_info: of this execution.
-        """
-        inputs = [
-            artifact.id
-            for key, artifacts in execution_info.input_dict.items()
-            for artifact in artifacts
-            if not key.startswith(lineage.ASIDE)
-        ]
-        with self._metadata_handle as handle:
-            steps = lineage.steps(handle.store, inputs)
-        output = DriverOutput()
-        data_types_utils.set_metadata_value(output.exec_properties[STEPS], json.dumps([asdict(step) for step in steps]))
-        return output
+        html = page.render(gather.report(inputs, exec_properties), path_utils.serving_model_path(inputs["model"].uri))
+        write(Path(artifact_utils.get_single_uri(output_dict[REPORT]), PAGE), html)
 
 
 class ReportGenSpec(ComponentSpec):
     """What goes in and out of ReportGen."""
 
-    PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
-        "settings": ExecutionParameter(type=str),
-        "command": ExecutionParameter(type=str),
-        "push_to": ExecutionParameter(type=str),
-    }
+    PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = PARAMETERS
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
-        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        **CardGenSpec.INPUTS,
         "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "baseline_statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
-        "duplicates": ChannelParameter(type=DuplicatesReport),
-        "model": ChannelParameter(type=standard_artifacts.Model),
-        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
-        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
-        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
-        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
-        "exports": ChannelParameter(type=Exports, optional=True),
     }
     OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {REPORT: ChannelParameter(type=RunReport)}
 
@@ -121,11 +69,4 @@ class ReportGen(base_component.BaseComponent):
           settings: all of them, for the report shows them; without those that may be secret.
           **inputs: those of `ReportGenSpec`.
         """
-        spec = ReportGenSpec(
-            settings=settings.model_dump_json(exclude=SECRET),
-            command=command(),
-            push_to=str(settings.push_dir),
-            report=OutputChannel(RunReport, self, REPORT),
-            **inputs,
-        )
-        super().__init__(spec=spec)
+        super().__init__(spec=ReportGenSpec(report=OutputChannel(RunReport, self, REPORT), **given(settings), **inputs))

@@ -1,9 +1,9 @@
-"""What a report says, apart from how it looks: filled by `component`, shown by `page` and `card`.
+"""What a report says, apart from how it looks: filled by `facts` and `gather`, shown by `card` and `page`.
 
 Accuracies, probabilities and rates are fractions in [0, 1], times are seconds, sizes are bytes unless a name says otherwise.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,17 @@ class Verdict:
 
     blessed: bool
     servable: bool
+    outcome: str  # of the Evaluator, in a line
     reasons: list[str]  # why not, a sentence each
+    notes: list[str]  # what to know about the comparison, a sentence each
     rules: list[Rule]  # of the Evaluator and of ServingCheck
     accuracy: float
     accuracy_interval: tuple[float, float]  # 95 %
-    baseline_accuracy: float | None
+    baseline_accuracy: float | None  # of the model in production, on the classes that both know
+    difference: float | None  # candidate minus baseline, on the same examples
     difference_interval: tuple[float, float] | None  # 95 %, candidate minus baseline, paired on the same examples
     push_to: str  # the serving directory
-    in_production: str | None  # folder of the version that is served before this run's push
+    in_production: str | None  # folder of the version that the candidate was held against
 
 
 @dataclass(frozen=True)
@@ -76,16 +79,13 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """Everything measured on the test split; what TFMA measured, and what follows from the answers."""
+class Scores:
+    """What was measured of the answers to the test split, image by image and class by class."""
 
     classes: list[str]
     confusion: list[list[int]]  # rows are true classes, columns predicted ones
     scores: list[ClassScore]
-    roc: list[Curve]
-    precision_recall: list[Curve]
     calibration: Calibration
-    slices: list[Slice]
     measured: dict[str, float]  # of `metrics.OVERALL`, by key
     examples: int
 
@@ -93,6 +93,15 @@ class Numbers:
     def overall(self) -> str:
         """What was measured of all images, for people."""
         return ", ".join(f"{BY_KEY[key].title} {BY_KEY[key].shown(value)}" for key, value in self.measured.items())
+
+
+@dataclass(frozen=True)
+class Numbers(Scores):
+    """Everything measured on the test split; what TFMA measured, and what follows from the answers."""
+
+    roc: list[Curve]
+    precision_recall: list[Curve]
+    slices: list[Slice]
 
 
 @dataclass(frozen=True)
@@ -120,18 +129,24 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Data:
-    """What was trained and tested on."""
+class Counts:
+    """How much there was to train and to test on."""
 
     counts: dict[str, dict[str, int]]  # examples by split and class
-    widths: np.ndarray  # int [n], pixels; of a sample where there are many
-    heights: np.ndarray
-    size_classes: list[str]  # class of each of these
     left_out: dict[str, int]  # images by reason
     copies: int
     contradictions: int
     leaked: int
     held_out: int
+
+
+@dataclass(frozen=True)
+class Data(Counts):
+    """What was trained and tested on."""
+
+    widths: np.ndarray  # int [n], pixels; of a sample where there are many
+    heights: np.ndarray
+    size_classes: list[str]  # class of each of these
     drift: list[str]  # a line for each feature that drifted from the data of the model in production; may be empty
     drift_against: str | None  # what it was held against; None where there was nothing
 
@@ -167,13 +182,21 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Report:
-    """All of it."""
+class Card:
+    """What goes with a model: plain facts, of which nothing is drawn or guessed."""
 
     verdict: Verdict
     phases: list[Phase]
-    numbers: Numbers
-    galleries: list[Gallery]
-    data: Data
+    numbers: Scores
+    data: Counts
     facts: Facts
-    exports: list[Export] = field(default_factory=list)
+    exports: list[Export]
+
+
+@dataclass(frozen=True)
+class Report(Card):
+    """All of it."""
+
+    numbers: Numbers
+    data: Data
+    galleries: list[Gallery]

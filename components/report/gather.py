@@ -1,36 +1,25 @@
-"""Gathers what a report says from the artifacts of a run."""
+"""Gathers what a report says from the artifacts of a run: the plain facts, and what is drawn from them."""
 
 import json
-import platform
-from datetime import UTC, datetime
-from importlib import metadata
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tfx.components.util import model_utils
 from tfx.types import Artifact
 from tfx.utils import io_utils
 
-from components.report import galleries, label_errors, numbers
-from components.report.content import Data, Facts, Phase, Report, Step, Verdict
+from components.report import facts, galleries, label_errors, numbers
+from components.report.content import Counts, Data, Report
+from components.report.facts import Inputs
 from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
-from graftline.artifacts import duplicates, evaluation, intervals, verdict
-from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, read_label_names
-from graftline.artifacts.exports import EXPORTS_FILE
-from graftline.artifacts.forms import Export
+from graftline.artifacts import duplicates, evaluation
+from graftline.artifacts.examples import read_label_names
 from graftline.artifacts.history import HISTORY_FILE
-from graftline.artifacts.infra_blessing import MEASURED, REASONS, RULES
-from graftline.base.code import revision
-from graftline.base.errors import UserError
 from graftline.data.drift import drift, train_statistics
-from graftline.serving import versions
-from graftline.serving.versions import PRODUCTION
 
 SIZES = 5_000  # images whose size is shown, drawn at random where there are more
-LIBRARIES = ("tensorflow", "keras", "tfx", "openvino")
-Inputs = dict[str, Artifact]
 
 
 def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
@@ -40,24 +29,23 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
       inputs: artifacts of ReportGen's inputs, by key, without those that there are none of.
       properties: its execution properties.
     """
-    settings = json.loads(properties["settings"])
-    history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
-    knowledge = _knowledge(inputs, history)
+    card, knowledge = facts.card(inputs, properties), _knowledge(inputs)
     seen = galleries.see(inputs["examples"].uri, knowledge.ids(), knowledge.rows())
     return Report(
-        verdict=_verdict(inputs, knowledge, Path(properties["push_to"])),
-        phases=[_phase(phase) for phase in history["phases"]],
+        verdict=card.verdict,
+        phases=card.phases,
         numbers=numbers.measure(
             inputs["evaluation"].uri, knowledge.predictions, knowledge.classes, _looks(knowledge, seen)
         ),
         galleries=galleries.galleries(knowledge, seen),
-        data=_data(inputs, knowledge.copies, seen),
-        facts=_facts(inputs, history, settings, properties),
-        exports=_exports(inputs.get("exports")),
+        data=_data(inputs, card.data, seen),
+        facts=card.facts,
+        exports=card.exports,
     )
 
 
-def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
+def _knowledge(inputs: Inputs) -> Knowledge:
+    history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
     folders = {split: views[0] for split, views in history["features"].items()}
     gone = label_errors.missing(folders)
     return Knowledge(
@@ -66,42 +54,6 @@ def _knowledge(inputs: Inputs, history: dict[str, Any]) -> Knowledge:
         copies=duplicates.read(inputs["duplicates"].uri),
         judged=Judged.nothing() if gone else label_errors.find(folders),
         gone=gone,
-    )
-
-
-def _verdict(inputs: Inputs, knowledge: Knowledge, push_to: Path) -> Verdict:
-    pushed, infra = versions.production(push_to), inputs["infra_blessing"]
-    unservable = infra.get_string_custom_property(REASONS)
-    decided, answers = verdict.read(inputs["evaluation"].uri), knowledge.predictions
-    against = evaluation.compare(answers, PRODUCTION) if PRODUCTION in answers.opponents else None
-    return Verdict(
-        blessed=model_utils.is_model_blessed(inputs["blessing"]),
-        servable=model_utils.is_infra_validated(infra),
-        reasons=[*decided.reasons, *([unservable] if unservable else [])],
-        rules=decided.rules + verdict.loads(infra.get_string_custom_property(RULES)),
-        accuracy=float(answers.right.mean()),
-        accuracy_interval=intervals.wilson(int(answers.right.sum()), len(answers.right)),
-        baseline_accuracy=float(against.other.mean()) if against else None,
-        difference_interval=intervals.paired(against.right, against.other) if against else None,
-        push_to=str(push_to),
-        in_production=str(push_to / str(pushed.version)) if pushed else None,
-    )
-
-
-def _served(infra: Artifact) -> dict[str, Any]:
-    """Returns what ServingCheck measured; nothing where it could not, or InfraValidator stood in its place."""
-    return json.loads(infra.get_string_custom_property(MEASURED) or "{}")
-
-
-def _phase(phase: dict[str, Any]) -> Phase:
-    curves = {
-        name: [epoch[name] for epoch in phase["epochs"]] for name in ("accuracy", "val_accuracy", "loss", "val_loss")
-    }
-    return Phase(
-        number=phase["phase"],
-        validation_accuracy=phase["validation_accuracy"],
-        test_accuracy=phase["test_accuracy"],
-        **curves,
     )
 
 
@@ -114,20 +66,15 @@ def _looks(knowledge: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]
     }
 
 
-def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
+def _data(inputs: Inputs, counts: Counts, seen: Seen) -> Data:
     total = len(seen.widths)
     shown = np.sort(np.random.default_rng(0).permutation(total)[:SIZES])
-    examples, before = inputs["examples"], inputs.get("baseline_statistics")
+    before = inputs.get("baseline_statistics")
     return Data(
-        counts=json.loads(examples.get_string_custom_property(COUNTS)),
+        **{one.name: getattr(counts, one.name) for one in fields(counts)},
         widths=np.array(seen.widths)[shown],
         heights=np.array(seen.heights)[shown],
         size_classes=[seen.labels[number] for number in shown],
-        left_out=json.loads(examples.get_string_custom_property(LEFT_OUT)),
-        copies=copies.copies,
-        contradictions=len(copies.contradictions),
-        leaked=copies.leaked,
-        held_out=copies.held_out,
         drift=_drift(inputs["statistics"], before, inputs["schema"]) if before else [],
         drift_against="the data of the model in production" if before else None,
     )
@@ -136,35 +83,3 @@ def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
 def _drift(current: Artifact, before: Artifact, schema: Artifact) -> list[str]:
     reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
     return drift(train_statistics(current), train_statistics(before), reviewed)
-
-
-def _facts(inputs: Inputs, history: dict[str, Any], settings: dict[str, Any], properties: dict[str, Any]) -> Facts:
-    versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in LIBRARIES}
-    return Facts(
-        name=settings["name"],
-        dataset=settings["data"]["dataset"],
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=properties["command"],
-        revision=_revision(),
-        settings=settings,
-        versions=versions,
-        weights_source=history["weights"]["source"],
-        weights_sha256=history["weights"]["sha256"],
-        data_fingerprint=inputs["examples"].get_string_custom_property(FINGERPRINT),
-        steps=[Step(**step) for step in json.loads(properties["steps"])],
-        serving=_served(inputs["infra_blessing"]),
-        parameters=history["parameters"],
-    )
-
-
-def _revision() -> str:
-    try:
-        return revision()
-    except UserError:  # in an image there is no checkout
-        return "unknown"
-
-
-def _exports(exports: Artifact | None) -> list[Export]:
-    if exports is None:
-        return []
-    return [Export(**export) for export in json.loads(Path(exports.uri, EXPORTS_FILE).read_text())]

@@ -60,10 +60,9 @@ def measure(
 
 
 def _check(measured: dict[Key, float], confusion: list[list[int]], predictions: Predictions) -> None:
-    counted = np.zeros_like(confusion)
-    np.add.at(counted, (predictions.labels, predictions.predicted), 1)
-    accuracy = np.trace(counted) / max(counted.sum(), 1)
-    if not np.array_equal(counted, confusion) or abs(accuracy - measured[Key(ACCURACY.key)]) > ROUNDING:
+    counted = evaluation.counted(predictions)
+    accuracy = np.trace(counted) / max(np.sum(counted), 1)
+    if counted != confusion or abs(accuracy - measured[Key(ACCURACY.key)]) > ROUNDING:
         raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[Key(ACCURACY.key)]}.")
 
 

@@ -139,6 +139,13 @@ def compare(answers: Predictions, name: str) -> Comparison:
     return Comparison(classes, of_candidate.argmax(axis=1) == true, of_other.argmax(axis=1) == true)
 
 
+def counted(answers: Predictions) -> list[list[int]]:
+    """Returns the confusion matrix of the candidate: rows are true classes, columns predicted ones."""
+    counts = np.zeros((len(answers.classes), len(answers.classes)), int)
+    np.add.at(counts, (answers.labels, answers.predicted), 1)
+    return counts.tolist()
+
+
 def accuracies(answers: Predictions) -> dict[str, float]:
     """Returns the test accuracy of each model by what it is; of an opponent on the classes that the candidate knows too."""
     others = {name: compare(answers, name).other for name in answers.opponents}

@@ -3,7 +3,13 @@
 from tfx.types.artifact import Artifact
 
 
+class ModelCard(Artifact):
+    """The card of a model, as Markdown and as JSON."""
+
+    TYPE_NAME = "ModelCard"
+
+
 class RunReport(Artifact):
-    """The report of a run: a page, and the model's card as Markdown and JSON."""
+    """The report of a run: a page."""
 
     TYPE_NAME = "RunReport"

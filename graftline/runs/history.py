@@ -7,7 +7,7 @@ the Evaluator measured for each class is in its files.
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from graftline.artifacts import push as noted
 from graftline.artifacts import verdict
 from graftline.artifacts.infra_blessing import MEASURED, RULES
 from graftline.artifacts.metrics import OVERALL
-from graftline.artifacts.report_files import PAGE
+from graftline.artifacts.report_files import CARDS, PAGE
 from graftline.base import console
 from graftline.base.errors import UserError
 from graftline.base.states import State
@@ -212,6 +212,16 @@ def _serving(run: Run) -> Values:
 
 def report(run: Run) -> Path | None:
     """Returns the page of a run's report; None where there is none."""
-    artifact = run.output(store.REPORT)
-    page = Path(artifact.uri, PAGE) if artifact else None
-    return page if page and page.is_file() else None
+    found = _files(run, store.REPORT, [PAGE])
+    return found[0] if found else None
+
+
+def cards(run: Run) -> list[Path]:
+    """Returns the files of the card of a run's model; none where there is none."""
+    return _files(run, store.CARD, CARDS)
+
+
+def _files(run: Run, output: store.Output, names: Sequence[str]) -> list[Path]:
+    artifact = run.output(output)
+    paths = [Path(artifact.uri, name) for name in names] if artifact else []
+    return [path for path in paths if path.is_file()]

@@ -5,6 +5,7 @@ import ctypes
 import datetime
 import gc
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -168,7 +169,8 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
       tell: called as the node starts and ends, with its name, its state, seconds and peak memory.
 
     Raises:
-      UserError: where the node ended without its outputs; any error of the node itself is passed on.
+      UserError: where the node ended without its outputs; any error of the node itself is passed on, but for the report's:
+        nothing depends on it, so that is printed, and the run goes on.
     """
     name = node.node_info.id
     tell(name, State.STARTED, 0, 0)
@@ -181,7 +183,10 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
         except Exception:
             tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
             _mark_failed(settings, pipeline, name)
-            raise
+            if name != store.REPORT.node:
+                raise
+            traceback.print_exc()
+            return
     _give_back_memory()
     _finish(settings, name, execution.execution_id, meter, tell)
 

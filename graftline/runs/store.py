@@ -54,7 +54,8 @@ DUPLICATES = Output("Duplicates", "report")
 MODEL, MODEL_RUN = Output("Trainer", "model"), Output("Trainer", "model_run")
 EVALUATION, BLESSING = Output("Evaluator", "evaluation"), Output("Evaluator", "blessing")
 INFRA_BLESSING, EXPORTS = Output("ServingCheck", "blessing"), Output("Exporter", "exports")
-REPORT, PUSHED = Output("ReportGen", "report"), Output("Pusher", "pushed_model")
+CARD, PUSHED = Output("CardGen", "card"), Output("Pusher", "pushed_model")
+REPORT = Output("ReportGen", "report")
 PREDICTIONS = Output("PredictionsToTable", "table")
 
 Listing = dict[str, dict[str, int]]

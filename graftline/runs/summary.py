@@ -46,7 +46,7 @@ def show(nodes: list[Node]) -> None:
     _show_serving(check)
     if exports := store.made(nodes, store.EXPORTS):
         _show_exports(Path(exports.uri, EXPORTS_FILE))
-    console.line(f"Report: {Path(_output(nodes, store.REPORT).uri, PAGE)}")
+    _show_report(nodes)
     if table := store.made(nodes, store.PREDICTIONS):
         console.line(f"Photos without labels: {Path(table.uri, TABLE_FILE)}")
     pushed = _output(nodes, store.PUSHED).custom_properties["pushed"].int_value
@@ -66,7 +66,8 @@ def outcome(nodes: list[Node]) -> str:
       nodes: those of the run, failed ones too.
     """
     # One that was killed is running for ever
-    failed = [node.name for node in nodes if node.state not in (State.DONE, State.CACHED)]
+    states = {node.name: node.state for node in nodes if node.name != store.REPORT.node}
+    failed = [name for name, state in states.items() if state not in (State.DONE, State.CACHED)]
     pusher, pushed = store.last(nodes, store.PUSHED.node), store.made(nodes, store.PUSHED)
     if failed or pusher is None or pushed is None:
         return f"Failed at {', '.join(failed) or 'the start'}: nothing was pushed."
@@ -78,6 +79,14 @@ def outcome(nodes: list[Node]) -> str:
     if pusher.state == State.CACHED:
         return f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {place}"
     return f"Pushed to {place}"
+
+
+def _show_report(nodes: list[Node]) -> None:
+    if report := store.made(nodes, store.REPORT):
+        console.line(f"Report: {Path(report.uri, PAGE)}")
+        return
+    told = f"{store.REPORT.node} failed, as told above, so there is no report; the next run tries again."
+    console.line(f"Warning: {told}", "bold red")
 
 
 def _show_nodes(nodes: list[Node]) -> None:

@@ -15,7 +15,7 @@ from graftline.settings.settings import Settings
 
 
 def send(settings: Settings, run_id: str, stream: IO[bytes]) -> None:
-    """Writes the files of a report, in a folder named after the run.
+    """Writes the page of a report and the model's card, in a folder named after the run.
 
     Args:
       settings: those of the pipeline.
@@ -27,7 +27,7 @@ def send(settings: Settings, run_id: str, stream: IO[bytes]) -> None:
     """
     run, page = find(settings, run_id)
     with tarfile.open(fileobj=stream, mode="w|") as archive:
-        for path in sorted(page.parent.iterdir()):
+        for path in [page, *history.cards(run)]:
             archive.add(path, f"{run.id}/{path.name}")
 
 

@@ -13,7 +13,7 @@ from components.pusher.executor import KEEP_VERSIONS, PusherExecutor
 from graftline.artifacts.examples import EXTRA
 from graftline.artifacts.exports import Exports
 from graftline.artifacts.push import ACCURACY, DIGEST, OPPONENTS, PUSHED, REFUSED, SERVED
-from graftline.artifacts.report import RunReport
+from graftline.artifacts.report import ModelCard
 from graftline.artifacts.report_files import CARDS
 from graftline.base import stop
 from graftline.base.errors import UserError
@@ -60,9 +60,9 @@ def push(tmp_path):
 
 def test_the_card_and_smaller_forms_go_with_the_model(push, tmp_path):
     cards = {name.replace(".", "_dot_"): name for name in CARDS}
-    report = artifact(RunReport, tmp_path / "report", report_dot_html="a page", **cards)
+    card = artifact(ModelCard, tmp_path / "card", **cards)
     exports = artifact(Exports, tmp_path / "exports", int8_dot_tflite="small", exports_dot_json="[]")
-    assert push(report=[report], exports=[exports]).get_int_custom_property(PUSHED) == 1
+    assert push(card=[card], exports=[exports]).get_int_custom_property(PUSHED) == 1
     (version,) = versions.versions(tmp_path / "serving")
     extra = tmp_path / "serving" / str(version) / EXTRA
     assert {path.name: path.read_text() for path in extra.iterdir()} == {

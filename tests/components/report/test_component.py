@@ -2,18 +2,20 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tfx.types import standard_artifacts
 
-from components.report import component, gather
+from components.report import card_gen, component, gather
 from graftline.artifacts import duplicates
 from graftline.artifacts.examples import FINGERPRINT, SPLITS, TEST, TRAIN, VALIDATION
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import REASONS
-from graftline.artifacts.report import RunReport
+from graftline.artifacts.push import SERVED
+from graftline.artifacts.report import ModelCard, RunReport
 from graftline.artifacts.report_files import CARDS, PAGE
 from graftline.serving import versions
 from graftline.settings.gate import Gate
@@ -121,18 +123,27 @@ def gallery(report, key: str):
     return next(found for found in report.galleries if found.key == key)
 
 
-def test_the_page_and_the_cards_are_written(inputs, properties, tmp_path):
+def test_the_page_is_written(inputs, properties, tmp_path):
     made = artifact(RunReport, tmp_path / "report")
     component.Executor().Do(
         {key: [one] for key, one in inputs.items()} | {"exports": []}, {"report": [made]}, properties
     )
-    assert sorted(path.name for path in Path(made.uri).iterdir()) == sorted([PAGE, *CARDS])
+    assert [path.name for path in Path(made.uri).iterdir()] == [PAGE]
+    assert "pets" in Path(made.uri, PAGE).read_text()
+
+
+def test_the_card_needs_nothing_that_is_drawn_or_guessed(inputs, properties, tmp_path, features_of, monkeypatch):
+    """It goes with a push that no plot, no library for label errors and no check of the report can stop."""
+    for name in ("page", "gather", "plots", "galleries", "label_errors"):
+        monkeypatch.setitem(sys.modules, f"components.report.{name}", None)  # whoever imports it fails
+    made = artifact(ModelCard, tmp_path / "card")
+    card_gen.Executor().Do({key: [one] for key, one in inputs.items()} | {"exports": []}, {"card": [made]}, properties)
+    assert sorted(path.name for path in Path(made.uri).iterdir()) == sorted(CARDS)
     card = json.loads(Path(made.uri, CARDS[1]).read_text())
     assert card["verdict"]["accuracy"] == pytest.approx(0.8)
-    assert card["verdict"]["blessed"] is False  # the baseline has all right
+    assert card["verdict"]["blessed"] is False  # the model in production has all right
     assert card["facts"]["command"] == "make run CONFIG=pets"
     assert "make run CONFIG=pets" in Path(made.uri, CARDS[0]).read_text()
-    assert "pets" in Path(made.uri, PAGE).read_text()
 
 
 def test_mistakes_are_shown_with_their_images_and_what_the_model_took_them_for(inputs, properties):
@@ -197,9 +208,10 @@ def test_facts_are_enough_to_do_it_again(inputs, properties):
     assert facts.serving == MEASURED
 
 
-def test_what_is_served_before_the_push_is_told(inputs, properties, judged, tmp_path):
+def test_what_the_candidate_was_held_against_is_told(inputs, properties, judged, tmp_path):
     assert gather.report(inputs, properties).verdict.in_production is None
     push = versions.publish(judged / "candidate" / "Format-Serving", tmp_path / "serving")
+    inputs["blessing"].set_string_custom_property(SERVED, push.digest)
     assert gather.report(inputs, properties).verdict.in_production == str(tmp_path / "serving" / str(push.version))
 
 

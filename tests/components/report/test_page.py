@@ -199,7 +199,7 @@ def test_margins_tell_which_bound_is_missed(text):
     assert "at least 95.00 %" in rows["test accuracy"]
     assert "+1.33 points" in rows["test accuracy"]
     assert "✓ yes" in rows["test accuracy"]
-    missed = rows["test accuracy above the baseline&#39;s"]
+    missed = rows["test accuracy above the model in production"]
     assert "\N{MINUS SIGN}0.17 points" in missed
     assert "✗ no" in missed
     assert "at most 4 GB" in rows["memory of a server"]
@@ -207,11 +207,14 @@ def test_margins_tell_which_bound_is_missed(text):
 
 def test_a_first_run_has_no_baseline_no_drift_and_nothing_in_production():
     report = sample.report(images=0)
-    verdict = replace(report.verdict, baseline_accuracy=None, difference_interval=None, in_production=None)
+    nothing = "Nothing is in production yet, so the candidate was compared with no other."
+    verdict = replace(
+        report.verdict, baseline_accuracy=None, difference_interval=None, in_production=None, notes=[nothing]
+    )
     data = replace(report.data, drift=[], drift_against=None, left_out={})
     facts = replace(report.facts, serving={}, steps=[], parameters=0)
     text = page.render(replace(report, verdict=verdict, data=data, facts=facts, exports=[]), None)
-    for told in ("There is no baseline yet", "nothing yet", "No image was left out", "nothing yet that the data"):
+    for told in (nothing, "nothing, or a version that is gone", "No image was left out", "nothing yet that the data"):
         assert told in text
     assert 'id="exports"' not in text
     assert "candidate is better" not in text

@@ -1,0 +1,78 @@
+"""CardGen: the model's card, which travels with it; made before the push, of plain facts."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import Artifact, artifact_utils, standard_artifacts
+from tfx.types.channel import BaseChannel, OutputChannel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.report.driver import PARAMETERS, Driver, given, write
+from graftline.artifacts.duplicates import DuplicatesReport
+from graftline.artifacts.exports import Exports
+from graftline.artifacts.report import ModelCard
+from graftline.artifacts.report_files import CARDS
+from graftline.settings.settings import Settings
+
+CARD = "card"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes the card, as Markdown and as JSON."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes it.
+
+        Args:
+          input_dict: those of `CardGenSpec`.
+          output_dict: `card`, one artifact.
+          exec_properties: those of `CardGenSpec`, and `steps`, which the driver found.
+        """
+        # Not with this module: statistics take seconds to import, at every start of any program
+        from components.report import card, facts
+
+        inputs = {key: artifact_utils.get_single_instance(found) for key, found in input_dict.items() if found}
+        told = facts.card(inputs, exec_properties)
+        made = artifact_utils.get_single_uri(output_dict[CARD])
+        for name, text in zip(CARDS, (card.as_markdown(told), card.as_json(told)), strict=True):
+            write(Path(made, name), text)
+
+
+class CardGenSpec(ComponentSpec):
+    """What goes in and out of CardGen."""
+
+    PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = PARAMETERS
+    INPUTS: ClassVar[dict[str, ChannelParameter]] = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "duplicates": ChannelParameter(type=DuplicatesReport),
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "exports": ChannelParameter(type=Exports, optional=True),
+    }
+    OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {CARD: ChannelParameter(type=ModelCard)}
+
+
+class CardGen(base_component.BaseComponent):
+    """Writes the card of a model: what was learnt from what, how good it is, and how to make it again."""
+
+    SPEC_CLASS = CardGenSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(self, settings: Settings, **inputs: BaseChannel | None) -> None:
+        """Sets up the component.
+
+        Args:
+          settings: all of them, for the card shows them; without those that may be secret.
+          **inputs: those of `CardGenSpec`.
+        """
+        super().__init__(spec=CardGenSpec(card=OutputChannel(ModelCard, self, CARD), **given(settings), **inputs))

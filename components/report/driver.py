@@ -1,0 +1,60 @@
+"""What CardGen and ReportGen have in common: they look up how the model came to be, and are told the settings."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.components.base import base_driver
+from tfx.orchestration import data_types_utils
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.orchestration.portable.data_types import ExecutionInfo
+from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
+from tfx.types.component_spec import ExecutionParameter
+
+from components.report import lineage
+from graftline.base.paths import aside
+from graftline.runs.store import SECRET
+from graftline.settings.load import command
+from graftline.settings.settings import Settings
+
+STEPS = "steps"
+PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "command", "push_to")}
+
+
+class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
+    """Reads in the metadata store how the model came to be, before the cache is asked."""
+
+    def run(self, execution_info: ExecutionInfo) -> DriverOutput:
+        """Puts the steps that led to the inputs into the execution's properties.
+
+        Args:
+          execution_info: of this execution.
+        """
+        inputs = [
+            artifact.id
+            for key, artifacts in execution_info.input_dict.items()
+            for artifact in artifacts
+            if not key.startswith(lineage.ASIDE)
+        ]
+        with self._metadata_handle as handle:
+            steps = lineage.steps(handle.store, inputs)
+        output = DriverOutput()
+        data_types_utils.set_metadata_value(output.exec_properties[STEPS], json.dumps([asdict(step) for step in steps]))
+        return output
+
+
+def given(settings: Settings) -> dict[str, Any]:
+    """Returns the values of `PARAMETERS`: the settings without those that may be secret, and the command that is run."""
+    return {
+        "settings": settings.model_dump_json(exclude=SECRET),
+        "command": command(),
+        "push_to": str(settings.push_dir),
+    }
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all."""
+    written = aside(path)
+    written.write_text(text)
+    written.replace(path)
