@@ -25,6 +25,11 @@ ifdef WAIT
 export GRAFTLINE_RUN__WAIT_MINUTES = $(WAIT)
 endif
 
+# Whether a name, which belongs to the dataset it first ran with, is given to this one
+ifdef ADOPT
+export GRAFTLINE_RUN__ADOPT = true
+endif
+
 # What Kubernetes runs: the image of a configuration, or IMAGE, and changed run parameters
 ifdef IMAGE
 export GRAFTLINE_CLUSTER__IMAGE = $(IMAGE)
@@ -41,7 +46,7 @@ SETS = $(foreach change,$(SET),--set $(change))
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-run: $(READY)  ## Train, evaluate and push a model: make run DATA=~/photos (a folder a class), or CONFIG=<name in configs/> [WAIT=<minutes>]
+run: $(READY)  ## Train, evaluate and push a model: make run DATA=~/photos (a folder a class), or CONFIG=<name in configs/> [WAIT=<minutes>] [ADOPT=1]
 	@name=$$($(PYTHON) -m graftline.cli name) && { \
 	{ test -d "$(LOCAL_HOME)/$$name" || $(TFX) pipeline create --engine=local --pipeline_path=pipeline.py; } && \
 	$(TFX) run create --engine=local --pipeline_name="$$name"; } $(QUIET)

@@ -32,12 +32,11 @@ def run(settings: Settings, name: str, run_id: str) -> None:
     Raises:
       UserError: where there is no such node, or it refuses its input; any other error of the node is passed on.
     """
-    from graftline.runs import runner, store
+    from graftline.runs import runner
 
     compiled = program.compiled(settings)
     if not runner.node_of(compiled, name).upstream_nodes:
-        with store.opened(settings) as opened:
-            store.forget_outdated(opened, settings)
+        runner.begin(settings)
     runner.run_nodes(settings, compiled, run_id, [name], program.telling(run_id))
 
 

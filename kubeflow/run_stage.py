@@ -46,7 +46,7 @@ def run(settings: Settings, stage: str, run_id: str) -> str:
     Raises:
       UserError: where another run does not end in time, or a node refuses its input; any other error is passed on.
     """
-    from graftline.runs import lock, runner, store
+    from graftline.runs import lock, runner
 
     compiled, tell = program.compiled(settings), program.telling(run_id)
     nodes = stages(runner.names(compiled))
@@ -56,8 +56,7 @@ def run(settings: Settings, stage: str, run_id: str) -> str:
         return DONE
     with lock.held(settings, lock.RUN, 60 * settings.cluster.resources.minutes):
         if stage == PREPARE:
-            with store.opened(settings) as opened:
-                store.forget_outdated(opened, settings)
+            runner.begin(settings)
             runner.run_nodes(settings, compiled, run_id, nodes[PREPARE], tell)
             if not runner.is_cached(settings, runner.named(settings, compiled, run_id), TRAINER, tell):
                 return TRAIN

@@ -12,6 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from graftline.base import stop
 from graftline.base.errors import UserError
+from graftline.runs import binding
 from graftline.settings.settings import Settings
 
 Dag = Callable[[Settings], Pipeline]
@@ -57,6 +58,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     if settings.data_gate.infer_schema and not settings.schema_path.is_file():
         from graftline.runs.infer_schema import infer_schema
 
+        binding.bind(settings)  # before another dataset's schema is taken for this one's
         infer_schema(settings, reading(settings))
     run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG

@@ -20,7 +20,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from graftline.base import console, stop
 from graftline.base.errors import UserError
 from graftline.base.states import State
-from graftline.runs import lock, pruning, store
+from graftline.runs import binding, lock, pruning, store
 from graftline.runs.meter import Meter
 from graftline.runs.stages import TRAINER
 from graftline.serving.versions import OvertakenError
@@ -55,11 +55,21 @@ class LocalRunner(LocalDagRunner):
         """
         settings, run_id = self._settings, datetime.datetime.now().isoformat()
         with lock.held(settings, lock.RUN, 60 * settings.run.wait_minutes):
-            with store.opened(settings) as opened:
-                store.forget_outdated(opened, settings)
+            begin(settings)
             run_id = run_nodes(settings, pipeline, run_id, names(pipeline), console.told)
             pruning.prune(settings)
         return run_id
+
+
+def begin(settings: Settings) -> None:
+    """Does what comes before the first node of a run: sees whose name it is, and what the cache may no longer serve.
+
+    Raises:
+      UserError: where the pipeline's name belongs to another dataset.
+    """
+    binding.bind(settings)
+    with store.opened(settings) as opened:
+        store.forget_outdated(opened, settings)
 
 
 def names(pipeline: pipeline_pb2.Pipeline) -> list[str]:

@@ -35,6 +35,8 @@ class Run(Section):
     """How many runs keep what they made; what is a day old at most, or belongs to the model in production, stays anyway."""
     wait_minutes: Annotated[float, Field(ge=0)] = 0
     """How long a run on this machine waits for another one of the same pipeline to end."""
+    adopt: bool = False
+    """Whether the pipeline's name, which belongs to the dataset it first ran with, is given to this one."""
     force_retrain: bool = False
     """Whether the Trainer runs where nothing has changed, too."""
     log_level: Literal["error", "warning", "info"] = "warning"

@@ -1,0 +1,50 @@
+"""A name belongs to the data that it first ran with."""
+
+from pathlib import Path
+
+import pytest
+
+from graftline.base.errors import UserError
+from graftline.runs import binding
+from graftline.serving import versions
+from graftline.settings.settings import Settings
+from tests.past import settings_of
+
+
+def of(root: Path, dataset: str, adopt: bool = False) -> Settings:
+    run = {"root": root, "serving_dir": root / "serving", "adopt": adopt}
+    return settings_of(root, data={"dataset": dataset}, run=run)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    made = [tmp_path / "a", tmp_path / "b"]
+    for folder in made:
+        for name in ("cat", "dog"):
+            (folder / name).mkdir(parents=True)
+            (folder / name / "1.jpg").write_bytes(b"a photo")
+    return made
+
+
+def test_the_same_data_again_is_fine(tmp_path: Path) -> None:
+    binding.bind(of(tmp_path, "digits"))
+    binding.bind(of(tmp_path, "digits"))
+    assert [path.name for path in (tmp_path / "serving/digits").iterdir()] == [binding.DATASET]
+    assert versions.versions(tmp_path / "serving/digits") == []
+
+
+def test_other_data_under_the_same_name_is_refused_until_it_is_adopted(tmp_path: Path, folders: list[Path]) -> None:
+    one, other = (f"folder:{folder}" for folder in folders)
+    binding.bind(of(tmp_path, one))
+    with pytest.raises(UserError, match=f"The name digits belongs to the dataset {one}, and this run has {other}"):
+        binding.bind(of(tmp_path, other))
+    binding.bind(of(tmp_path, one))
+    binding.bind(of(tmp_path, other, adopt=True))
+    binding.bind(of(tmp_path, other))
+    with pytest.raises(UserError, match="give the configuration another name, or ADOPT=1"):
+        binding.bind(of(tmp_path, one))
+
+
+def test_a_folder_is_the_same_however_its_path_is_written(tmp_path: Path, folders: list[Path]) -> None:
+    binding.bind(of(tmp_path, f"folder:{folders[0]}"))
+    binding.bind(of(tmp_path, f"folder:{tmp_path}/b/../a/"))
