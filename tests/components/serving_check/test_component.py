@@ -79,7 +79,12 @@ def test_of_several_measurements_the_best_decides(monkeypatch: pytest.MonkeyPatc
 
     def probe_of(measured: list[dict[str, Any]]) -> None:
         left = iter(measured)
-        monkeypatch.setattr(component, "probe", lambda *_: asked.append("") or {"measured": next(left)})
+
+        def probe(model: str, _: list[bytes]) -> dict[str, Any]:
+            asked.append(model)
+            return {"measured": next(left)}
+
+        monkeypatch.setattr(component, "probe", probe)
 
     limits = Serving(max_load_seconds=2, max_latency_ms=100)
     probe_of(busy)
