@@ -1,8 +1,9 @@
-"""Runs a program in a process that kills itself: `python -m tests.killed PLACE before|after [MODULE ARGUMENT …]`.
+"""Runs a program in a process that kills itself: `python -m tests.killed PLACE before|after|instead [MODULE ARGUMENT …]`.
 
 A place is a function, such as `components.example_gen.executor:_finish`; the program is `pipeline` where none is given.
 
 The kill is a real SIGKILL, sent where a function is called, or where it returns; a clock would meet another place each time.
+With `instead` nothing is killed: the function fails.
 """
 
 import functools
@@ -20,7 +21,7 @@ def kill_at(place: str, when: str) -> None:
 
     Args:
       place: module and name, as in `components.pusher.executor:PusherExecutor.Do`.
-      when: before, or after, the function has done its work.
+      when: before, or after, the function has done its work; or instead, where it fails and nothing is killed.
     """
     module, _, name = place.partition(":")
     *owners, last = name.split(".")
@@ -31,6 +32,8 @@ def kill_at(place: str, when: str) -> None:
 def _killing(function: Callable[..., Any], when: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def killing(*arguments: Any, **options: Any) -> None:
+        if when == "instead":
+            raise RuntimeError("broken on purpose")
         if when == "after":
             function(*arguments, **options)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -16,7 +16,7 @@ import pytest
 
 from graftline.base.paths import PROJECT
 from graftline.runs import store
-from graftline.serving import versions
+from graftline.serving import pushes, versions
 from graftline.settings.load import CONFIG_VARIABLE
 from tests.past import settings_of
 
@@ -31,6 +31,7 @@ SMALL = {
     "GRAFTLINE_TRAINING__CHECKPOINT_MINUTES": "0.01",
     "GRAFTLINE_GATE__MIN_ACCURACY": "0",
     "GRAFTLINE_GATE__MAX_ACCURACY_DROP": "1",
+    "GRAFTLINE_GATE__MIN_TEST_EXAMPLES": "1",
     "GRAFTLINE_RUN__WAIT_MINUTES": "30",
 }
 
@@ -120,7 +121,7 @@ def test_runs_at_once_that_are_killed_at_random_end_right_and_push_one_version_e
     for name in ("one", "two"):
         directory = tmp_path / "serving" / name
         (version,) = versions.versions(directory)
-        assert [push.version for push in versions.pushes(directory)] == [version]
+        assert [push.version for push in pushes.read(directory)] == [version]
         with store.opened(settings_of(tmp_path, name=name)) as opened:
             pushed = [
                 one for one in opened.get_artifacts_by_type("PushedModel") if one.custom_properties["pushed"].int_value

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.kubeflow
 
 CACHED, COMPLETE = metadata_store_pb2.Execution.CACHED, metadata_store_pb2.Execution.COMPLETE
 FAILED = metadata_store_pb2.Execution.FAILED
-RESOLVERS = {"Baseline", "BaselineData"}
+RESOLVERS = {"BaselineData"}
 HIDDEN = {"webhook": "http://127.0.0.1:9/aGlkZGVuLXdlYmhvb2s", "beam_args": '["--s3_secret_access_key=aGlkZGVuLWtleQ"]'}
 SECRETS = {"graftline-mysql": {"password": PASSWORD}, "graftline-settings": HIDDEN}
 

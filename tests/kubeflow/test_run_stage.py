@@ -13,14 +13,18 @@ from graftline.settings.load import load
 from tests import warm
 from tests.kubeflow.test_run_node import environment, events
 
-GATE = {"GRAFTLINE_GATE__MIN_ACCURACY": "0", "GRAFTLINE_GATE__MAX_ACCURACY_DROP": "1"}
+GATE = {
+    "GRAFTLINE_GATE__MIN_ACCURACY": "0",
+    "GRAFTLINE_GATE__MAX_ACCURACY_DROP": "1",
+    "GRAFTLINE_GATE__MIN_TEST_EXAMPLES": "1",
+}
 SMALL = GATE | {
     "GRAFTLINE_MODEL__IMAGE_SIZE": "32",
     "GRAFTLINE_MODEL__WEIGHTS": "none",
     "GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "1",
     "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "0",
 }
-RESOLVERS = {"Baseline", "BaselineData"}
+RESOLVERS = {"BaselineData"}
 
 
 def stage(root: Path, name: str, run: str, *more: str, killed_at: str = "", **changes: str):
@@ -120,7 +124,7 @@ def test_a_candidate_that_another_run_overtook_is_judged_again(root):
     with store.opened(load_settings(root)) as opened:
         again = {node.name: node for node in store.nodes(opened, f"slow{store.AGAIN}")}
         blessing = again["Evaluator"].outputs["blessing"].custom_properties
-    assert blessing["baseline_model_id"].int_value == served.model_id
+    assert blessing["served"].string_value == served.digest
     assert versions.production(root / "serving/digits").version > served.version
 
 

@@ -80,7 +80,7 @@ def test_models_are_compared_on_the_classes_that_both_know_by_their_names(evalua
 def test_a_model_of_other_classes_cannot_be_compared_and_is_not_replaced(evaluate):
     uri, blessed = evaluate(LENIENT(min_accuracy=0.5), LABELS, production=LABELS, names=["elk", "fox"])
     assert blessed == 0
-    assert verdict.read(uri).reasons == [
+    assert [reason for reason in verdict.read(uri).reasons if "knows too" in reason] == [
         "classes that the model in production knows too is 0 classes, at least 1 classes is demanded"
     ]
 
