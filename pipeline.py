@@ -81,7 +81,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
     # Release: measure, decide, try to serve, report, publish
     production = baseline_resolver(model)
-    evaluator = Evaluator(examples, model, production.outputs["model"], settings.gate, settings.push_dir)
+    found = duplicates.outputs["report"]
+    evaluator = Evaluator(examples, found, model, production.outputs["model"], settings.gate, settings.push_dir)
     blessing = evaluator.outputs["blessing"]
     check = serving_check(model, examples, settings.serving)
     check.add_upstream_node(evaluator)
@@ -95,7 +96,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         statistics=statistics,
         baseline_statistics=production_data.outputs["statistics"],
         schema=schema,
-        duplicates=duplicates.outputs["report"],
+        duplicates=found,
         model=model,
         model_run=training.outputs["model_run"],
         evaluation=evaluator.outputs["evaluation"],

@@ -1,5 +1,7 @@
 """A test split of ten images, and models whose answers to it are known, judged by TFX's real Evaluator."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,20 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.evaluator.component import GATE, SERVING_DIR, Executor
+from components.evaluator.component import DUPLICATES, GATE, SERVING_DIR, Executor
 from components.evaluator.config import eval_config
-from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, TEST, WIDTH, write_label_names
+from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
+from graftline.artifacts.examples import (
+    COUNTS,
+    HEIGHT,
+    IMAGE,
+    IMAGE_ID,
+    LABEL,
+    LABEL_NAME,
+    TEST,
+    WIDTH,
+    write_label_names,
+)
 from graftline.runs.dag import BEAM_ARGS
 from graftline.settings.gate import Gate
 
@@ -74,6 +87,7 @@ def write_examples(folder: Path) -> standard_artifacts.Examples:
     write_label_names(str(folder), NAMES[:2])
     artifact = standard_artifacts.Examples()
     artifact.uri, artifact.split_names = str(folder), json_utils.dumps([TEST])
+    artifact.set_string_custom_property(COUNTS, json.dumps({TEST: {"cat": 4, "dog": 6}}))
     return artifact
 
 
@@ -83,6 +97,7 @@ def evaluate(
     answers: list[int],
     baseline: list[int] | None = None,
     num_classes: int = 2,
+    leaked: Sequence[str] = (),
 ) -> tuple[str, standard_artifacts.ModelBlessing]:
     """Runs the Evaluator in a folder; returns its output folder and the blessing."""
     inputs = {
@@ -91,6 +106,10 @@ def evaluate(
     }
     if baseline:
         inputs["baseline_model"] = [write_model(folder / "baseline", baseline, num_classes)]
+    copies = DuplicatesReport()
+    copies.uri = str(folder)
+    (folder / REPORT_FILE).write_text(json.dumps({"leaked_ids": leaked}))
+    inputs[DUPLICATES] = [copies]
     found, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     found.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     config = json_format.MessageToJson(eval_config(), preserving_proto_field_name=True)

@@ -28,7 +28,17 @@ def values(report: Report) -> dict[str, Any]:
         areas = {curve["name"]: curve["area"] for curve in card["numbers"].pop(curves)}
         card["numbers"][f"{curves}_area"] = areas
     data = report.data
-    kept = ("counts", "left_out", "copies", "contradictions", "leaked", "held_out", "drift", "drift_against")
+    kept = (
+        "counts",
+        "left_out",
+        "copies",
+        "contradictions",
+        "leaked",
+        "unmeasured",
+        "held_out",
+        "drift",
+        "drift_against",
+    )
     return card | {
         "phases": [asdict(phase) for phase in report.phases],
         "data": {name: getattr(data, name) for name in kept},

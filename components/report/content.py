@@ -131,6 +131,7 @@ class Data:
     copies: int
     contradictions: int
     leaked: int
+    unmeasured: int  # of test, because they look like one of training
     held_out: int
     drift: list[str]  # a line for each feature that drifted from the data of the model in production; may be empty
     drift_against: str | None  # what it was held against; None where there was nothing

@@ -126,6 +126,7 @@ def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
         copies=copies.copies,
         contradictions=len(copies.contradictions),
         leaked=copies.leaked,
+        unmeasured=len(copies.leaked_ids),
         held_out=copies.held_out,
         drift=_drift(inputs["statistics"], before, inputs["schema"]) if before else [],
         drift_against="the data of the model in production" if before else None,

@@ -92,6 +92,8 @@ def _show_copies(report: duplicates.Report) -> None:
     console.line(
         f"Of {report.images:,} images {report.copies:,} are copies and {len(report.contradictions):,} are there "
         f"under several labels; of {report.held_out:,} held out, {report.leaked:,} look like one of another split."
+        + f" {len(report.leaked_ids):,} of test look like one of training and are not measured."
+        * bool(report.leaked_ids)
     )
 
 

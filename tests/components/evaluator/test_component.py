@@ -10,6 +10,7 @@ from graftline.artifacts import evaluation, verdict
 from graftline.artifacts.evaluation import Key
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES
 from graftline.artifacts.push import SERVED
+from graftline.base.errors import UserError
 from graftline.serving import versions
 from graftline.settings.gate import Gate
 from tests import oracle
@@ -20,8 +21,8 @@ from tests.oracle import CANDIDATE_ANSWERS, LABELS
 def evaluate(tmp_path):
     """Runs the Evaluator; returns its output folder and whether it blessed."""
 
-    def run(gate: Gate, answers: list[int], baseline: list[int] | None = None, num_classes: int = 2):
-        uri, blessing = oracle.evaluate(tmp_path, gate, answers, baseline, num_classes)
+    def run(gate: Gate, answers: list[int], baseline: list[int] | None = None, num_classes: int = 2, **others):
+        uri, blessing = oracle.evaluate(tmp_path, gate, answers, baseline, num_classes, **others)
         return uri, blessing.get_int_custom_property("blessed")
 
     return run
@@ -111,3 +112,18 @@ def test_more_than_two_classes_are_measured_too(evaluate):
     assert blessed == 1
     assert evaluation.confusion(uri, 3) == [[3, 0, 1], [2, 4, 0], [0, 0, 0]]
     assert evaluation.accuracies(uri) == pytest.approx({"candidate": 0.7})
+
+
+def test_test_images_that_look_like_one_of_training_do_not_count(evaluate):
+    uri, blessed = evaluate(Gate(min_accuracy=0.75), CANDIDATE_ANSWERS, leaked=["0", "1", "2", "no test image"])
+    assert blessed == 0, "of the other seven, five are right"
+    assert verdict.read(uri).reasons == ["test accuracy is 71.43 %, at least 75.00 % is demanded"]
+    assert evaluation.predictions(uri).image_ids == [str(number) for number in range(3, 10)]
+    assert evaluation.metrics(uri)[Key(EXAMPLES.key)] == 7
+    assert evaluation.metrics(uri)[Key(EXAMPLES.key, label_name="cat")] == 1
+    assert evaluation.confusion(uri, 2) == [[1, 0], [2, 4]]
+
+
+def test_where_all_of_them_do_nothing_is_measured(evaluate):
+    with pytest.raises(UserError, match=r"All 10 images of the test split look like one of training, such as '0'"):
+        evaluate(Gate(min_accuracy=0), CANDIDATE_ANSWERS, leaked=[str(number) for number in range(10)])

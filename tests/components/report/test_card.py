@@ -66,6 +66,7 @@ def report() -> Report:
             copies=1,
             contradictions=0,
             leaked=3,
+            unmeasured=2,
             held_out=16,
             drift=[],
             drift_against=None,
@@ -110,6 +111,7 @@ def test_markdown_tells_verdict_scores_slices_and_how_to_make_it_again(report):
     assert "| test accuracy | yes | 81.25 % | at least 75.00 % | +6.25 points |" in text
     assert "GRAFTLINE_TRAINING__SEED=7 make run CONFIG=pets\n" in text
     assert "- Left out: 2, empty file." in text
+    assert "16 images that nothing was chosen by (2 more look like one of training and are left out): **" in text
     assert "2,259,265 parameters" in text
 
 
