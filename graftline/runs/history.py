@@ -173,11 +173,7 @@ def _scores(run: Run) -> Values:
     counts = json.loads(examples.custom_properties["counts"].string_value)
     classes = list(counts["train"])  # in the order of their labels
     measured = evaluation.metrics(evaluated.uri)
-    values = {
-        metric.title: metric.shown(measured[key])
-        for metric in OVERALL
-        if (key := evaluation.Key(metric.key)) in measured
-    }
+    values = {metric.title: metric.shown(measured[metric.key]) for metric in OVERALL if metric.key in measured}
     for score in evaluation.class_scores(evaluation.predictions(evaluated.uri), classes):
         values |= {f"{name} of {score.name}": f"{getattr(score, name):.4f}" for name in ("precision", "recall", "f1")}
     return values
