@@ -64,6 +64,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         duplicates.outputs["report"],
         production_data.outputs["statistics"],
         settings.data_gate,
+        settings.accepted_data,
     )
     prepared = transform(examples, schema, settings.model.image_size)
     prepared.add_upstream_node(gate)
@@ -93,9 +94,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
     report = ReportGen(
         settings,
         examples=examples,
-        statistics=statistics,
         baseline_statistics=production_data.outputs["statistics"],
-        schema=schema,
+        review=gate.outputs["review"],
         duplicates=found,
         model=model,
         model_run=training.outputs["model_run"],

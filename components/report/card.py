@@ -38,6 +38,8 @@ def values(report: Report) -> dict[str, Any]:
         "held_out",
         "drift",
         "drift_against",
+        "faults",
+        "accepted",
     )
     return card | {
         "phases": [asdict(phase) for phase in report.phases],

@@ -16,6 +16,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import path_utils
 
 from components.report import lineage
+from graftline.artifacts.data_review import DataReview
 from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.exports import Exports
 from graftline.artifacts.report import RunReport
@@ -93,9 +94,8 @@ class ReportGenSpec(ComponentSpec):
     }
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
-        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "baseline_statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
-        "schema": ChannelParameter(type=standard_artifacts.Schema),
+        "review": ChannelParameter(type=DataReview),
         "duplicates": ChannelParameter(type=DuplicatesReport),
         "model": ChannelParameter(type=standard_artifacts.Model),
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from tfx.components.util import model_utils
 from tfx.types import Artifact
-from tfx.utils import io_utils
 
 from components.report import galleries, label_errors, numbers
 from components.report.content import Data, Facts, Phase, Report, Step, Verdict
 from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
-from graftline.artifacts import duplicates, evaluation, verdict
+from graftline.artifacts import data_review, duplicates, evaluation, verdict
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, read_label_names
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.forms import Export
@@ -24,7 +23,6 @@ from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import MEASURED, REASONS, RULES
 from graftline.base.code import revision
 from graftline.base.errors import UserError
-from graftline.data.drift import drift, train_statistics
 from graftline.serving import versions
 
 SIZES = 5_000  # images whose size is shown, drawn at random where there are more
@@ -116,7 +114,7 @@ def _looks(knowledge: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]
 def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
     total = len(seen.widths)
     shown = np.sort(np.random.default_rng(0).permutation(total)[:SIZES])
-    examples, before = inputs["examples"], inputs.get("baseline_statistics")
+    examples, review = inputs["examples"], data_review.read(inputs["review"].uri)
     return Data(
         counts=json.loads(examples.get_string_custom_property(COUNTS)),
         widths=np.array(seen.widths)[shown],
@@ -128,14 +126,11 @@ def _data(inputs: Inputs, copies: duplicates.Report, seen: Seen) -> Data:
         leaked=copies.leaked,
         unmeasured=len(copies.leaked_ids),
         held_out=copies.held_out,
-        drift=_drift(inputs["statistics"], before, inputs["schema"]) if before else [],
-        drift_against="the data of the model in production" if before else None,
+        drift=review.unusual,
+        drift_against="the data of the model in production" if inputs.get("baseline_statistics") else None,
+        faults=review.faults,
+        accepted=review.acceptance.told if review.acceptance else None,
     )
-
-
-def _drift(current: Artifact, before: Artifact, schema: Artifact) -> list[str]:
-    reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
-    return drift(train_statistics(current), train_statistics(before), reviewed)
 
 
 def _facts(inputs: Inputs, history: dict[str, Any], settings: dict[str, Any], properties: dict[str, Any]) -> Facts:

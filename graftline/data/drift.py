@@ -1,4 +1,9 @@
-"""How far the data of a run differs from that of another one, by the drift comparators of its schema."""
+"""How far the data of a run differs from that of another one, by the drift comparators of its schema.
+
+Sizes and the mix of classes change with every camera and every class that grows, so a difference is only unusual. What
+speaks against data is a class that lost images while others did not: that share of the images is held against the
+comparator of the class names.
+"""
 
 from pathlib import Path
 
@@ -8,7 +13,7 @@ from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 
-from graftline.artifacts.examples import TRAIN
+from graftline.artifacts.examples import LABEL_NAME, TRAIN
 
 
 def train_statistics(artifact: Artifact) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -34,7 +39,7 @@ def drift(
     baseline: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
 ) -> list[str]:
-    """Returns a line for each feature that differs from the baseline by more than its drift comparator allows."""
+    """Returns a line for each feature that differs from the baseline by more than its drift comparator says."""
     compared = schema_pb2.Schema()
     compared.CopyFrom(schema)
     for feature in compared.feature:  # ExampleValidator has told everything but drift
@@ -45,3 +50,33 @@ def drift(
         "against the data of the model in production",
         tfdv.validate_statistics(statistics, compared, previous_statistics=baseline),
     )
+
+
+def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, int]:
+    """Returns how many images of each class there are."""
+    columns = [feature for feature in statistics.datasets[0].features if list(feature.path.step) == [LABEL_NAME]]
+    buckets = [bucket for column in columns for bucket in column.string_stats.rank_histogram.buckets]
+    return {bucket.label: round(bucket.sample_count) for bucket in buckets}
+
+
+def lost_classes(counts: dict[str, int], before: dict[str, int], allowed: float) -> list[str]:
+    """Returns a line for each class that lost more images than the others, and than is allowed.
+
+    A class that keeps most of its images says how many of the others are to be expected, and none is expected to grow: so
+    neither a class that grows, nor the same mix of fewer images, counts as a loss of others.
+
+    Args:
+      counts: images by class.
+      before: those of the model in production.
+      allowed: part of all images that may be missing in one class; 0 where nothing is demanded.
+    """
+    kept = min(max((counts.get(name, 0) / count for name, count in before.items()), default=1), 1)
+    total = kept * sum(before.values())
+    missing = {name: kept * count - counts.get(name, 0) for name, count in before.items()}
+    return [
+        f"class {name!r} has {counts.get(name, 0):,} training images, the model in production had {before[name]:,}: "
+        f"{lost / total:.0%} of the images are missing there, {allowed:.0%} are allowed (`drift_comparator` of {LABEL_NAME} "
+        "in the schema)"
+        for name, lost in missing.items()
+        if allowed and total and lost > allowed * total
+    ]

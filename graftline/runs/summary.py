@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from graftline.artifacts import duplicates, evaluation, verdict
+from graftline.artifacts import data_review, duplicates, evaluation, verdict
+from graftline.artifacts.data_review import Review
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
@@ -39,6 +40,7 @@ def show(nodes: list[Node]) -> None:
     """
     _show_nodes(nodes)
     _show_copies(duplicates.read(_output(nodes, store.DUPLICATES).uri))
+    _show_review(data_review.read(_output(nodes, store.REVIEW).uri))
     _show_accuracies(Path(_output(nodes, store.MODEL_RUN).uri, HISTORY_FILE))
     check = _output(nodes, store.INFRA_BLESSING).custom_properties
     _show_verdict(_output(nodes, store.EVALUATION).uri, verdict.loads(check[RULES].string_value))
@@ -95,6 +97,15 @@ def _show_copies(report: duplicates.Report) -> None:
         + f" {len(report.leaked_ids):,} of test look like one of training and are not measured."
         * bool(report.leaked_ids)
     )
+
+
+def _show_review(review: Review) -> None:
+    for unusual in review.unusual:
+        console.line(f"Unusual {unusual}")
+    if review.acceptance:
+        console.line(f"What would have stopped the run was {review.acceptance.told}", "bold")
+        for fault in review.faults:
+            console.line(f"  {fault}")
 
 
 def _show_accuracies(history: Path) -> None:

@@ -70,6 +70,8 @@ def report() -> Report:
             held_out=16,
             drift=[],
             drift_against=None,
+            faults=["a class lost images"],
+            accepted="accepted by me: a new camera",
         ),
         facts=Facts(
             name="pets",
@@ -113,6 +115,7 @@ def test_markdown_tells_verdict_scores_slices_and_how_to_make_it_again(report):
     assert "- Left out: 2, empty file." in text
     assert "16 images that nothing was chosen by (2 more look like one of training and are left out): **" in text
     assert "2,259,265 parameters" in text
+    assert "- What would have stopped the run, a class lost images, was accepted by me: a new camera\n" in text
 
 
 def test_names_do_not_break_the_markdown(report):
