@@ -334,8 +334,9 @@ def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, pr
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray((16 * image.reshape(8, 8)).clip(0, 255).astype(np.uint8)).save(folder / f"{index}.png")
     printed = program("pipeline", status=1, GRAFTLINE_DATA__DATASET=f"folder:{tmp_path / 'digits'}")
-    told = r"against the data of the model in production, feature 'label_name': High Linfty.*0\.\d+.*threshold.*0\.1"
+    told = r"training images of class '0', \d+ in the data of the model in production: .* instead of \d+%"
     assert re.search(told, printed)
+    assert "accept exactly this data: `make accept-data" in printed
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
 
@@ -348,7 +349,7 @@ def test_outputs_that_lost_a_file_are_made_again(first_run, program, root, execu
     printed = program("pipeline")
     assert f"{artifact.uri} is made again" in printed
     states = executions(root)
-    made_again = {"DataGate", "Duplicates", "ServingCheck", "ReportGen", "Pusher"}
+    made_again = {"DataGate", "Duplicates", "Evaluator", "ServingCheck", "ReportGen", "Pusher"}
     assert {node for node in executed if states[node][-1] == COMPLETE} == made_again
     assert pushed_versions(root) == before, "the model in production was pushed again"
 

@@ -1,8 +1,7 @@
 """How far the data of a run differs from that of another one, by the drift comparators of its schema.
 
 Sizes and the mix of classes change with every camera and every class that grows, so a difference is only unusual. What
-speaks against data is a class that lost images while others did not: that share of the images is held against the
-comparator of the class names.
+speaks against data is that classes lost images: what that does to the mix is held against the comparator of the class names.
 """
 
 from pathlib import Path
@@ -60,23 +59,24 @@ def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dic
 
 
 def lost_classes(counts: dict[str, int], before: dict[str, int], allowed: float) -> list[str]:
-    """Returns a line for each class that lost more images than the others, and than is allowed.
+    """Returns a line for each class whose part of the images has changed because classes lost some.
 
-    A class that keeps most of its images says how many of the others are to be expected, and none is expected to grow: so
-    neither a class that grows, nor the same mix of fewer images, counts as a loss of others.
+    What classes gained, and classes that are new, do not count: neither a class that grows nor the same mix of fewer images
+    changes anything here.
 
     Args:
       counts: images by class.
       before: those of the model in production.
-      allowed: part of all images that may be missing in one class; 0 where nothing is demanded.
+      allowed: how much the part of a class may change; 0 where nothing is demanded.
     """
-    kept = min(max((counts.get(name, 0) / count for name, count in before.items()), default=1), 1)
-    total = kept * sum(before.values())
-    missing = {name: kept * count - counts.get(name, 0) for name, count in before.items()}
+    left = {name: min(counts.get(name, 0), count) for name, count in before.items()}
+    total, total_before = sum(left.values()), sum(before.values())
+    if not allowed or not total:
+        return []
     return [
-        f"class {name!r} has {counts.get(name, 0):,} training images, the model in production had {before[name]:,}: "
-        f"{lost / total:.0%} of the images are missing there, {allowed:.0%} are allowed (`drift_comparator` of {LABEL_NAME} "
-        "in the schema)"
-        for name, lost in missing.items()
-        if allowed and total and lost > allowed * total
+        f"{counts.get(name, 0):,} training images of class {name!r}, {count:,} in the data of the model in production: what "
+        f"classes gained aside, it is {left[name] / total:.0%} of them instead of {count / total_before:.0%}; a change of "
+        f"{allowed:.0%} is allowed (`drift_comparator` of {LABEL_NAME} in the schema)"
+        for name, count in before.items()
+        if abs(left[name] / total - count / total_before) > allowed
     ]

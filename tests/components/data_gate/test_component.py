@@ -127,7 +127,7 @@ def test_a_little_more_of_a_class_is_not_unusual(gate):
 
 def test_a_class_that_lost_images_to_another_stops_the_run(gate):
     with pytest.raises(
-        UserError, match=r"class 'dog' has 20 training images, .* had 50: 30% of the images are missing"
+        UserError, match=r"20 training images of class 'dog', 50 in .* it is 29% of them instead of 50%"
     ):
         gate(good_columns(cats=80), before=good_columns())
 
@@ -166,7 +166,10 @@ def test_a_person_accepts_exactly_this_data(gate, tmp_path):
     data_review.accept(tmp_path / "accepted.jsonl", given)
     review = gate(good_columns(cats=80), before=good_columns())
     assert review.acceptance == given
-    assert [fault.partition(" has")[0] for fault in review.faults] == ["class 'dog'"]
+    assert [fault.partition(",")[0] for fault in review.faults] == [
+        "80 training images of class 'cat'",
+        "20 training images of class 'dog'",
+    ]
     with refused:
         gate(good_columns(cats=81), before=good_columns())
 
