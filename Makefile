@@ -38,7 +38,7 @@ ENGINE = $(or $(shell command -v podman),docker)
 REVISION = $(shell git describe --always --dirty --abbrev=12)
 SETS = $(foreach change,$(SET),--set $(change))
 
-.PHONY: help run try rollback runs compare report tensorboard doctor test test-faults test-kubeflow test-flink \
+.PHONY: help run try rollback accept-data runs compare report tensorboard doctor test test-faults test-kubeflow test-flink \
 	kubeflow-image kubeflow-compile kubeflow-run kubeflow-schedule kubeflow-unschedule \
 	kubeflow-status kubeflow-put kubeflow-logs kubeflow-stop kubeflow-report kubeflow-rollback data schema weights fuzz bench bench-quick check docs lock clean
 .DEFAULT_GOAL = help
@@ -53,6 +53,9 @@ run: $(READY)  ## Train, evaluate and push a model: make run DATA=~/photos (a fo
 
 rollback: $(READY)  ## Take the model in production back: make rollback CONFIG=digits WHY="calls dogs cats"
 	@$(PYTHON) -m graftline.cli rollback "$(WHY)" $(QUIET)
+
+accept-data: $(READY)  ## Let the next run go on with the data that the latest one stopped at: make accept-data CONFIG=digits WHY="a new camera"
+	@$(PYTHON) -m graftline.cli accept_data "$(WHY)" $(QUIET)
 
 runs: $(READY)  ## Past runs, latest first: make runs [ALL=1] [JSON=1]
 	@$(PYTHON) -m graftline.cli runs $(if $(ALL),--all) $(if $(JSON),--json) $(QUIET)

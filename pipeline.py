@@ -65,6 +65,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         duplicates.outputs["report"],
         production_data.outputs["statistics"],
         settings.data_gate,
+        settings.accepted_data,
     )
     prepared = transform(examples, schema, settings.model.image_size)
     prepared.add_upstream_node(gate)
@@ -81,7 +82,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
     model = training.outputs["model"]
 
     # Release: measure, decide, try to serve, report, publish
-    evaluator = Evaluator(examples, model, settings.gate, settings.push_dir)
+    found = duplicates.outputs["report"]
+    evaluator = Evaluator(examples, found, model, settings.gate, settings.push_dir)
     blessing = evaluator.outputs["blessing"]
     check = serving_check(model, examples, settings.serving)
     check.add_upstream_node(evaluator)
@@ -91,7 +93,8 @@ def create_pipeline(settings: Settings) -> Pipeline:
         release, exports = [*release, export], export.outputs["exports"]
     told = {
         "examples": examples,
-        "duplicates": duplicates.outputs["report"],
+        "duplicates": found,
+        "review": gate.outputs["review"],
         "model": model,
         "model_run": training.outputs["model_run"],
         "evaluation": evaluator.outputs["evaluation"],
@@ -109,13 +112,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         card=card.outputs["card"],
         exports=exports,
     )
-    report = ReportGen(
-        settings,
-        statistics=statistics,
-        baseline_statistics=production_data.outputs["statistics"],
-        schema=schema,
-        **told,
-    )
+    report = ReportGen(settings, baseline_statistics=production_data.outputs["statistics"], **told)
     report.add_upstream_node(pusher)
     release += [card, pusher, report]
     if settings.bulk.folder:

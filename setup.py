@@ -22,7 +22,7 @@ setup(
         "tensorflow",  # training, the exported graph, serving signatures
         "keras",  # the model API: TensorFlow's own since 3, imported by its name
         "tensorflow-datasets",  # datasets by name
-        "tensorflow-model-analysis",  # metrics, slices and thresholds of the Evaluator
+        "tensorflow-model-analysis",  # metrics of the Evaluator
         "apache-beam",  # reads and writes examples in parallel
         "importlib_resources",  # needed by tensorflow-datasets 4.9.10, which does not declare it
         "openvino",  # runs the frozen part of the network twice as fast as TensorFlow on CPUs

@@ -1,5 +1,6 @@
 """A test split of ten images, and models whose answers to it are known, judged by TFX's real Evaluator."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.evaluator.component import GATE, OPPONENTS, SERVING_DIR, Driver, Executor
+from components.evaluator.component import DUPLICATES, GATE, OPPONENTS, SERVING_DIR, Driver, Executor
 from components.evaluator.config import eval_config
+from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
 from graftline.artifacts.examples import (
+    COUNTS,
     EXTRA,
     HEIGHT,
     IMAGE,
@@ -89,6 +92,7 @@ def write_examples(folder: Path, labels: list[int] = LABELS) -> standard_artifac
     write_label_names(str(folder), NAMES[:2])
     artifact = standard_artifacts.Examples()
     artifact.uri, artifact.split_names = str(folder), json_utils.dumps([TEST])
+    artifact.set_string_custom_property(COUNTS, json.dumps({TEST: {"cat": 4, "dog": 6}}))
     return artifact
 
 
@@ -99,6 +103,7 @@ def evaluate(
     production: list[int] | None = None,
     names: Sequence[str] = NAMES[:2],
     labels: list[int] = LABELS,
+    leaked: Sequence[str] = (),
 ) -> tuple[str, standard_artifacts.ModelBlessing]:
     """Runs the Evaluator in a folder, driver and executor; returns its output folder and the blessing.
 
@@ -109,6 +114,7 @@ def evaluate(
       production: those of a model that is pushed before, which knows two classes; None pushes none.
       names: the classes of the candidate.
       labels: those of the test split.
+      leaked: ids of images that look like one of training.
     """
     serving = folder / "serving"
     if production:
@@ -117,6 +123,10 @@ def evaluate(
         "examples": [write_examples(folder / "examples", labels)],
         "model": [write_model(folder / "candidate", answers, names)],
     }
+    copies = DuplicatesReport()
+    copies.uri = str(folder)
+    (folder / REPORT_FILE).write_text(json.dumps({"leaked_ids": leaked}))
+    inputs[DUPLICATES] = [copies]
     given = {SERVING_DIR: str(serving)}
     looked_up = Driver(None).run(ExecutionInfo(input_dict=inputs, exec_properties=given))
     found, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()

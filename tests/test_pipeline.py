@@ -341,8 +341,9 @@ def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, pr
     assert "The name digits belongs to the dataset digits, and this run has folder:" in printed
     printed = program("pipeline", status=1, GRAFTLINE_RUN__ADOPT="true", **changes)
     (root / "serving/digits" / binding.DATASET).write_text("digits\n")  # the other tests go on with
-    told = r"against the data of the model in production, feature 'label_name': High Linfty.*0\.\d+.*threshold.*0\.1"
+    told = r"training images of class '0', \d+ in the data of the model in production: .* instead of \d+%"
     assert re.search(told, printed)
+    assert "accept exactly this data: `make accept-data" in printed
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
 
@@ -355,7 +356,7 @@ def test_outputs_that_lost_a_file_are_made_again(first_run, program, root, execu
     printed = program("pipeline")
     assert f"{artifact.uri} is made again" in printed
     states = executions(root)
-    made_again = {"DataGate", "Duplicates", "ServingCheck", "CardGen", "ReportGen", "Pusher"}
+    made_again = {"DataGate", "Duplicates", "Evaluator", "ServingCheck", "CardGen", "ReportGen", "Pusher"}
     assert {node for node in executed if states[node][-1] == COMPLETE} == made_again
     assert pushed_versions(root) == before, "the model in production was pushed again"
 

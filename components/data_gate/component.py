@@ -1,7 +1,8 @@
 """DataGate: stops the run before Transform when the data is not what it should be.
 
 TFX's ExampleValidator only records anomalies; this component reads them, compares with what the model in production was
-trained on, looks at the duplicates, and fails.
+trained on, looks at the duplicates, and fails. What is only unusual is printed and reported. Where the data is right all the
+same, a person accepts exactly this data (`make accept-data`), and the next run goes on.
 """
 
 from pathlib import Path
@@ -9,17 +10,18 @@ from pathlib import Path
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
-from tfx.dsl.component.experimental.annotations import InputArtifact, Parameter
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.channel import BaseChannel
 from tfx.utils import io_utils
 
-from graftline.artifacts import duplicates
+from graftline.artifacts import data_review, duplicates
 from graftline.artifacts.examples import LABEL_NAME, TRAIN
+from graftline.base import console
 from graftline.base.errors import UserError
-from graftline.data.drift import describe, drift, train_statistics
+from graftline.data.drift import class_counts, describe, drift, lost_classes, train_statistics
 from graftline.settings import data
 
 SHOWN = 3  # examples in a message
@@ -31,17 +33,21 @@ def DataGate(  # noqa: N802 (a component is named as a class)
     statistics: InputArtifact[standard_artifacts.ExampleStatistics],
     schema: InputArtifact[standard_artifacts.Schema],
     report: InputArtifact[duplicates.DuplicatesReport],
+    review: OutputArtifact[data_review.DataReview],
     limits: Parameter[str],
+    accepted: Parameter[str],
     baseline: InputArtifact[standard_artifacts.ExampleStatistics] = None,
 ) -> None:
-    """Fails when the data is not what the schema says, has drifted, or holds too many copies.
+    """Fails when the data is not what the schema says, a class lost images, or there are too many copies.
 
     Args:
       anomalies: what ExampleValidator found, a file a split.
       statistics: of these examples.
-      schema: the reviewed one, whose drift comparators tell how much may change.
+      schema: the reviewed one, whose drift comparators tell what is unusual, and how much a class may lose.
       report: what Duplicates found.
+      review: what is unusual, and what was accepted.
       limits: settings of the section `data_gate` as JSON.
+      accepted: file of what a person accepted.
       baseline: statistics of what the model in production was trained on; None where there is none.
 
     Raises:
@@ -53,15 +59,33 @@ def DataGate(  # noqa: N802 (a component is named as a class)
     for split in artifact_utils.decode_split_names(anomalies.split_names):
         path = Path(artifact_utils.get_split_uri([anomalies], split), "SchemaDiff.pb")
         faults += describe(f"split {split}", Anomalies.FromString(path.read_bytes()))
-    if baseline is not None:
-        faults += drift(train, train_statistics(baseline), reviewed)
-    faults += copies(duplicates.read(report.uri), data.DataGate.model_validate_json(limits))
-    if faults:
-        raise UserError(
-            "\n  ".join(["The data is not what it should be:", *faults])
-            + "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`make schema` infers "
-            "one where there is none) or data_gate in the configuration."
-        )
+    unusual, doubts = _against(train, train_statistics(baseline), reviewed) if baseline is not None else ([], [])
+    doubts += copies(duplicates.read(report.uri), data.DataGate.model_validate_json(limits))
+    acceptance = data_review.accepted(Path(accepted), data_review.identity(statistics.uri)) if doubts else None
+    if faults or (doubts and not acceptance):
+        raise UserError(_refusal(faults, doubts))
+    for line in unusual:
+        console.line(f"Unusual {line}")
+    data_review.write(review.uri, data_review.Review(unusual, doubts, acceptance))
+
+
+def _against(
+    train: statistics_pb2.DatasetFeatureStatisticsList,
+    baseline: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+) -> tuple[list[str], list[str]]:
+    """Returns what is unusual against the data of the model in production, and what speaks against the data."""
+    allowed = tfdv.get_feature(schema, LABEL_NAME).drift_comparator.infinity_norm.threshold
+    return drift(train, baseline, schema), lost_classes(class_counts(train), class_counts(baseline), allowed)
+
+
+def _refusal(faults: list[str], doubts: list[str]) -> str:
+    text = "\n  ".join(["The data is not what it should be:", *faults, *doubts])
+    text += (
+        "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`make schema` infers "
+        "one where there is none) or data_gate in the configuration"
+    )
+    return f"{text}." if faults else f'{text}, or accept exactly this data: `make accept-data WHY="…"`.'
 
 
 def data_gate(
@@ -71,6 +95,7 @@ def data_gate(
     duplicates_report: BaseChannel,
     baseline: BaseChannel,
     limits: data.DataGate,
+    accepted: Path,
 ) -> BaseNode:
     """Returns the node; arguments as of `DataGate`."""
     return DataGate(
@@ -79,6 +104,7 @@ def data_gate(
         schema=schema,
         report=duplicates_report,
         limits=limits.model_dump_json(),
+        accepted=str(accepted),
         baseline=baseline,
     )
 
@@ -86,8 +112,7 @@ def data_gate(
 def missing_classes(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[str]:
     """Returns a line where a class of the schema has no image to train on."""
     expected = list(tfdv.get_feature(schema, LABEL_NAME).string_domain.value)
-    columns = [feature for feature in statistics.datasets[0].features if list(feature.path.step) == [LABEL_NAME]]
-    present = {bucket.label for column in columns for bucket in column.string_stats.rank_histogram.buckets}
+    present = class_counts(statistics)
     missing = [name for name in expected if name not in present]
     return [f"split {TRAIN}: there is no image of class {', '.join(missing)}, which the schema has"] if missing else []
 

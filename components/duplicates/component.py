@@ -1,8 +1,9 @@
 """Duplicates: finds images that are there more than once, byte by byte or to the eye.
 
-A split follows from an image's bytes, so exact copies share theirs; a resized or recompressed copy need not, and makes
-validation and test look better than they are. Such copies are found by perceptual hash: 64 bits, of which those of copies
-differ in a few (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010).
+A split follows from an image's bytes, so exact copies share theirs; a resized or recompressed copy need not, nor does the
+next photo of a series, and they make validation and test look better than they are. So the Evaluator leaves out the test
+images that look like one of training. They are found by perceptual hash: 64 bits, of which those of copies differ in a few
+(C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010).
 """
 
 import json

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from graftline.artifacts.duplicates import Report
-from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL_NAME, TRAIN
+from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL_NAME, TEST, TRAIN
 
 NEAR = 4  # bits in which the hashes of two images of the same thing may differ
 BITS = 64
@@ -58,20 +58,22 @@ def find(seen: list[Seen]) -> Report:
         same[image.digest].append(image)
     groups = [group for group in same.values() if len(group) > 1]
     contradictions = [group for group in groups if len({image.label for image in group}) > 1]
-    leaked, alike = _across_splits(seen)
+    near = _near(seen)
+    alike = _across_splits(seen, near)
     return Report(
         images=len(seen),
         copies=sum(len(group) - 1 for group in groups),
         copied=[[image.image_id for image in group] for group in groups[:LISTED]],
         contradictions=[{image.image_id: image.label for image in group} for group in contradictions],
         held_out=sum(image.split != TRAIN for image in seen),
-        leaked=leaked,
+        leaked=len(alike),
+        leaked_ids=_leaked(seen, near),
         alike=alike[:LISTED],
     )
 
 
-def _across_splits(seen: list[Seen]) -> tuple[int, list[dict[str, str]]]:
-    """Returns how many images of validation and test look like one of another split, and an example of each such pair."""
+def _near(seen: list[Seen]) -> dict[int, list[Seen]]:
+    """Returns the images that look like each perceptual hash, those that have it themselves first."""
     by_looks: dict[int, list[Seen]] = defaultdict(list)
     for image in seen:
         if image.looks is not None:
@@ -80,13 +82,24 @@ def _across_splits(seen: list[Seen]) -> tuple[int, list[dict[str, str]]]:
     for first, second in near_pairs(np.array(list(by_looks), np.uint64)):
         near[first] += by_looks[second]
         near[second] += by_looks[first]
+    return near
+
+
+def _across_splits(seen: list[Seen], near: dict[int, list[Seen]]) -> list[dict[str, str]]:
+    """Returns each image of validation and test that looks like one of another split, with that."""
     alike = []
-    for looks, images in by_looks.items():
-        for image in images:
-            other = next((other for other in near[looks] if other.split != image.split), None)
-            if image.split != TRAIN and other:
+    for image in seen:
+        if image.split != TRAIN and image.looks is not None:
+            other = next((other for other in near[image.looks] if other.split != image.split), None)
+            if other:
                 alike.append({image.split: image.image_id, other.split: other.image_id})
-    return len(alike), alike
+    return alike
+
+
+def _leaked(seen: list[Seen], near: dict[int, list[Seen]]) -> list[str]:
+    """Returns the ids of the test images that look like one of training."""
+    trained = {looks for looks, images in near.items() if any(image.split == TRAIN for image in images)}
+    return [image.image_id for image in seen if image.split == TEST and image.looks in trained]
 
 
 def near_pairs(hashes: np.ndarray) -> set[tuple[int, int]]:

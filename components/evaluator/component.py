@@ -7,7 +7,7 @@ digest, before the cache is asked.
 import json
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import base_driver, executor_spec
@@ -21,9 +21,9 @@ from tfx.utils import path_utils
 
 from components.evaluator.config import eval_config
 from components.evaluator.rules import decide
-from graftline.artifacts import evaluation, push, verdict
+from graftline.artifacts import duplicates, evaluation, push, verdict
 from graftline.artifacts.evaluation import CANDIDATE
-from graftline.artifacts.examples import EXTRA, TEST, read_label_names
+from graftline.artifacts.examples import COUNTS, EXTRA, TEST, read_label_names
 from graftline.base.errors import UserError
 from graftline.serving import pushes, versions
 from graftline.serving.versions import PRODUCTION, OvertakenError
@@ -31,10 +31,26 @@ from graftline.settings.gate import Gate
 
 BATCH = 64  # images that a model answers at once
 GATE = "gate"  # a property of an execution: `Gate` as JSON
+DUPLICATES = "duplicates"  # an input: what the component of that name found
 SERVING_DIR = "serving_dir"  # another one: where the model in production is
 OPPONENTS = "opponents"  # another one, of the driver: digests by what they are, as JSON
-# What `extractors` are not told: where they write, and the folders of the models that they ask beside the candidate
-TASK: ContextVar[tuple[str, dict[str, str]]] = ContextVar("task")
+
+
+class Task(NamedTuple):
+    """What `extractors` are not told.
+
+    Attributes:
+      folder: where they write.
+      asked: folders of the models that they ask beside the candidate, by what they are.
+      leaked: ids of test images that they leave out.
+    """
+
+    folder: str
+    asked: dict[str, str]
+    leaked: frozenset[str]
+
+
+TASK: ContextVar[Task] = ContextVar("task")
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
@@ -67,14 +83,14 @@ class Executor(executor.Executor):
 
         Raises:
           OvertakenError: where another model went into production meanwhile.
-          UserError: where a model does not say what its classes are called.
+          UserError: where no test image is left to measure, or a model does not say what its classes are called.
         """
         folder = artifact_utils.get_single_uri(output_dict["evaluation"])
         (model,), (blessing,) = input_dict["model"], output_dict["blessing"]
         candidate = Path(path_utils.serving_model_path(model.uri))
         digests = json.loads(exec_properties[OPPONENTS])
         opponents = find(Path(exec_properties[SERVING_DIR]), pushes.digest(candidate), digests)
-        token = TASK.set((folder, {name: str(path) for name, path in opponents.items()}))
+        token = TASK.set(Task(folder, {name: str(path) for name, path in opponents.items()}, _leaked(input_dict)))
         try:
             super().Do(input_dict, output_dict, exec_properties)
         finally:
@@ -117,6 +133,18 @@ def _label_names(model: Path) -> list[str]:
         ) from None
 
 
+def _leaked(input_dict: dict[str, list[Artifact]]) -> frozenset[str]:
+    """Returns the ids of the test images that look like one of training, and so tell nothing of a candidate."""
+    leaked = frozenset(duplicates.read(artifact_utils.get_single_uri(input_dict[DUPLICATES])).leaked_ids)
+    counts = json.loads(artifact_utils.get_single_instance(input_dict["examples"]).get_string_custom_property(COUNTS))
+    if len(leaked) >= sum(counts[TEST].values()):
+        raise UserError(
+            f"All {len(leaked):,} images of the test split look like one of training, such as {min(leaked)!r}, so nothing "
+            "can be measured: keep one image of each series, or add images of other things."
+        )
+    return leaked
+
+
 def _bless(blessing: Artifact, blessed: bool, model: Artifact) -> None:
     """Notes on a blessing what TFX's Evaluator would: that is where TFX's components look for it."""
     blessing.set_string_custom_property("current_model", model.uri)
@@ -132,11 +160,14 @@ class Evaluator(component.Evaluator):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
     DRIVER_CLASS = Driver
 
-    def __init__(self, examples: BaseChannel, model: BaseChannel, gate: Gate, serving_dir: Path) -> None:
+    def __init__(
+        self, examples: BaseChannel, duplicates: BaseChannel, model: BaseChannel, gate: Gate, serving_dir: Path
+    ) -> None:
         """Sets up the component.
 
         Args:
           examples: of which the test split is used.
+          duplicates: what Duplicates found in them.
           model: the candidate.
           gate: what is demanded.
           serving_dir: folder of the versions that were pushed.
@@ -148,5 +179,6 @@ class Evaluator(component.Evaluator):
             example_splits=[TEST],
             module_path="components.evaluator.extractors",
         )
+        self.spec.inputs[DUPLICATES] = duplicates
         self.exec_properties[GATE] = gate.model_dump_json(exclude={"max_export_drop"})  # the Exporter's
         self.exec_properties[SERVING_DIR] = str(serving_dir)

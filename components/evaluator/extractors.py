@@ -1,4 +1,4 @@
-"""What TFMA does with each batch of examples: cuts it, asks the models, keeps what they answered.
+"""What TFMA does with each batch of examples: sorts out what leaked, cuts it, asks the models, keeps what they answered.
 
 A module of its own, for TFX loads it anew when it looks for `custom_extractors`.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
@@ -36,14 +37,18 @@ def custom_extractors(
         eval_config=eval_config,
         tensor_adapter_config=tensor_adapter_config,
     )
+    folder, asked, leaked = TASK.get()
     predicted = [extractor.stage_name for extractor in usual].index(PREDICTED) + 1
-    keep = tfma.extractors.Extractor("KeepPredictions", _keep(*TASK.get()))
-    cut = tfma.extractors.Extractor("CutBatches", beam.FlatMap(_cut))
+    keep = tfma.extractors.Extractor("KeepPredictions", _keep(folder, asked))
+    cut = tfma.extractors.Extractor("CutBatches", beam.FlatMap(_cut, leaked))
     return [cut, *usual[:predicted], keep, *usual[predicted:]]
 
 
-def _cut(extracts: tfma.types.Extracts) -> Iterator[tfma.types.Extracts]:
+def _cut(extracts: tfma.types.Extracts, leaked: frozenset[str]) -> Iterator[tfma.types.Extracts]:
+    """Yields batches of the images that are measured: what leaked is left out before any model is asked."""
     records = extracts[tfma.ARROW_RECORD_BATCH_KEY]
+    ids = [image_id.decode(errors="backslashreplace") for [image_id] in records.column(IMAGE_ID).to_pylist()]
+    records = records.filter(pa.array([image_id not in leaked for image_id in ids], pa.bool_()))
     for start in range(0, records.num_rows, component.BATCH):
         yield {**extracts, tfma.ARROW_RECORD_BATCH_KEY: records.slice(start, component.BATCH)}
 

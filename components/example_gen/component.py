@@ -6,8 +6,9 @@ An example holds the image's bytes exactly as they were encoded, its size, its l
 not read. An EXIF orientation is ignored in training and serving alike, because that decoder ignores it. What does not
 decode is left out, listed with its reason in `left_out.jsonl`, and stops the run when there is too much of it.
 
-The split of an image follows from its bytes alone, so copies of one photo never fall into two splits, and an image
-keeps its split when others are added.
+The split of an image follows from its bytes, so copies of one photo never fall into two splits, and an image keeps its
+split when others are added. Only a class that its hashes leave without test or validation images gives them one each
+(`splits.py`), so that a class of three images is trained on and measured however large the others are.
 
 Images never pass a shuffle, for Beam's local runner keeps shuffled data in memory: each worker writes what it reads.
 """

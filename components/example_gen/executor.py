@@ -14,7 +14,8 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 
-from components.example_gen.splits import split_of
+from components.example_gen.moves import move, moves
+from components.example_gen.splits import Tally, TallyFn, digest_of, split_of
 from graftline.artifacts.examples import (
     COUNTS,
     COUNTS_FILE,
@@ -43,8 +44,9 @@ def _sort_out(image: RawImage, data: Data, label_names: list[str]) -> Iterator[A
     if isinstance(found, str) or image.image is None:
         yield TaggedOutput(LEFT_OUT, {"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
         return
-    split, name = split_of(image.image, data.splits), label_names[image.label]
-    yield TaggedOutput(COUNTS, (split, name))
+    digest, name = digest_of(image.image), label_names[image.label]
+    split = split_of(digest, data.splits)
+    yield TaggedOutput(COUNTS, ((split, name), digest))
     yield TaggedOutput(split, _example(image, found, name))
 
 
@@ -88,7 +90,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         _check_names(label_names)
         self._write(read, data, label_names, examples.uri)
         left_out = sorted(_lines(examples.uri, LEFT_OUT_FILE), key=lambda line: (line["id"], line["reason"]))
-        counts = {(line["split"], line["label"]): line["count"] for line in _lines(examples.uri, COUNTS_FILE)}
+        counts = _move_lent(examples.uri, data)
         _check_left_out(left_out, sum(counts.values()), data.max_bad_images)
         _check_counts(counts, label_names)
         _finish(examples, left_out, counts, label_names)
@@ -100,11 +102,22 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             for split in SPLITS:
                 prefix = str(Path(uri, f"Split-{split}", "data_tfrecord"))
                 sorted_out[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix)
-            counts = sorted_out[COUNTS] | "Count" >> beam.combiners.Count.PerElement()
-            counts = counts | beam.MapTuple(lambda key, count: {"split": key[0], "label": key[1], "count": count})
+            counts = sorted_out[COUNTS] | "Count" >> beam.CombinePerKey(TallyFn()) | beam.MapTuple(_as_line)
             for file, lines in {LEFT_OUT_FILE: sorted_out[LEFT_OUT], COUNTS_FILE: counts}.items():
                 text = beam.io.WriteToText(str(Path(uri, file)), num_shards=1, shard_name_template="")
                 lines | f"ToJson[{file}]" >> beam.Map(json.dumps) | f"Write[{file}]" >> text
+
+
+def _as_line(key: tuple[str, str], tally: Tally) -> dict[str, Any]:
+    return {"split": key[0], "label": key[1], "count": tally[0], "lowest": tally[1]}
+
+
+def _move_lent(uri: str, data: Data) -> Counter[tuple[str, str]]:
+    """Gives small classes their images in test and validation; returns how many images each split and class then has."""
+    lines = _lines(uri, COUNTS_FILE)
+    counts = Counter({(line["split"], line["label"]): line["count"] for line in lines})
+    counts.update(move(uri, moves({(line["split"], line["label"]): line["lowest"] for line in lines}), data.splits))
+    return +counts  # without those of no image
 
 
 def data_of(exec_properties: dict[str, Any]) -> Data:

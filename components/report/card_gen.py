@@ -9,6 +9,7 @@ from tfx.types.channel import BaseChannel, OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.report.driver import PARAMETERS, Driver, given, write
+from graftline.artifacts.data_review import DataReview
 from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.exports import Exports
 from graftline.artifacts.report import ModelCard
@@ -51,6 +52,7 @@ class CardGenSpec(ComponentSpec):
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "duplicates": ChannelParameter(type=DuplicatesReport),
+        "review": ChannelParameter(type=DataReview),
         "model": ChannelParameter(type=standard_artifacts.Model),
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),

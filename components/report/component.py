@@ -48,9 +48,7 @@ class ReportGenSpec(ComponentSpec):
     PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = PARAMETERS
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
         **CardGenSpec.INPUTS,
-        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "baseline_statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
-        "schema": ChannelParameter(type=standard_artifacts.Schema),
     }
     OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {REPORT: ChannelParameter(type=RunReport)}
 

@@ -137,7 +137,10 @@ class Counts:
     copies: int
     contradictions: int
     leaked: int
+    unmeasured: int  # of test, because they look like one of training
     held_out: int
+    faults: list[str]  # a line for each thing that would have stopped the run
+    accepted: str | None  # who accepted those, when and why; None where there are none
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ class Data(Counts):
     widths: np.ndarray  # int [n], pixels; of a sample where there are many
     heights: np.ndarray
     size_classes: list[str]  # class of each of these
-    drift: list[str]  # a line for each feature that drifted from the data of the model in production; may be empty
+    drift: list[str]  # a line for each feature that is unlike that of the model in production; may be empty
     drift_against: str | None  # what it was held against; None where there was nothing
 
 

@@ -12,8 +12,9 @@ from tfx.types import Artifact
 
 from components.report import numbers
 from components.report.content import Card, Counts, Facts, Phase, Scores, Step, Verdict
-from graftline.artifacts import duplicates, evaluation, intervals, verdict
-from graftline.artifacts.evaluation import CANDIDATE, Key, Predictions
+from graftline.artifacts import data_review, duplicates, evaluation, intervals, verdict
+from graftline.artifacts.data_review import Review
+from graftline.artifacts.evaluation import CANDIDATE, Predictions
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.forms import Export
@@ -44,7 +45,7 @@ def card(inputs: Inputs, properties: dict[str, Any]) -> Card:
         verdict=_verdict(inputs, answers, Path(properties["push_to"])),
         phases=[_phase(phase) for phase in history["phases"]],
         numbers=_scores(inputs["evaluation"].uri, answers),
-        data=_counts(inputs["examples"], copies),
+        data=_counts(inputs["examples"], copies, data_review.read(inputs["review"].uri)),
         facts=_facts(inputs, history, settings, properties),
         exports=_exports(inputs.get("exports")),
     )
@@ -57,19 +58,22 @@ def _scores(evaluation_uri: str, answers: Predictions) -> Scores:
         confusion=evaluation.counted(answers),
         scores=evaluation.class_scores(answers),
         calibration=numbers.calibrate(answers.labels, answers.candidate),
-        measured={metric.key: measured[Key(metric.key)] for metric in OVERALL},
+        measured={metric.key: measured[metric.key] for metric in OVERALL},
         examples=len(answers.labels),
     )
 
 
-def _counts(examples: Artifact, copies: duplicates.Report) -> Counts:
+def _counts(examples: Artifact, copies: duplicates.Report, review: Review) -> Counts:
     return Counts(
         counts=json.loads(examples.get_string_custom_property(COUNTS)),
         left_out=json.loads(examples.get_string_custom_property(LEFT_OUT)),
         copies=copies.copies,
         contradictions=len(copies.contradictions),
         leaked=copies.leaked,
+        unmeasured=len(copies.leaked_ids),
         held_out=copies.held_out,
+        faults=review.faults,
+        accepted=review.acceptance.told if review.acceptance else None,
     )
 
 

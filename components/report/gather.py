@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tfx.types import Artifact
-from tfx.utils import io_utils
 
 from components.report import facts, galleries, label_errors, numbers
 from components.report.content import Counts, Data, Report
 from components.report.facts import Inputs
 from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
-from graftline.artifacts import duplicates, evaluation
+from graftline.artifacts import data_review, duplicates, evaluation
 from graftline.artifacts.examples import read_label_names
 from graftline.artifacts.history import HISTORY_FILE
-from graftline.data.drift import drift, train_statistics
 
 SIZES = 5_000  # images whose size is shown, drawn at random where there are more
 
@@ -69,17 +66,12 @@ def _looks(knowledge: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]
 def _data(inputs: Inputs, counts: Counts, seen: Seen) -> Data:
     total = len(seen.widths)
     shown = np.sort(np.random.default_rng(0).permutation(total)[:SIZES])
-    before = inputs.get("baseline_statistics")
+    review = data_review.read(inputs["review"].uri)
     return Data(
         **{one.name: getattr(counts, one.name) for one in fields(counts)},
         widths=np.array(seen.widths)[shown],
         heights=np.array(seen.heights)[shown],
         size_classes=[seen.labels[number] for number in shown],
-        drift=_drift(inputs["statistics"], before, inputs["schema"]) if before else [],
-        drift_against="the data of the model in production" if before else None,
+        drift=review.unusual,
+        drift_against="the data of the model in production" if inputs.get("baseline_statistics") else None,
     )
-
-
-def _drift(current: Artifact, before: Artifact, schema: Artifact) -> list[str]:
-    reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
-    return drift(train_statistics(current), train_statistics(before), reviewed)

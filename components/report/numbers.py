@@ -9,9 +9,9 @@ from sklearn import metrics
 
 from components.report.content import Calibration, Curve, Numbers, Slice
 from graftline.artifacts import evaluation
-from graftline.artifacts.evaluation import Key, Predictions
+from graftline.artifacts.evaluation import Predictions
 from graftline.artifacts.intervals import wilson
-from graftline.artifacts.metrics import ACCURACY, EXAMPLES, OVERALL
+from graftline.artifacts.metrics import ACCURACY, OVERALL
 
 BINS = 15  # of the reliability diagram
 POINTS = 200  # of a curve
@@ -53,25 +53,25 @@ def measure(
         roc=list(_curves(predictions, classes, _roc)),
         precision_recall=list(_curves(predictions, classes, _precision_recall)),
         calibration=calibrate(predictions.labels, predictions.candidate),
-        slices=[*_class_slices(measured, classes), *by_look],
-        measured={metric.key: measured[Key(metric.key)] for metric in OVERALL},
+        slices=[*_class_slices(predictions, classes), *by_look],
+        measured={metric.key: measured[metric.key] for metric in OVERALL},
         examples=len(right),
     )
 
 
-def _check(measured: dict[Key, float], confusion: list[list[int]], predictions: Predictions) -> None:
+def _check(measured: dict[str, float], confusion: list[list[int]], predictions: Predictions) -> None:
     counted = evaluation.counted(predictions)
     accuracy = np.trace(counted) / max(np.sum(counted), 1)
-    if counted != confusion or abs(accuracy - measured[Key(ACCURACY.key)]) > ROUNDING:
-        raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[Key(ACCURACY.key)]}.")
+    if counted != confusion or abs(accuracy - measured[ACCURACY.key]) > ROUNDING:
+        raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[ACCURACY.key]}.")
 
 
-def _class_slices(measured: dict[Key, float], classes: list[str]) -> Iterator[Slice]:
-    for name in classes:
-        examples = round(measured.get(Key(EXAMPLES.key, label_name=name), 0))
-        if examples:
-            accuracy = measured[Key(ACCURACY.key, label_name=name)]
-            yield Slice("class", name, examples, accuracy, wilson(round(accuracy * examples), examples))
+def _class_slices(predictions: Predictions, classes: list[str]) -> Iterator[Slice]:
+    examples = np.bincount(predictions.labels, minlength=len(classes)).tolist()
+    right = np.bincount(predictions.labels[predictions.right], minlength=len(classes)).tolist()
+    for name, count, correct in zip(classes, examples, right, strict=True):
+        if count:
+            yield Slice("class", name, count, correct / count, wilson(correct, count))
 
 
 def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iterator[Slice]:

@@ -26,6 +26,7 @@ class Report:
       contradictions: label names by id, for images whose very bytes have several labels.
       held_out: images of validation and test.
       leaked: how many of them look like one of another split.
+      leaked_ids: ids of the test images that look like one of training; they do not count when a candidate is measured.
       alike: ids of two images that look alike and are in two splits, with those, at most LISTED.
     """
 
@@ -35,6 +36,7 @@ class Report:
     contradictions: list[dict[str, str]] = field(default_factory=list)
     held_out: int = 0
     leaked: int = 0
+    leaked_ids: list[str] = field(default_factory=list)
     alike: list[dict[str, str]] = field(default_factory=list)
 
 

@@ -4,7 +4,6 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,24 +19,16 @@ CLASSES_FILE = "classes.json"  # beside them: class names by model
 CANDIDATE = "candidate"  # how the model that is judged is called there
 
 
-class Key(NamedTuple):
-    """Names one of TFMA's metrics."""
-
-    name: str
-    label_name: str | None = None  # of the slice; None of all examples
-
-
-def metrics(evaluation_uri: str) -> dict[Key, float]:
-    """Returns all that TFMA measured of the candidate.
+def metrics(evaluation_uri: str) -> dict[str, float]:
+    """Returns all that TFMA measured of the candidate, by the keys of the metrics.
 
     Args:
       evaluation_uri: output folder of the Evaluator.
     """
     values_by_key = {}
     for measured in tfma.load_metrics(evaluation_uri):
-        values = [key.bytes_value.decode() for key in measured.slice_key.single_slice_keys]
         for item in measured.metric_keys_and_values:
-            values_by_key[Key(item.key.name, *values)] = item.value.double_value.value
+            values_by_key[item.key.name] = item.value.double_value.value
     return values_by_key
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "report": ("graftline.cli.history", "open a run's report"),
     "tensorboard": ("graftline.cli.history", "curves of all runs"),
     "predict": ("graftline.cli.predict", "classify photos with an exported model"),
+    "accept_data": ("graftline.cli.accept_data", "let the next run go on with data that the latest one stopped at"),
     "rollback": ("graftline.cli.rollback", "take the model in production back"),
     "try": ("graftline.cli.serve", "serve the model in production, with a page to try it"),
     "data": ("graftline.cli.archive", "prepare a dataset from a local copy of its archive"),

@@ -1,4 +1,8 @@
-"""How far the data of a run differs from that of another one, by the drift comparators of its schema."""
+"""How far the data of a run differs from that of another one, by the drift comparators of its schema.
+
+Sizes and the mix of classes change with every camera and every class that grows, so a difference is only unusual. What
+speaks against data is that classes lost images: what that does to the mix is held against the comparator of the class names.
+"""
 
 from pathlib import Path
 
@@ -8,7 +12,7 @@ from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from tfx.types import artifact_utils
 from tfx.types.artifact import Artifact
 
-from graftline.artifacts.examples import TRAIN
+from graftline.artifacts.examples import LABEL_NAME, TRAIN
 
 
 def train_statistics(artifact: Artifact) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -34,7 +38,7 @@ def drift(
     baseline: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
 ) -> list[str]:
-    """Returns a line for each feature that differs from the baseline by more than its drift comparator allows."""
+    """Returns a line for each feature that differs from the baseline by more than its drift comparator says."""
     compared = schema_pb2.Schema()
     compared.CopyFrom(schema)
     for feature in compared.feature:  # ExampleValidator has told everything but drift
@@ -45,3 +49,34 @@ def drift(
         "against the data of the model in production",
         tfdv.validate_statistics(statistics, compared, previous_statistics=baseline),
     )
+
+
+def class_counts(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, int]:
+    """Returns how many images of each class there are."""
+    columns = [feature for feature in statistics.datasets[0].features if list(feature.path.step) == [LABEL_NAME]]
+    buckets = [bucket for column in columns for bucket in column.string_stats.rank_histogram.buckets]
+    return {bucket.label: round(bucket.sample_count) for bucket in buckets}
+
+
+def lost_classes(counts: dict[str, int], before: dict[str, int], allowed: float) -> list[str]:
+    """Returns a line for each class whose part of the images has changed because classes lost some.
+
+    What classes gained, and classes that are new, do not count: neither a class that grows nor the same mix of fewer images
+    changes anything here.
+
+    Args:
+      counts: images by class.
+      before: those of the model in production.
+      allowed: how much the part of a class may change; 0 where nothing is demanded.
+    """
+    left = {name: min(counts.get(name, 0), count) for name, count in before.items()}
+    total, total_before = sum(left.values()), sum(before.values())
+    if not allowed or not total:
+        return []
+    return [
+        f"{counts.get(name, 0):,} training images of class {name!r}, {count:,} in the data of the model in production: what "
+        f"classes gained aside, it is {left[name] / total:.0%} of them instead of {count / total_before:.0%}; a change of "
+        f"{allowed:.0%} is allowed (`drift_comparator` of {LABEL_NAME} in the schema)"
+        for name, count in before.items()
+        if abs(left[name] / total - count / total_before) > allowed
+    ]

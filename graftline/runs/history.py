@@ -176,11 +176,7 @@ def _scores(run: Run) -> Values:
     from graftline.artifacts import evaluation  # with TensorFlow, which takes seconds
 
     measured = evaluation.metrics(evaluated.uri)
-    values = {
-        metric.title: metric.shown(measured[key])
-        for metric in OVERALL
-        if (key := evaluation.Key(metric.key)) in measured
-    }
+    values = {metric.title: metric.shown(measured[metric.key]) for metric in OVERALL if metric.key in measured}
     for score in evaluation.class_scores(evaluation.predictions(evaluated.uri)):
         values |= {f"{name} of {score.name}": f"{getattr(score, name):.4f}" for name in ("precision", "recall", "f1")}
     return values

@@ -50,7 +50,7 @@ class Output(NamedTuple):
 
 # What is told of a run; what other nodes make of the same types is theirs
 EXAMPLES, STATISTICS = Output("TfdsExampleGen", "examples"), Output("StatisticsGen", "statistics")
-DUPLICATES = Output("Duplicates", "report")
+DUPLICATES, REVIEW = Output("Duplicates", "report"), Output("DataGate", "review")
 MODEL, MODEL_RUN = Output("Trainer", "model"), Output("Trainer", "model_run")
 EVALUATION, BLESSING = Output("Evaluator", "evaluation"), Output("Evaluator", "blessing")
 INFRA_BLESSING, EXPORTS = Output("ServingCheck", "blessing"), Output("Exporter", "exports")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from graftline.artifacts import duplicates, verdict
+from graftline.artifacts import data_review, duplicates, verdict
 from graftline.artifacts import push as noted
+from graftline.artifacts.data_review import Review
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
@@ -40,6 +41,7 @@ def show(nodes: list[Node]) -> None:
     """
     _show_nodes(nodes)
     _show_copies(duplicates.read(_output(nodes, store.DUPLICATES).uri))
+    _show_review(data_review.read(_output(nodes, store.REVIEW).uri))
     _show_accuracies(Path(_output(nodes, store.MODEL_RUN).uri, HISTORY_FILE))
     check = _output(nodes, store.INFRA_BLESSING).custom_properties
     _show_verdict(_output(nodes, store.EVALUATION).uri, verdict.loads(check[RULES].string_value))
@@ -104,7 +106,18 @@ def _show_copies(report: duplicates.Report) -> None:
     console.line(
         f"Of {report.images:,} images {report.copies:,} are copies and {len(report.contradictions):,} are there "
         f"under several labels; of {report.held_out:,} held out, {report.leaked:,} look like one of another split."
+        + f" {len(report.leaked_ids):,} of test look like one of training and are not measured."
+        * bool(report.leaked_ids)
     )
+
+
+def _show_review(review: Review) -> None:
+    for unusual in review.unusual:
+        console.line(f"Unusual {unusual}")
+    if review.acceptance:
+        console.line(f"What would have stopped the run was {review.acceptance.told}", "bold")
+        for fault in review.faults:
+            console.line(f"  {fault}")
 
 
 def _show_accuracies(history: Path) -> None:

@@ -49,7 +49,7 @@ class Data(Section):
     data_dir: ProjectPath = Path("output/data")
     """Where TFDS keeps its sets; relative to the project."""
     splits: Splits = Splits()
-    """How the images are split: each by a hash of its bytes, so that it keeps its split when others come."""
+    """How images are split: by a hash of their bytes, so they keep their split when others come; each class gets some."""
     max_bad_images: Fraction = 0.01
     """Part of the files that may be unreadable before the run is stopped."""
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000

@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         return self.run.root / "work"
 
     @property
+    def accepted_data(self) -> Path:
+        """The file of what a person accepted of the data, a line each."""
+        return self.run.root / "accepted" / f"{self.name}.jsonl"
+
+    @property
     def metadata_path(self) -> Path:
         """The SQLite file of the metadata store."""
         return self.run.root / "metadata" / f"{self.name}.sqlite"

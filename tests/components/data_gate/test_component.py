@@ -1,6 +1,7 @@
 """DataGate: real anomalies of real statistics, drift and copies stop the run, each named."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from tfx.types import Artifact, standard_artifacts
 from tfx.utils import json_utils
 
 from components.data_gate.component import DataGate
+from graftline.artifacts import data_review
+from graftline.artifacts.data_review import REVIEW_FILE, Acceptance, DataReview, Review
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport, Report
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
@@ -55,7 +58,7 @@ def split_artifact(kind: type[Artifact], folder: Path, name: str, content: bytes
 def gate(tmp_path):
     """Validates columns of examples against the schema of cats_vs_dogs, as ExampleValidator does, and runs DataGate."""
 
-    def run(columns: dict, before: dict | None = None, report: Report = SOUND, **limits: Any) -> None:
+    def run(columns: dict, before: dict | None = None, report: Report = SOUND, **limits: Any) -> Review:
         counted = statistics(**columns)
         anomalies = tfdv.validate_statistics(counted, tfdv.load_schema_text(str(SCHEMA)))
         inputs = {
@@ -75,9 +78,12 @@ def gate(tmp_path):
                 "FeatureStats.pb",
                 statistics(**before).SerializeToString(),
             )
-        properties = {"limits": data.DataGate(**limits).model_dump_json()}
+        accepted = tmp_path / "accepted.jsonl"
+        properties = {"limits": data.DataGate(**limits).model_dump_json(), "accepted": str(accepted)}
         artifacts = {name: [artifact] for name, artifact in inputs.items()} | ({} if before else {"baseline": []})
-        DataGate.EXECUTOR_SPEC.executor_class().Do(artifacts, {}, properties)
+        review = put(DataReview(), tmp_path / "r", REVIEW_FILE, b"")
+        DataGate.EXECUTOR_SPEC.executor_class().Do(artifacts, {"review": [review]}, properties)
+        return data_review.read(review.uri)
 
     return run
 
@@ -115,28 +121,66 @@ def test_the_data_of_the_model_in_production_again_is_no_drift(gate):
     gate(good_columns(), before=good_columns())
 
 
-def test_a_little_more_of_a_class_is_no_drift(gate):
-    gate(good_columns(cats=55, size=410), before=good_columns())
+def test_a_little_more_of_a_class_is_not_unusual(gate):
+    assert gate(good_columns(cats=55, size=410), before=good_columns()) == Review()
 
 
-def test_a_shifted_mix_of_classes_stops_the_run(gate):
+def test_a_class_that_lost_images_to_another_stops_the_run(gate):
     with pytest.raises(
-        UserError, match=r"against the data of the model in production, feature 'label_name': High Linfty"
+        UserError, match=r"20 training images of class 'dog', 50 in .* it is 29% of them instead of 50%"
     ):
         gate(good_columns(cats=80), before=good_columns())
 
 
-def test_collapsed_sizes_stop_the_run(gate):
-    with pytest.raises(
-        UserError, match=r"in production, feature 'height': High approximate Jensen-Shannon(.|\n)*'width'"
-    ):
-        gate(good_columns(size=20), before=good_columns())
+def test_a_class_that_grew_is_unusual_and_stops_no_run(gate):
+    review = gate(good_columns(cats=50), before=all_of(good_columns(), [*range(0, 50, 3), *range(50, 100)]))
+    assert [line.partition(": ")[0] for line in review.unusual] == [
+        "against the data of the model in production, feature 'label_name'"
+    ]
+    assert (review.faults, review.acceptance) == ([], None)
 
 
-def test_drift_is_not_told_twice_as_what_the_schema_forbids(gate):
+def all_of(columns: dict, rows: Iterable[int]) -> dict:
+    return {name: [values[row] for row in rows] for name, values in columns.items()}
+
+
+def test_other_sizes_after_a_change_of_camera_are_unusual_and_stop_no_run(gate, capsys):
+    review = gate(good_columns(size=20), before=good_columns())
+    first, second = review.unusual
+    assert "in production, feature 'height': High approximate Jensen-Shannon" in first
+    assert "'width'" in second
+    assert "Unusual against the data of the model in production, feature 'height'" in capsys.readouterr().out
+
+
+def test_what_the_schema_forbids_is_told_once(gate):
     with pytest.raises(UserError) as raised:
         gate(good_columns() | {"label_name": ["cat"] * 50 + ["wolf"] * 50}, before=good_columns())
     assert str(raised.value).count("Unexpected string values") == 1
+
+
+def test_a_person_accepts_exactly_this_data(gate, tmp_path):
+    refused = pytest.raises(UserError, match=r'or accept exactly this data: `make accept-data WHY="…"`\.$')
+    with refused:
+        gate(good_columns(cats=80), before=good_columns())
+    given = Acceptance(data_review.identity(str(tmp_path / "s")), "me", "2026-11-27", "dogs are rare now")
+    data_review.accept(tmp_path / "accepted.jsonl", given)
+    review = gate(good_columns(cats=80), before=good_columns())
+    assert review.acceptance == given
+    assert [fault.partition(",")[0] for fault in review.faults] == [
+        "80 training images of class 'cat'",
+        "20 training images of class 'dog'",
+    ]
+    with refused:
+        gate(good_columns(cats=81), before=good_columns())
+
+
+def test_what_the_schema_forbids_cannot_be_accepted(gate, tmp_path):
+    forbidden = good_columns() | {"label_name": ["cat"] * 50 + ["wolf"] * 50}
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"or data_gate in the configuration\.$"):
+            gate(forbidden)
+        given = Acceptance(data_review.identity(str(tmp_path / "s")), "me", "2026-11-27", "wolves are dogs")
+        data_review.accept(tmp_path / "accepted.jsonl", given)
 
 
 @pytest.mark.parametrize(

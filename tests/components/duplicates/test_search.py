@@ -102,6 +102,16 @@ def test_a_copy_in_the_same_split_is_no_leak():
     assert find(seen).leaked == 0
 
 
+def test_test_images_that_look_like_one_of_training_are_named_and_no_others():
+    seen = [see(record(encode(photo(0), quality=95), b"a"), "train"), see(record(encode(photo(0)), b"b"), "validation")]
+    seen += [see(record(encode(photo(0), quality=40), b"c%d" % i), "test") for i in range(2)]
+    seen += [see(record(encode(photo(1)), b"d"), "validation"), see(record(encode(photo(1), quality=40), b"e"), "test")]
+    seen += [see(record(encode(photo(2)), b"f"), "test"), see(record(b"no image", b"g"), "test")]
+    found = find(seen)
+    assert found.leaked_ids == ["c0", "c1"]
+    assert found.leaked == 5, "what only validation has too is told, but measured"
+
+
 def test_near_pairs_are_those_of_comparing_all():
     random = np.random.default_rng(0)
     hashes = random.integers(0, 2**63, 300, dtype=np.uint64)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow_model_analysis as tfma
 
 from components.evaluator import component
 from graftline.artifacts import evaluation, push, verdict
-from graftline.artifacts.evaluation import Key
 from graftline.artifacts.examples import EXTRA
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES
 from graftline.base.errors import UserError
@@ -109,12 +109,11 @@ def test_a_model_without_the_names_of_its_classes_stops_the_run(evaluate, tmp_pa
     assert isinstance(caught.value, UserError)
 
 
-def test_metrics_of_slices_and_scores_of_classes_are_those_of_the_confusion_matrix(evaluate):
+def test_scores_of_classes_are_those_of_the_confusion_matrix(evaluate):
     uri, _ = evaluate(LENIENT(min_accuracy=0.5), CANDIDATE_ANSWERS, production=LABELS)
     found = evaluation.metrics(uri)
-    assert found[Key(ACCURACY.key)] == pytest.approx(0.8)
-    assert found[Key(ACCURACY.key, label_name="dog")] == pytest.approx(4 / 6)
-    assert found[Key(EXAMPLES.key)] == 10
+    assert found[ACCURACY.key] == pytest.approx(0.8)
+    assert found[EXAMPLES.key] == 10
     assert evaluation.confusion(uri, 2) == [[4, 0], [2, 4]]
     cat, dog = evaluation.class_scores(evaluation.predictions(uri))
     assert (cat.name, cat.examples, dog.examples) == ("cat", 4, 6)
@@ -150,3 +149,23 @@ def test_more_than_two_classes_are_measured_too(evaluate):
     uri, _ = evaluate(LENIENT(min_accuracy=0.5), [2, *CANDIDATE_ANSWERS[1:]], names=NAMES)
     assert evaluation.confusion(uri, 3) == [[3, 0, 1], [2, 4, 0], [0, 0, 0]]
     assert evaluation.accuracies(evaluation.predictions(uri)) == {"candidate": 0.7}
+
+
+def test_test_images_that_look_like_one_of_training_do_not_count(evaluate):
+    uri, blessed = evaluate(LENIENT(min_accuracy=0.75), CANDIDATE_ANSWERS, leaked=["0", "1", "2", "no test image"])
+    assert blessed == 0, "of the other seven, five are right"
+    assert verdict.read(uri).reasons[0] == "test accuracy is 71.43 %, at least 75.00 % is demanded"
+    assert evaluation.predictions(uri).image_ids == [str(number) for number in range(3, 10)]
+    assert evaluation.metrics(uri)[EXAMPLES.key] == 7
+    assert evaluation.confusion(uri, 2) == [[1, 0], [2, 4]]
+
+
+def test_where_all_of_them_do_nothing_is_measured(evaluate):
+    with pytest.raises(UserError, match=r"All 10 images of the test split look like one of training, such as '0'"):
+        evaluate(Gate(min_accuracy=0), CANDIDATE_ANSWERS, leaked=[str(number) for number in range(10)])
+
+
+def test_tfma_takes_no_time_for_each_class(evaluate):
+    uri, _ = evaluate(Gate(min_accuracy=0), CANDIDATE_ANSWERS)
+    assert [measured.slice_key.single_slice_keys for measured in tfma.load_metrics(uri)] == [[]]
+    assert [plots.slice_key.single_slice_keys for plots in tfma.load_plots(uri)] == [[]]

@@ -22,10 +22,11 @@ from tfx_bsl.tfxio import dataset_options
 
 from components.example_gen.component import TfdsExampleGen
 from components.example_gen.executor import Executor
+from components.example_gen.splits import digest_of, split_of
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, SPLITS, read_label_names
 from graftline.base.errors import UserError
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE
-from graftline.settings.data import Data
+from graftline.settings.data import Data, Splits
 
 # Without the second, TFX packs its own source for remote workers each time.
 BEAM_ARGS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none")
@@ -141,6 +142,39 @@ def test_tfx_reads_the_examples(written):
     tfxio = tfxio_utils.get_split_tfxio([written[1]], "train", telemetry_descriptors=["test"])
     batches = tfxio.RecordBatches(dataset_options.RecordBatchesOptions(batch_size=7, num_epochs=1))
     assert sum(batch.num_rows for batch in batches) == len(read(written[1], "train"))
+
+
+@pytest.mark.parametrize("beam_args", [(), TWO_WORKERS], ids=["one_worker", "two_workers"])
+def test_a_small_class_beside_a_large_one_is_in_every_split(folder, tmp_path, beam_args):
+    for name, seeds in {"emu": (101, 102, 103), "fox": (201, 202)}.items():
+        (folder / name).mkdir()
+        for seed in seeds:
+            (folder / name / f"{seed}.jpg").write_bytes(jpeg(seed))
+    before = {name: Counter(splits_by_hash(folder / name)) for name in ("emu", "fox")}
+    assert before == {"emu": {"train": 3}, "fox": {"train": 2}}, "else these photos show nothing"
+    examples = execute(Data(dataset=f"folder:{folder}"), tmp_path / "out", *beam_args)
+    found = {split: [example["label_name"].decode() for example in read(examples, split)] for split in SPLITS}
+    assert {split: labels.count("emu") for split, labels in found.items()} == {"train": 1, "validation": 1, "test": 1}
+    assert {split: labels.count("fox") for split, labels in found.items()} == {"train": 1, "validation": 0, "test": 1}
+    counts = {split: dict.fromkeys(("cat", "dog", "emu", "fox"), 0) | Counter(found[split]) for split in SPLITS}
+    assert json.loads(examples.get_string_custom_property(COUNTS)) == counts
+    assert sum(map(len, found.values())) == 65
+
+
+def splits_by_hash(folder: Path) -> list[str]:
+    return [split_of(digest_of(path.read_bytes()), Splits()) for path in folder.iterdir()]
+
+
+def test_copies_of_a_lent_image_go_with_it(folder, tmp_path):
+    for name in ("emu", "fox"):
+        (folder / name).mkdir()
+        for seed in (202, 203):
+            (folder / name / f"{seed}.jpg").write_bytes(jpeg(seed))
+            (folder / name / f"copy of {seed}.jpg").write_bytes(jpeg(seed))
+    examples = execute(Data(dataset=f"folder:{folder}"), tmp_path / "out")
+    held = {split: Counter(example["image"] for example in read(examples, split)) for split in SPLITS}
+    assert {count for split in SPLITS for image, count in held[split].items() if image in (jpeg(202), jpeg(203))} == {4}
+    assert sum(image in held[split] for image in (jpeg(202), jpeg(203)) for split in ("train", "test")) == 2
 
 
 def test_bad_images_are_left_out_and_listed(folder, tmp_path):

@@ -206,9 +206,12 @@ def _data(names: list[str]) -> Data:
         copies=3,
         contradictions=1,
         leaked=18,
+        unmeasured=7,
         held_out=328,
         drift=["label: the share of cat has grown by 0.21"],
         drift_against="the data of the model in production",
+        faults=["30 of 100 images are copies"],
+        accepted="accepted by me on 2026-11-27T12:00:00+00:00: a new camera",
     )
 
 

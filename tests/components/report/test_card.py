@@ -46,7 +46,10 @@ def told() -> Card:
             copies=1,
             contradictions=0,
             leaked=3,
+            unmeasured=2,
             held_out=16,
+            faults=["a class lost images"],
+            accepted="accepted by me: a new camera",
         ),
         facts=Facts(
             name="pets",
@@ -87,7 +90,9 @@ def test_markdown_tells_verdict_scores_and_how_to_make_it_again(told):
     assert "| test accuracy | yes | 81.25 % | at least 75.00 % | +6.25 points |" in text
     assert "GRAFTLINE_TRAINING__SEED=7 make run CONFIG=pets\n" in text
     assert "- Left out: 2, empty file." in text
+    assert "16 images that nothing was chosen by (2 more look like one of training and are left out): **" in text
     assert "2,259,265 parameters" in text
+    assert "- What would have stopped the run, a class lost images, was accepted by me: a new camera\n" in text
 
 
 def test_names_do_not_break_the_markdown(told):

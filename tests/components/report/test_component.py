@@ -10,7 +10,8 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.report import card_gen, component, gather
-from graftline.artifacts import duplicates
+from graftline.artifacts import data_review, duplicates
+from graftline.artifacts.data_review import Acceptance, DataReview, Review
 from graftline.artifacts.examples import FINGERPRINT, SPLITS, TEST, TRAIN, VALIDATION
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import REASONS
@@ -97,12 +98,16 @@ def inputs(tmp_path, judged, features_of) -> dict:
         left_out=json.dumps({"empty file": 1}),
         **{FINGERPRINT: "f00"},
     )
+    review = artifact(DataReview, tmp_path / "review")
+    given = Acceptance("f00", "me", "2026-11-27T12:00:00+00:00", "a new camera")
+    data_review.write(review.uri, Review(["width"], ["a class lost images"], given))
     infra = artifact(standard_artifacts.InfraBlessing, tmp_path / "infra", blessed=1, measured=json.dumps(MEASURED))
     return {
         "examples": examples,
         "model": artifact(standard_artifacts.Model, judged / "candidate"),
         "model_run": run,
         "duplicates": copies,
+        "review": review,
         "evaluation": artifact(standard_artifacts.ModelEvaluation, judged / "evaluation"),
         "blessing": artifact(standard_artifacts.ModelBlessing, judged / "blessing", blessed=0),
         "infra_blessing": infra,
@@ -196,7 +201,9 @@ def test_the_data_and_its_slices_are_told(inputs, properties):
     }
     darkest, _, brightest = [part for part in report.numbers.slices if part.group == "brightness"]
     assert (darkest.accuracy, brightest.accuracy) == (1, pytest.approx(1 / 3))  # brightness grows with the number
-    assert (report.data.drift, report.data.drift_against) == ([], None)
+    assert (report.data.drift, report.data.drift_against) == (["width"], None)
+    assert report.data.faults == ["a class lost images"]
+    assert report.data.accepted == "accepted by me on 2026-11-27T12:00:00+00:00: a new camera"
 
 
 def test_facts_are_enough_to_do_it_again(inputs, properties):

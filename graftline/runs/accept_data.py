@@ -1,0 +1,35 @@
+"""Accepts the data that DataGate stopped a run at: `make accept-data CONFIG=… WHY="…"`."""
+
+import getpass
+from datetime import UTC, datetime
+
+from graftline.artifacts import data_review
+from graftline.artifacts.data_review import Acceptance
+from graftline.base.errors import UserError
+from graftline.base.states import State
+from graftline.runs import store
+from graftline.settings.settings import Settings
+
+
+def accept_data(settings: Settings, why: str) -> Acceptance:
+    """Notes that a person has looked at the data of the latest run; the next run on exactly this data goes on.
+
+    Args:
+      settings: those of the pipeline.
+      why: the reason.
+
+    Raises:
+      UserError: where no reason is given, or the latest run did not stop at its data.
+    """
+    if not why.strip():
+        raise UserError('WHY is empty: say why the data is right, as in `make accept-data WHY="…"`.')
+    with store.opened(settings) as opened:
+        runs = store.runs(opened, settings.name, last=1)
+    stopped = runs[0].node(store.REVIEW.node) if runs else None
+    statistics = runs[0].output(store.STATISTICS) if runs else None
+    if stopped is None or stopped.state != State.FAILED or statistics is None:
+        raise UserError(f"The latest run of {settings.name} did not stop at its data, so nothing is to be accepted.")
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    acceptance = Acceptance(data_review.identity(statistics.uri), getpass.getuser(), when, why)
+    data_review.accept(settings.accepted_data, acceptance)
+    return acceptance
