@@ -18,7 +18,7 @@ from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
 from graftline.network import backbone, losses
 from graftline.settings.training import Model, Phase, Training
 from graftline.training import checkpoints
-from graftline.training.callbacks import EpochLog, Progress, Saver
+from graftline.training.callbacks import Divergence, EpochLog, Progress, Saver
 from graftline.training.checkpoints import Checkpoints, Position
 from graftline.training.distributed_loop import Loop
 from graftline.training.workers import Workers
@@ -117,6 +117,7 @@ class Run:
 
         Raises:
           KeyboardInterrupt: when the process was asked to stop, after a checkpoint was written.
+          UserError: where it diverges; no checkpoint is left then.
         """
         self._resume()
         for plan in self._plans():
@@ -198,12 +199,10 @@ class Run:
         batch_size, seed, train = self.training.batch_size, self.training.seed, self.splits[TRAIN]
         steps = train.steps(batch_size)
         validation = batches.dataset(VALIDATION, EVALUATION_BATCH)
-        log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
-        log = EpochLog(self.position, batch_size, train.examples, log_dir)
-        saver = Saver(save, self.training.checkpoint_minutes, stop, self.workers.any)
+        watching = self._watching(plan, save, stop)
         if self.position.step == steps:  # stopped before the epoch was validated
-            self._validate(fitted, validation, log, saver)
-        # `log` moves the position on: after each epoch it is at the first step of the next
+            self._validate(fitted, validation, watching)
+        # EpochLog moves the position on: after each epoch it is at the first step of the next
         while (epoch := self.position.epoch) < plan.phase.epochs:
             fitted.fit(
                 batches.dataset(TRAIN, batch_size, seed, epoch, start=self.position.step),
@@ -212,15 +211,27 @@ class Run:
                 epochs=epoch + 1,
                 shuffle=False,  # the dataset shuffles itself
                 verbose=0,  # Progress is among the callbacks
-                callbacks=[log, saver, Progress(plan.phase.epochs)],
+                callbacks=[*watching, Progress(plan.phase.epochs)],
             )
 
-    def _validate(self, fitted: keras.Model | Loop, validation: tf.data.Dataset, log: EpochLog, saver: Saver) -> None:
+    def _watching(self, plan: Plan, save: Callable[[], None], stop: threading.Event) -> list[keras.callbacks.Callback]:
+        """Returns what watches a phase, in the order in which each is to see what a step gave."""
+        log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
+        return [
+            Divergence(plan.number, plan.phase.learning_rate, self.saved.remove),
+            EpochLog(self.position, self.training.batch_size, self.splits[TRAIN].examples, log_dir),
+            Saver(save, self.training.checkpoint_minutes, stop, self.workers.any),
+        ]
+
+    def _validate(
+        self, fitted: keras.Model | Loop, validation: tf.data.Dataset, watching: list[keras.callbacks.Callback]
+    ) -> None:
         """Ends an epoch whose steps are all done."""
         epoch, metrics = self.position.epoch, fitted.evaluate(validation, verbose=0, return_dict=True)
-        log.on_epoch_begin(epoch)
-        log.on_epoch_end(epoch, self.position.logs | {f"val_{name}": value for name, value in metrics.items()})
-        saver.on_epoch_end(epoch)
+        logs = self.position.logs | {f"val_{name}": value for name, value in metrics.items()}
+        for callback in watching:
+            callback.on_epoch_begin(epoch)
+            callback.on_epoch_end(epoch, logs)
 
 
 def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:

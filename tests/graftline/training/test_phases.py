@@ -1,4 +1,4 @@
-"""Interrupted training: killed anywhere, it goes on, and ends with the weights of one that was not."""
+"""Training that does not go as it should: interrupted anywhere it goes on to the same end, diverging it ends and says so."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from graftline.base.errors import UserError
 from graftline.training.checkpoints import Checkpoints
 from tests import tiny, warm
 
@@ -115,3 +116,23 @@ def test_another_recipe_does_not_go_on_from_it(data: tuple[Path, str], tmp_path:
     history = tiny.train(*data, tmp_path, training=other, model=MODEL)
     assert "Going on" not in capsys.readouterr().out
     assert [len(phase["epochs"]) for phase in history["phases"]] == [2, 2]
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_a_training_that_diverges_ends_and_leaves_nothing_behind(
+    data: tuple[Path, str], tmp_path: Path, phase: int
+) -> None:
+    wild = TRAINING | {f"phase_{phase}": {"epochs": 2, "learning_rate": 1e30}}
+    told = rf"diverged in phase {phase}, epoch 1, at a rate of 1e\+30 .* set training\.phase_{phase}"
+    with pytest.raises(UserError, match=told):
+        tiny.train(*data, tmp_path, training=wild, model=MODEL)
+    assert not (tmp_path / "serving").exists()
+    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "a next run would go on from such weights"
+
+
+def test_one_that_diverges_in_the_last_step_of_an_epoch_is_found_on_validation(
+    data: tuple[Path, str], tmp_path: Path
+) -> None:
+    one_step = {"batch_size": 12, "phase_1": {"epochs": 1, "learning_rate": 1e30}, "phase_2": {"epochs": 0}}
+    with pytest.raises(UserError, match="diverged in phase 1, epoch 1"):
+        tiny.train(*data, tmp_path, training=one_step)

@@ -201,6 +201,16 @@ def test_a_lost_worker_ends_the_others_and_together_they_go_on(
 
 
 @pytest.mark.faults
+def test_workers_that_diverge_all_say_so_and_export_nothing(data: SimpleNamespace, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(TRAINING, "phase_2", {"epochs": 2, "learning_rate": 1e30})
+    for worker in _train_together(data, tmp_path):
+        assert worker.status == 1
+        assert "UserError: Training diverged in phase 2, epoch 1, at a rate of 1e+30" in worker.said
+    assert not (tmp_path / "serving").exists()
+    assert list((tmp_path / "work/checkpoints").glob("*/*")) == []
+
+
+@pytest.mark.faults
 def test_workers_with_other_settings_do_not_train(data: SimpleNamespace, tmp_path: Path) -> None:
     for worker in _train_together(data, tmp_path, {"seed": 7}):
         assert worker.status == 1
