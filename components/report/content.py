@@ -38,6 +38,7 @@ class Phase:
     val_accuracy: list[float]
     loss: list[float]
     val_loss: list[float]
+    weights_of: str  # the epoch whose weights it left; those that the last phase left are exported
     validation_accuracy: float
     test_accuracy: float
 

@@ -20,7 +20,7 @@ from graftline.artifacts import duplicates, evaluation, verdict
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT, read_label_names
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.forms import Export
-from graftline.artifacts.history import HISTORY_FILE
+from graftline.artifacts.history import HISTORY_FILE, taken
 from graftline.artifacts.infra_blessing import MEASURED, REASONS, RULES
 from graftline.base.code import revision
 from graftline.base.errors import UserError
@@ -98,6 +98,7 @@ def _phase(phase: dict[str, Any]) -> Phase:
     }
     return Phase(
         number=phase["phase"],
+        weights_of=taken(phase),
         validation_accuracy=phase["validation_accuracy"],
         test_accuracy=phase["test_accuracy"],
         **curves,

@@ -109,6 +109,7 @@ def _phases() -> list[Phase]:
             val_accuracy=[value + 0.011 for value in accuracy],
             loss=loss,
             val_loss=[0.9 * value for value in loss],
+            weights_of=f"epoch 10 of phase {number}",
             validation_accuracy=accuracy[-1] + 0.011,
             test_accuracy=accuracy[-1],
         )

@@ -44,7 +44,9 @@ def report() -> Report:
             push_to="served/pets",
             in_production=None,
         ),
-        phases=[Phase(1, [0.5], [0.6], [1.0], [0.9], validation_accuracy=0.6, test_accuracy=0.55)],
+        phases=[
+            Phase(1, [0.5], [0.6], [1.0], [0.9], "epoch 1 of phase 1", validation_accuracy=0.6, test_accuracy=0.55)
+        ],
         numbers=Numbers(
             classes=["cat", "*dog*|x"],
             confusion=[[8, 0], [3, 5]],
@@ -111,6 +113,7 @@ def test_markdown_tells_verdict_scores_slices_and_how_to_make_it_again(report):
     assert "GRAFTLINE_TRAINING__SEED=7 make run CONFIG=pets\n" in text
     assert "- Left out: 2, empty file." in text
     assert "2,259,265 parameters" in text
+    assert "| phase 1 | epoch 1 of phase 1 | 60.00 % | 55.00 % |" in text
 
 
 def test_names_do_not_break_the_markdown(report):

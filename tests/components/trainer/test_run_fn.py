@@ -41,7 +41,8 @@ def run(request: Any, graph: str, tmp_path_factory: pytest.TempPathFactory) -> S
     tiny.write_weights(folder / "weights.h5")
     with pytest.MonkeyPatch.context() as patch:
         snapshots = _watch(patch)
-        history = tiny.train(folder / "examples", graph, folder, model={"weights": str(folder / "weights.h5")})
+        changes = {"model": {"weights": str(folder / "weights.h5")}, "training": {"export": "last"}}
+        history = tiny.train(folder / "examples", graph, folder, **changes)
     return SimpleNamespace(folder=folder, num_classes=request.param, history=history, snapshots=snapshots)
 
 
@@ -90,6 +91,7 @@ def test_history_has_every_epoch_and_phase(run: SimpleNamespace) -> None:
     assert [len(phase["epochs"]) for phase in history["phases"]] == [1, 2]
     for number, phase in enumerate(history["phases"], 1):
         assert phase["phase"] == number
+        assert phase["weights_of"] == {"phase": number, "epoch": len(phase["epochs"])}
         assert phase["validation_accuracy"] == phase["epochs"][-1]["val_accuracy"]
         assert 0 <= phase["test_accuracy"] <= 1
         assert set(phase["epochs"][0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds", "ended"}

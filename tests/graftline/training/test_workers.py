@@ -137,6 +137,7 @@ def _train_together(
 def _assert_same_curves(history: dict[str, Any], alone: SimpleNamespace) -> None:
     for mine, theirs in zip(history["phases"], alone.history["phases"], strict=True):
         assert mine["test_accuracy"] == theirs["test_accuracy"]
+        assert mine["weights_of"] == theirs["weights_of"]
         for left, right in zip(mine["epochs"], theirs["epochs"], strict=True):
             for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
                 assert left[name] == pytest.approx(right[name], abs=1e-4), name
