@@ -47,7 +47,11 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
         verdict=_verdict(inputs, knowledge, Path(properties["push_to"])),
         phases=[_phase(phase) for phase in history["phases"]],
         numbers=numbers.measure(
-            inputs["evaluation"].uri, knowledge.predictions, knowledge.classes, _looks(knowledge, seen)
+            inputs["evaluation"].uri,
+            knowledge.predictions,
+            knowledge.classes,
+            _looks(knowledge, seen),
+            history["temperature"],
         ),
         galleries=galleries.galleries(knowledge, seen),
         data=_data(inputs, knowledge.copies, seen),

@@ -25,6 +25,9 @@ from graftline.artifacts.forms import ClassScore, Export
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
 from graftline.artifacts.verdict import Rule
 
+CALIBRATION = Calibration(
+    [0.9], [0.8], [16], temperature=1.5, ece=0.02, ece_without=0.1, log_loss=0.4, log_loss_without=0.5
+)
 IMAGE = GalleryImage(b"bytes", "cat/1.jpg", "test", "cat", "dog", 0.99)
 
 
@@ -53,7 +56,7 @@ def report() -> Report:
             scores=[ClassScore("cat", 8, 0.72, 1.0, 0.84), ClassScore("*dog*|x", 8, 1.0, 0.625, 0.77)],
             roc=[Curve("cat", [0, 1], [0, 1], 0.9)],
             precision_recall=[Curve("cat", [0, 1], [1, 0], 0.95)],
-            calibration=Calibration([0.9], [0.8], [16], ece=0.1, temperature=1.5, ece_at_temperature=0.02),
+            calibration=CALIBRATION,
             slices=[Slice("brightness", "0 to 90 of 255", 5, 0.6, (0.2, 0.9))],
             measured={EXAMPLES.key: 16, ACCURACY.key: 0.8125, LOG_LOSS.key: 0.4},
             examples=16,
@@ -126,9 +129,24 @@ def test_tables_have_as_many_cells_in_every_row(report):
     export = Export("tflite_int8", kept=False, reason="lost 3 %", size=3_000_000, accuracy=0.78, latency_ms=4.2)
     tables = card.as_markdown(replace(report, exports=[export])).replace(r"\|", "").split("\n\n")
     found = [table.strip().splitlines() for table in tables if table.strip().startswith("|")]
-    assert len(found) == 7  # rules, phases, classes, slices, exports, data, steps
+    assert len(found) == 8  # rules, calibration, phases, classes, slices, exports, data, steps
     for rows in found:
         assert len({row.count("|") for row in rows}) == 1, rows
+
+
+def test_markdown_tells_the_temperature_and_what_it_gains(report):
+    text = card.as_markdown(report)
+    assert "divides its logits by a temperature of 1.500, fitted on the validation split" in text
+    assert "| expected calibration error | 0.0200 | 0.1000 |" in text
+    assert "| log loss | 0.4000 | 0.5000 |" in text
+    assert json.loads(card.as_json(report))["numbers"]["calibration"]["temperature"] == 1.5
+
+
+def test_a_model_without_a_temperature_says_so(report):
+    without = replace(CALIBRATION, temperature=None, ece=0.1, log_loss=0.5)
+    text = card.as_markdown(replace(report, numbers=replace(report.numbers, calibration=without)))
+    assert "no temperature was fitted: the expected calibration error is 0.1000." in text
+    assert "divides its logits" not in text
 
 
 def test_a_model_that_was_refused_says_why(report):

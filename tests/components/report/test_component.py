@@ -80,6 +80,7 @@ def inputs(tmp_path, judged, features_of) -> dict:
     counts = {split: dict.fromkeys(NAMES[:2], 5) for split in SPLITS}
     history = {
         "phases": [PHASE],
+        "temperature": 1.25,
         "weights": {"source": "none", "sha256": ""},
         "features": features_of,
         "parameters": 1234,
@@ -137,6 +138,7 @@ def test_the_page_and_the_cards_are_written(inputs, properties, tmp_path):
     card = json.loads(Path(made.uri, CARDS[1]).read_text())
     assert card["verdict"]["accuracy"] == pytest.approx(0.8)
     assert card["verdict"]["blessed"] is False  # the baseline has all right
+    assert card["numbers"]["calibration"]["temperature"] == 1.25
     assert card["facts"]["command"] == "make run CONFIG=pets"
     assert "make run CONFIG=pets" in Path(made.uri, CARDS[0]).read_text()
     assert "pets" in Path(made.uri, PAGE).read_text()

@@ -54,7 +54,7 @@ def told(module, name):
     setattr(module, name, tell)
 
 for place, name in (
-    (cache, "fill"), (checkpoints.Checkpoints, "save"), (run_fn, "_write_json"), (run_fn, "_export")
+    (cache, "fill"), (checkpoints.Checkpoints, "save"), (run_fn, "_write_json"), (run_fn, "export")
 ):
     told(place, name)
 
@@ -165,9 +165,9 @@ def test_two_workers_train_as_one_process_does(data: SimpleNamespace, alone: Sim
     _assert_same_curves(_history(tmp_path), alone)
     mine, theirs = (_probabilities(folder, data.examples) for folder in (tmp_path, alone.folder))
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-4)
-    assert _done(chief) == {"fill", "save", "_write_json", "_export"}
+    assert _done(chief) == {"fill", "save", "_write_json", "export"}
     assert _done(other) == set()
-    assert chief.said.count("does _export") == 1
+    assert chief.said.count("does export") == 1
     assert len(list((tmp_path / "run/phase_1").iterdir())) == 1
     assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "checkpoints of a finished training are left"
     for worker in (chief, other):
