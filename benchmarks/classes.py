@@ -52,7 +52,7 @@ def _measure(classes: int, images: int) -> dict[str, float]:
         executor.Do(inputs, {name: [artifact] for name, artifact in outputs.items()}, _properties(folder))
         evaluated = time.monotonic()
         uri = outputs["evaluation"].uri
-        numbers.measure(uri, evaluation.predictions(uri), names, {})
+        numbers.measure(uri, evaluation.predictions(uri), names, {}, None)
         return {"evaluator_s": round(evaluated - start, 1), "numbers_s": round(time.monotonic() - evaluated, 1)}
 
 

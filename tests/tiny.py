@@ -165,10 +165,10 @@ def classifier(num_classes: int) -> keras.Model:
     return backbone.classifier(base, backbone.head(base, model, num_classes), model)
 
 
-def export(folder: Path, label_names: list[str]) -> Path:
+def export(folder: Path, label_names: list[str], temperature: float = 1.0) -> Path:
     """Exports such a network with its Transform graph, and returns the SavedModel's folder."""
     transform = write_transform(folder, [])
-    serving.export(classifier(len(label_names)), transform, label_names, str(folder / "model"))
+    serving.export(classifier(len(label_names)), transform, label_names, str(folder / "model"), temperature)
     return folder / "model"
 
 

@@ -41,6 +41,7 @@ class Phase:
     val_accuracy: list[float]
     loss: list[float]
     val_loss: list[float]
+    weights_of: str  # the epoch whose weights it left; those that the last phase left are exported
     validation_accuracy: float
     test_accuracy: float
 
@@ -58,14 +59,16 @@ class Slice:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities are what they say: C. Guo et al., On Calibration of Modern Neural Networks, 2017."""
+    """How far probabilities are what they say, with the model's temperature and without it (C. Guo et al., 2017)."""
 
     confidence: list[float]  # mean confidence of each bin that has examples
     accuracy: list[float]  # of the same bins
     examples: list[int]
-    ece: float
-    temperature: float  # that logits would be divided by
-    ece_at_temperature: float
+    temperature: float | None  # that the model divides logits by, fitted on the validation split; None for none
+    ece: float  # expected calibration error
+    ece_without: float
+    log_loss: float
+    log_loss_without: float
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from graftline.artifacts.evaluation import CANDIDATE, Predictions
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.forms import Export
-from graftline.artifacts.history import HISTORY_FILE
+from graftline.artifacts.history import HISTORY_FILE, taken
 from graftline.artifacts.infra_blessing import MEASURED, REASONS, RULES
 from graftline.artifacts.metrics import OVERALL
 from graftline.artifacts.push import SERVED
@@ -44,20 +44,20 @@ def card(inputs: Inputs, properties: dict[str, Any]) -> Card:
     return Card(
         verdict=_verdict(inputs, answers, Path(properties["push_to"])),
         phases=[_phase(phase) for phase in history["phases"]],
-        numbers=_scores(inputs["evaluation"].uri, answers),
+        numbers=_scores(inputs["evaluation"].uri, answers, history["temperature"]),
         data=_counts(inputs["examples"], copies, data_review.read(inputs["review"].uri)),
         facts=_facts(inputs, history, settings, properties),
         exports=_exports(inputs.get("exports")),
     )
 
 
-def _scores(evaluation_uri: str, answers: Predictions) -> Scores:
+def _scores(evaluation_uri: str, answers: Predictions, temperature: float | None) -> Scores:
     measured = evaluation.metrics(evaluation_uri)
     return Scores(
         classes=answers.classes,
         confusion=evaluation.counted(answers),
         scores=evaluation.class_scores(answers),
-        calibration=numbers.calibrate(answers.labels, answers.candidate),
+        calibration=numbers.calibrate(answers.labels, answers.candidate, temperature),
         measured={metric.key: measured[metric.key] for metric in OVERALL},
         examples=len(answers.labels),
     )
@@ -112,6 +112,7 @@ def _phase(phase: dict[str, Any]) -> Phase:
     }
     return Phase(
         number=phase["phase"],
+        weights_of=taken(phase),
         validation_accuracy=phase["validation_accuracy"],
         test_accuracy=phase["test_accuracy"],
         **curves,

@@ -32,7 +32,11 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
         verdict=card.verdict,
         phases=card.phases,
         numbers=numbers.measure(
-            inputs["evaluation"].uri, knowledge.predictions, knowledge.classes, _looks(knowledge, seen)
+            inputs["evaluation"].uri,
+            knowledge.predictions,
+            knowledge.classes,
+            _looks(knowledge, seen),
+            card.numbers.calibration.temperature,
         ),
         galleries=galleries.galleries(knowledge, seen),
         data=_data(inputs, card.data, seen),

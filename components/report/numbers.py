@@ -1,10 +1,9 @@
 """The numbers of the report: accuracies, scores and confusion as TFMA has them, and what follows from the predictions."""
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 from sklearn import metrics
 
 from components.report.content import Calibration, Curve, Numbers, Slice
@@ -16,8 +15,7 @@ from graftline.artifacts.metrics import ACCURACY, OVERALL
 BINS = 15  # of the reliability diagram
 POINTS = 200  # of a curve
 PARTS = 3  # of a slice by size or brightness, with as many images each
-TEMPERATURES = (0.05, 20.0)
-SMALLEST = 1e-12  # probability whose logarithm is taken
+SMALLEST = 1e-7  # probability that log loss counts, as Keras, and so TFMA, has it
 ROUNDING = 1e-6  # TFMA's accuracy is of 32 bits
 
 CurveOf = Callable[
@@ -26,7 +24,11 @@ CurveOf = Callable[
 
 
 def measure(
-    evaluation_uri: str, predictions: Predictions, classes: list[str], looks: dict[str, tuple[np.ndarray, str]]
+    evaluation_uri: str,
+    predictions: Predictions,
+    classes: list[str],
+    looks: dict[str, tuple[np.ndarray, str]],
+    temperature: float | None,
 ) -> Numbers:
     """Returns everything that was measured on the test split.
 
@@ -35,6 +37,7 @@ def measure(
       predictions: what it kept.
       classes: class names in the order of their labels.
       looks: values [examples] by which images are put in slices, and their unit, by what they are; NaN where unknown.
+      temperature: that the candidate divides logits by; None for none.
 
     Raises:
       ValueError: where the predictions are not those that TFMA counted, which is a fault of this program.
@@ -52,7 +55,7 @@ def measure(
         scores=evaluation.class_scores(predictions),
         roc=list(_curves(predictions, classes, _roc)),
         precision_recall=list(_curves(predictions, classes, _precision_recall)),
-        calibration=calibrate(predictions.labels, predictions.candidate),
+        calibration=calibrate(predictions.labels, predictions.candidate, temperature),
         slices=[*_class_slices(predictions, classes), *by_look],
         measured={metric.key: measured[metric.key] for metric in OVERALL},
         examples=len(right),
@@ -109,29 +112,25 @@ def _precision_recall(is_class: np.ndarray, scores: np.ndarray) -> tuple[np.ndar
     return recall, precision, metrics.average_precision_score(is_class, scores)
 
 
-def calibrate(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
-    """Returns how far probabilities are what they say, and the temperature that would make them so.
-
-    The temperature is fitted on all of these examples. What it would gain is measured half by half, each at the temperature
-    of the other, so that none is measured on what it was fitted to.
+def calibrate(labels: np.ndarray, probabilities: np.ndarray, temperature: float | None) -> Calibration:
+    """Returns how far probabilities are what they say, and how far they would be without the temperature.
 
     Args:
       labels: true classes, int64 [examples].
       probabilities: float [examples, classes].
+      temperature: that was fitted on other examples, and the logits behind them were divided by; None for none.
     """
     confidence, accuracy, examples = _bins(labels, probabilities)
-    halves = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
-    scaled = np.empty(probabilities.shape)
-    for half in (halves, ~halves):
-        fitted_on = ~half if (~half).any() else half
-        scaled[half] = _scaled(probabilities[half], temperature(labels[fitted_on], probabilities[fitted_on]))
+    without = _without(probabilities, temperature) if temperature else probabilities
     return Calibration(
         confidence=confidence.tolist(),
         accuracy=accuracy.tolist(),
         examples=examples.tolist(),
+        temperature=temperature,
         ece=_ece(labels, probabilities),
-        temperature=temperature(labels, probabilities),
-        ece_at_temperature=_ece(labels, scaled),
+        ece_without=_ece(labels, without),
+        log_loss=_log_loss(labels, probabilities),
+        log_loss_without=_log_loss(labels, without),
     )
 
 
@@ -150,21 +149,12 @@ def _ece(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float(np.abs(confidence - accuracy) @ examples / examples.sum())
 
 
-def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the temperature at which these probabilities have the least log loss (C. Guo et al., 2017).
-
-    Args:
-      labels: true classes, int64 [examples].
-      probabilities: float [examples, classes].
-    """
-
-    def loss(logarithm: float) -> float:
-        own = _scaled(probabilities, math.exp(logarithm))[np.arange(len(labels)), labels]
-        return float(-np.log(np.maximum(own, SMALLEST)).mean())
-
-    found = optimize.minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
-    return math.exp(found.x)
+def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    own = probabilities[np.arange(len(labels)), labels].astype(float)
+    return float(-np.log(own.clip(SMALLEST, 1 - SMALLEST)).mean())
 
 
-def _scaled(probabilities: np.ndarray, by: float) -> np.ndarray:
-    return special.softmax(np.log(np.maximum(probabilities.astype(float), SMALLEST)) / by, axis=1)
+def _without(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Returns the probabilities of the logits as they were before they were divided."""
+    logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny), dtype=float)
+    return special.softmax(temperature * logarithms, axis=1)

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from graftline.artifacts.examples import TRAIN, read_label_names, uri_of
+from graftline.artifacts.examples import TRAIN, VALIDATION, read_label_names, uri_of
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.base.code import identity
 from graftline.features.build import cached_splits
@@ -22,7 +22,7 @@ from graftline.features.cache import CachedSplit
 from graftline.network import backbone, weights
 from graftline.serving.export import export
 from graftline.settings.training import Model, Training
-from graftline.training import workers
+from graftline.training import temperature, workers
 from graftline.training.checkpoints import Checkpoints
 from graftline.training.phases import Network, Run
 from graftline.training.precision import choose_arithmetic, precision, with_values
@@ -76,8 +76,12 @@ def run_fn(fn_args: FnArgs) -> None:
 
     with team.chief_first():
         if team.is_chief:
+            plain = _plain(network, model, at, len(label_names))
+            # Of what is exported, which computes in float32 whatever it was trained in
+            fitted = temperature.of_network(plain.fine_tuned, splits[VALIDATION]) if training.temperature else None
             history = {
                 "phases": phases,
+                "temperature": fitted,
                 "weights": _describe(pretrained),
                 "tuned": tuned,
                 "label_names": label_names,
@@ -85,7 +89,8 @@ def run_fn(fn_args: FnArgs) -> None:
                 "features": {split: [str(view) for view in cached.views] for split, cached in splits.items()},
             }
             _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
-            _export(network, model, transform, label_names, fn_args.serving_model_dir)
+            classifier = backbone.classifier(plain.base, plain.head, model)
+            export(classifier, transform, label_names, fn_args.serving_model_dir, fitted or 1.0)
             saved.remove()
 
 
@@ -115,12 +120,10 @@ def _write_json(values: dict[str, Any], path: str) -> None:
     tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
 
 
-def _export(
-    network: Network, model: Model, transform: tft.TFTransformOutput, label_names: list[str], directory: str
-) -> None:
-    # A fresh network is float32 whatever it was trained in, and holds neither optimizer nor strategy.
+def _plain(network: Network, model: Model, at: str, num_classes: int) -> Network:
+    """Returns a network of the same weights that is float32, and holds neither optimizer nor strategy."""
     base = backbone.build(model, None)
-    on_top = backbone.head(base, model, len(label_names))
+    on_top = backbone.head(base, model, num_classes)
     base.set_weights(network.base.get_weights())
     on_top.set_weights(network.head.get_weights())
-    export(backbone.classifier(base, on_top, model), transform, label_names, directory)
+    return Network(base, on_top, backbone.fine_tuned(base, on_top, model, at))

@@ -1,3 +1,10 @@
 """What the Trainer keeps of a training, beside the curves."""
 
+from typing import Any
+
 HISTORY_FILE = "history.json"
+
+
+def taken(phase: dict[str, Any]) -> str:
+    """Says which epoch's weights the network had after a phase."""
+    return "epoch {epoch} of phase {phase}".format(**phase["weights_of"])

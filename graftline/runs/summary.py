@@ -10,7 +10,7 @@ from graftline.artifacts import data_review, duplicates, verdict
 from graftline.artifacts import push as noted
 from graftline.artifacts.data_review import Review
 from graftline.artifacts.exports import EXPORTS_FILE
-from graftline.artifacts.history import HISTORY_FILE
+from graftline.artifacts.history import HISTORY_FILE, taken
 from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
 from graftline.artifacts.predictions import TABLE_FILE
 from graftline.artifacts.report_files import PAGE
@@ -123,10 +123,15 @@ def _show_review(review: Review) -> None:
 def _show_accuracies(history: Path) -> None:
     phases = json.loads(history.read_text())["phases"]
     rows = [
-        [f"phase {phase['phase']}", f"{phase['validation_accuracy']:.4f}", f"{phase['test_accuracy']:.4f}"]
+        [
+            f"phase {phase['phase']}",
+            taken(phase),
+            f"{phase['validation_accuracy']:.4f}",
+            f"{phase['test_accuracy']:.4f}",
+        ]
         for phase in phases
     ]
-    console.table("Accuracy", ["after", "validation", "test"], rows)
+    console.table("Accuracy", ["after", "weights of", "validation", "test"], rows, texts=2)
 
 
 def _show_verdict(evaluation_uri: str, of_serving: list[Rule]) -> None:

@@ -14,7 +14,9 @@ from graftline.network import backbone
 class ServingModule(tf.Module):
     """A classifier behind the Transform graph that it was trained with, so that serving cannot see other pixels."""
 
-    def __init__(self, model: keras.Model, transform: tft.TFTransformOutput, label_names: list[str]) -> None:
+    def __init__(
+        self, model: keras.Model, transform: tft.TFTransformOutput, label_names: list[str], temperature: float
+    ) -> None:
         super().__init__()
         explained = backbone.with_activation(model)
         self._images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, IMAGE)
@@ -25,6 +27,7 @@ class ServingModule(tf.Module):
         self._transform = transform.transform_features_layer()  # an attribute: its resources are saved with the module
         self._raw_spec = transform.raw_feature_spec()
         self._label_names = label_names
+        self._temperature = temperature
 
     def signatures(self) -> dict[str, Any]:
         """Returns the functions to export, by signature."""
@@ -58,12 +61,12 @@ class ServingModule(tf.Module):
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Gives serialized tf.Examples [batch] their probabilities alone."""
         _, logits = self._activation_and_logits(self._parse(examples, IMAGE))
-        return {"probabilities": probabilities(logits)}
+        return {"probabilities": probabilities(logits, self._temperature)}
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies images [batch, size, size, 3] as the Transform gives them."""
         _, logits = self._network(image)
-        return {"probabilities": probabilities(logits)}
+        return {"probabilities": probabilities(logits, self._temperature)}
 
     def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Turns labelled, serialized tf.Examples [batch] into what the classifier was trained on."""
@@ -79,15 +82,23 @@ class ServingModule(tf.Module):
         return self._network(self._transform(raw)[IMAGE])
 
     def _named(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        class_probabilities = probabilities(logits)
+        class_probabilities = probabilities(logits, self._temperature)
         label = tf.argmax(class_probabilities, axis=-1)
         label_name = tf.gather(tf.constant(self._label_names), label)
         return {"probabilities": class_probabilities, "label": label, "label_name": label_name}
 
 
-def probabilities(logits: tf.Tensor) -> tf.Tensor:
-    """Turns logits [batch, 1 or classes] into float32 probabilities [batch, classes]; one logit stands for two classes."""
-    logits = tf.cast(logits, tf.float32)
+def probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
+    """Turns logits into probabilities.
+
+    Args:
+      logits: float [batch, 1 or classes]; one logit stands for two classes.
+      temperature: what they are divided by.
+
+    Returns:
+      float32 [batch, classes].
+    """
+    logits = tf.cast(logits, tf.float32) * (1 / temperature)  # TFLite cannot divide in int8
     if logits.shape[-1] == 1:
         return tf.concat([tf.sigmoid(-logits), tf.sigmoid(logits)], axis=-1)
     return tf.nn.softmax(logits)
@@ -113,7 +124,13 @@ def heat_map(activation: tf.Tensor, kernel: tf.Tensor, label: tf.Tensor) -> tf.T
     return tf.math.divide_no_nan(evidence, tf.reduce_max(evidence, axis=[1, 2], keepdims=True))
 
 
-def export(model: keras.Model, transform: tft.TFTransformOutput, label_names: list[str], directory: str) -> None:
+def export(
+    model: keras.Model,
+    transform: tft.TFTransformOutput,
+    label_names: list[str],
+    directory: str,
+    temperature: float = 1.0,
+) -> None:
     """Saves a classifier with its Transform graph, loadable by TensorFlow alone.
 
     Every signature takes a batch of any size. `serving_default` (input `examples`, serialized tf.Examples) and
@@ -128,8 +145,9 @@ def export(model: keras.Model, transform: tft.TFTransformOutput, label_names: li
       transform: output of the Transform that fed its training.
       label_names: class names in the order of their labels.
       directory: where the SavedModel is written.
+      temperature: what every signature divides logits by; 1 leaves them.
     """
-    module = ServingModule(model, transform, label_names)
+    module = ServingModule(model, transform, label_names, temperature)
     tf.saved_model.save(module, directory, signatures=module.signatures())
     extra = Path(directory, EXTRA)
     extra.mkdir(exist_ok=True)

@@ -114,6 +114,12 @@ class Training(Section):
     """`auto` computes in half precision on GPUs that are made for it."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
     """Minutes between two checkpoints: what an interruption can cost."""
+    export: Literal["best", "last"] = "best"
+    """Which epoch's weights become the model: `best` by validation accuracy, then loss, of both phases; or the `last`."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better one after which a phase ends early; unset trains all of them."""
+    temperature: bool = True
+    """Whether the model divides logits by a temperature, fitted on validation, so that probabilities are what they say."""
     phase_1: Phase = Phase()
     """The head alone, on the frozen base."""
     phase_2: Phase = Phase(learning_rate=1e-4)

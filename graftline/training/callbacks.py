@@ -1,4 +1,4 @@
-"""What watches a phase of training: notes what each step gave, saves, and stops when asked to."""
+"""What watches a phase of training: notes what each step gave, saves, and stops when asked to or when it diverges."""
 
 import sys
 import threading
@@ -9,7 +9,51 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from graftline.base.errors import UserError
 from graftline.training.checkpoints import Position
+
+MOST_LOSS = 1e6  # guessing among a million classes costs 14: only weights that have run away give so much
+
+
+class Divergence(keras.callbacks.Callback):
+    """Ends a training whose loss is not a number any more, or one that no network comes back from.
+
+    It stands before whatever writes checkpoints, so that none is written after that step. The step before may have left
+    one of weights that were too large already, so all are discarded: the same training would only diverge again.
+
+    Args:
+      phase: number of the phase.
+      rate: its learning rate.
+      discard: removes the checkpoints of this training.
+    """
+
+    def __init__(self, phase: int, rate: float, discard: Callable[[], None]) -> None:
+        super().__init__()
+        self._phase = phase
+        self._rate = rate
+        self._discard = discard
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Notes which epoch it is."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Looks at the loss of the epoch so far."""
+        self._check((logs or {})["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Looks at the loss on the validation split too: only there the epoch's last step shows."""
+        self._check((logs or {})["val_loss"])
+
+    def _check(self, loss: float) -> None:
+        if float(loss) <= MOST_LOSS:  # false of NaN
+            return
+        self._discard()
+        raise UserError(
+            f"Training diverged in phase {self._phase}, epoch {self._epoch}, at a rate of {self._rate:g} (the loss is "
+            f"{float(loss):.3g}): set training.phase_{self._phase}.learning_rate to a lower one."
+        )
 
 
 class EpochLog(keras.callbacks.Callback):

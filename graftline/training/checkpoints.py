@@ -21,6 +21,8 @@ from graftline.base.paths import aside, in_use
 KEPT = 2
 POSITION = "position"  # the member that holds everything but arrays, as JSON
 
+Epoch = dict[str, float]  # what was noted of one
+
 
 @dataclass
 class Position:
@@ -39,17 +41,27 @@ class Position:
     epoch: int = 0
     step: int = 0
     logs: dict[str, float] = field(default_factory=dict)
-    epochs: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[Epoch] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)
 
     def next_step(self, step: int, means: dict[str, float]) -> None:
         """Moves on by a step of the epoch; the means are those up to it."""
         self.step, self.logs = step, means
 
-    def next_epoch(self, record: dict[str, float]) -> None:
+    def next_epoch(self, record: Epoch) -> None:
         """Moves on to the beginning of the next epoch; the record is what is noted of the one that is finished."""
         self.epochs.append(record)
         self.epoch, self.step, self.logs = self.epoch + 1, 0, {}
+
+    def finished(self) -> list[tuple[int, Epoch]]:
+        """Returns the number of its phase, and what was noted, of each finished epoch of all phases."""
+        before = [(phase["phase"], epoch) for phase in self.phases for epoch in phase["epochs"]]
+        return before + [(self.phase, epoch) for epoch in self.epochs]
+
+
+def rank(epoch: Epoch) -> tuple[float, float]:
+    """Returns what is greater the better an epoch is: by validation accuracy, and where that is the same by the loss."""
+    return epoch["val_accuracy"], -epoch["val_loss"]
 
 
 @dataclass(frozen=True)
@@ -64,14 +76,14 @@ class Checkpoints:
     folder: Path
     used: Sequence[Path] = ()
 
-    def save(self, position: Position, variables: Sequence[keras.Variable]) -> Path:
+    def save(self, position: Position, values: Sequence[keras.Variable | np.ndarray]) -> Path:
         """Writes a checkpoint, and removes all but the latest ones; returns its file.
 
         The same training may go on in another process, with checkpoints as good as these.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{position.phase}-{position.epoch:05}-{position.step:08}.npz"
-        arrays: dict[str, Any] = {f"{index:05}": variable.numpy() for index, variable in enumerate(variables)}
+        arrays: dict[str, Any] = {f"{index:05}": np.asarray(value) for index, value in enumerate(values)}
         arrays[POSITION] = np.array(json.dumps(asdict(position)))
         written = aside(path)
         try:
@@ -90,7 +102,7 @@ class Checkpoints:
         return path
 
     def latest(self) -> tuple[Position, list[np.ndarray]] | None:
-        """Returns the latest sound checkpoint, with its arrays in the order of the variables; None where there is none.
+        """Returns the latest sound checkpoint, with its arrays in the order of the values; None where there is none.
 
         A damaged one is told, and removed.
         """

@@ -12,14 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from graftline.artifacts.examples import TEST, TRAIN, VALIDATION
+from graftline.artifacts.history import taken
 from graftline.base.stop import stopped_gently
 from graftline.features import on_device
 from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
 from graftline.network import backbone, losses
 from graftline.settings.training import Model, Phase, Training
 from graftline.training import checkpoints
-from graftline.training.callbacks import EpochLog, Progress, Saver
-from graftline.training.checkpoints import Checkpoints, Position
+from graftline.training.callbacks import Divergence, EpochLog, Progress, Saver
+from graftline.training.checkpoints import Checkpoints, Epoch, Position, rank
 from graftline.training.distributed_loop import Loop
 from graftline.training.workers import Workers
 
@@ -96,6 +97,7 @@ class Run:
       workers: who train together.
       position: where it stands.
       optimizer_states: what a checkpoint held of an optimizer, by the number of the phase that it was of.
+      best: the network's weights after the best epoch so far; none before any, or where the last one is exported.
     """
 
     network: Network
@@ -108,15 +110,17 @@ class Run:
     workers: Workers
     position: Position = field(default_factory=Position)
     optimizer_states: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    best: list[np.ndarray] = field(default_factory=list)
 
     def run(self) -> list[dict[str, Any]]:
-        """Trains the phases that have epochs.
+        """Trains the phases that have epochs; each leaves the network as it is to be exported, if no other follows.
 
         Returns:
-          For each its number, learning curves and accuracies.
+          For each its number, learning curves, which epoch's weights it left, and how accurate these are.
 
         Raises:
           KeyboardInterrupt: when the process was asked to stop, after a checkpoint was written.
+          UserError: where it diverges; no checkpoint is left then.
         """
         self._resume()
         for plan in self._plans():
@@ -131,24 +135,29 @@ class Run:
         """Writes a checkpoint, where this worker is the one that does."""
         if not self.workers.is_chief:
             return
-        path = self.saved.save(self.position, [*self._variables(), *trained.optimizer.variables])
+        path = self.saved.save(self.position, [*self._variables(), *self.best, *trained.optimizer.variables])
         logging.getLogger("absl").info("Checkpoint %s written.", path)
 
     def _resume(self) -> None:
-        """Restores position and network from the latest checkpoint, where there is one; keeps the optimizer's state."""
+        """Restores position and network from the latest checkpoint, where there is one; keeps what else it holds."""
         latest = self.saved.latest()
         self.workers.check_same(self.saved.folder.name, latest and latest[0])
         if latest is None:
             return
         self.position, arrays = latest
         variables = self._variables()
-        checkpoints.restore(variables, arrays[: len(variables)])
+        size = len(variables)
+        checkpoints.restore(variables, arrays[:size])
+        held_best = size if self._chooses() and self.position.finished() else 0
         phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
-        self.optimizer_states[phase] = arrays[len(variables) :]
+        self.best, self.optimizer_states[phase] = arrays[size : size + held_best], arrays[size + held_best :]
         print(f"Going on where training stopped: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.network.base.variables, *self.network.head.variables]  # with the state of dropout
+
+    def _chooses(self) -> bool:
+        return self.training.export == "best"
 
     def _plans(self) -> list[Plan]:
         both = [
@@ -158,7 +167,7 @@ class Run:
         return [plan for plan in both if plan.phase.epochs]
 
     def _phase(self, plan: Plan) -> dict[str, Any]:
-        """Runs one phase and returns its number, learning curves and accuracies."""
+        """Runs one phase, and returns what `run` returns of it."""
         train = self.splits[TRAIN]
         backbone.set_trainable(self.network.base, plan.fine_tune_at)
         loss = losses.loss(self.num_classes, self.training.label_smoothing)
@@ -174,15 +183,30 @@ class Run:
         fitted = trained if self.workers.count == 1 else Loop(trained, loss, accuracy, self.workers)
         with stopped_gently() as stop:
             self._fit(plan, fitted, batches, lambda: self.save(trained), stop)
+        return self._left(plan, fitted, batches)
+
+    def _left(self, plan: Plan, fitted: keras.Model | Loop, batches: Batches) -> dict[str, Any]:
+        """Leaves the network as it is to be exported if no phase follows, and returns what `run` returns of the phase."""
+        phase, epoch = self._chosen()
         # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
-        test = batches.dataset(TEST, EVALUATION_BATCH)
-        test_accuracy = fitted.evaluate(test, verbose=0, return_dict=True)["accuracy"]
-        validation_accuracy = self.position.epochs[-1]["val_accuracy"]
-        print(
-            f"Phase {plan.number}: validation accuracy {validation_accuracy:.4f}, test {test_accuracy:.4f}.", flush=True
-        )
-        accuracies = {"validation_accuracy": validation_accuracy, "test_accuracy": test_accuracy}
-        return {"phase": plan.number, "epochs": self.position.epochs, **accuracies}
+        test = fitted.evaluate(batches.dataset(TEST, EVALUATION_BATCH), verbose=0, return_dict=True)
+        left = {
+            "phase": plan.number,
+            "epochs": self.position.epochs,
+            "weights_of": {"phase": phase, "epoch": epoch["epoch"]},
+            "validation_accuracy": epoch["val_accuracy"],
+            "test_accuracy": test["accuracy"],
+        }
+        print(_footer(left), flush=True)
+        return left
+
+    def _chosen(self) -> tuple[int, Epoch]:
+        """Gives the network the weights of the epoch that is to be exported so far; returns its phase and what was noted."""
+        finished = self.position.finished()
+        if not self._chooses():
+            return finished[-1]
+        checkpoints.restore(self._variables(), self.best)
+        return max(finished, key=lambda one: rank(one[1]))  # of equal ones the first, whose weights were kept
 
     def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
         """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
@@ -198,13 +222,11 @@ class Run:
         batch_size, seed, train = self.training.batch_size, self.training.seed, self.splits[TRAIN]
         steps = train.steps(batch_size)
         validation = batches.dataset(VALIDATION, EVALUATION_BATCH)
-        log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
-        log = EpochLog(self.position, batch_size, train.examples, log_dir)
-        saver = Saver(save, self.training.checkpoint_minutes, stop, self.workers.any)
+        watching = self._watching(plan, save, stop)
         if self.position.step == steps:  # stopped before the epoch was validated
-            self._validate(fitted, validation, log, saver)
-        # `log` moves the position on: after each epoch it is at the first step of the next
-        while (epoch := self.position.epoch) < plan.phase.epochs:
+            self._validate(fitted, validation, watching)
+        # EpochLog moves the position on: after each epoch it is at the first step of the next
+        while (epoch := self.position.epoch) < plan.phase.epochs and not self._is_out_of_patience():
             fitted.fit(
                 batches.dataset(TRAIN, batch_size, seed, epoch, start=self.position.step),
                 validation_data=validation,
@@ -212,15 +234,41 @@ class Run:
                 epochs=epoch + 1,
                 shuffle=False,  # the dataset shuffles itself
                 verbose=0,  # Progress is among the callbacks
-                callbacks=[log, saver, Progress(plan.phase.epochs)],
+                callbacks=[*watching, Progress(plan.phase.epochs)],
             )
 
-    def _validate(self, fitted: keras.Model | Loop, validation: tf.data.Dataset, log: EpochLog, saver: Saver) -> None:
+    def _watching(self, plan: Plan, save: Callable[[], None], stop: threading.Event) -> list[keras.callbacks.Callback]:
+        """Returns what watches a phase, in the order in which each is to see what a step gave."""
+        log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
+        return [
+            Divergence(plan.number, plan.phase.learning_rate, self.saved.remove),
+            EpochLog(self.position, self.training.batch_size, self.splits[TRAIN].examples, log_dir),
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: self._keep_best()),
+            Saver(save, self.training.checkpoint_minutes, stop, self.workers.any),
+        ]
+
+    def _keep_best(self) -> None:
+        """Keeps the weights of the epoch that has just ended, where none before was as good."""
+        *before, (_, last) = self.position.finished()
+        if self._chooses() and all(rank(last) > rank(epoch) for _, epoch in before):
+            self.best = [variable.numpy() for variable in self._variables()]
+
+    def _is_out_of_patience(self) -> bool:
+        """Returns whether the phase has gone on for too many epochs after its best one."""
+        epochs, patience = self.position.epochs, self.training.patience
+        if patience is None or not epochs:
+            return False
+        return len(epochs) - max(epochs, key=rank)["epoch"] >= patience
+
+    def _validate(
+        self, fitted: keras.Model | Loop, validation: tf.data.Dataset, watching: list[keras.callbacks.Callback]
+    ) -> None:
         """Ends an epoch whose steps are all done."""
         epoch, metrics = self.position.epoch, fitted.evaluate(validation, verbose=0, return_dict=True)
-        log.on_epoch_begin(epoch)
-        log.on_epoch_end(epoch, self.position.logs | {f"val_{name}": value for name, value in metrics.items()})
-        saver.on_epoch_end(epoch)
+        logs = self.position.logs | {f"val_{name}": value for name, value in metrics.items()}
+        for callback in watching:
+            callback.on_epoch_begin(epoch)
+            callback.on_epoch_end(epoch, logs)
 
 
 def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
@@ -240,3 +288,8 @@ def _header(plan: Plan, images: int) -> str:
     parameters = sum(math.prod(variable.shape) for variable in plan.trained.trainable_variables)
     rate = f"{phase.optimizer} {phase.learning_rate:g} {phase.schedule}"
     return f"Phase {plan.number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {images:,} images"
+
+
+def _footer(left: dict[str, Any]) -> str:
+    accuracies = f"validation accuracy {left['validation_accuracy']:.4f}, test {left['test_accuracy']:.4f}"
+    return f"Phase {left['phase']}: {accuracies}, with the weights of {taken(left)}."

@@ -112,6 +112,7 @@ def _phases() -> list[Phase]:
             val_accuracy=[value + 0.011 for value in accuracy],
             loss=loss,
             val_loss=[0.9 * value for value in loss],
+            weights_of=f"epoch 10 of phase {number}",
             validation_accuracy=accuracy[-1] + 0.011,
             test_accuracy=accuracy[-1],
         )
@@ -139,7 +140,7 @@ def _numbers(names: list[str], examples: int) -> Numbers:
         roc=[_roc(name, labels == label, answers[:, label]) for label, name in enumerate(names)],
         precision_recall=[_precision(name, labels == label, answers[:, label]) for label, name in enumerate(names)],
         calibration=Calibration(
-            [0.45, 0.62, 0.81, 0.99], [0.5, 0.55, 0.74, 0.98], [6, 21, 40, 233], 0.031, 1.62, 0.009
+            [0.45, 0.62, 0.81, 0.99], [0.5, 0.55, 0.74, 0.98], [6, 21, 40, 233], 1.62, 0.009, 0.031, 0.1234, 0.1817
         ),
         slices=[
             *(

@@ -11,6 +11,10 @@ from graftline.artifacts.forms import ClassScore, Export
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
 from graftline.artifacts.verdict import Rule
 
+CALIBRATION = Calibration(
+    [0.9], [0.8], [16], temperature=1.5, ece=0.02, ece_without=0.1, log_loss=0.4, log_loss_without=0.5
+)
+
 
 @pytest.fixture
 def told() -> Card:
@@ -31,12 +35,14 @@ def told() -> Card:
             push_to="served/pets",
             in_production=None,
         ),
-        phases=[Phase(1, [0.5], [0.6], [1.0], [0.9], validation_accuracy=0.6, test_accuracy=0.55)],
+        phases=[
+            Phase(1, [0.5], [0.6], [1.0], [0.9], "epoch 1 of phase 1", validation_accuracy=0.6, test_accuracy=0.55)
+        ],
         numbers=Scores(
             classes=["cat", "*dog*|x"],
             confusion=[[8, 0], [3, 5]],
             scores=[ClassScore("cat", 8, 0.72, 1.0, 0.84), ClassScore("*dog*|x", 8, 1.0, 0.625, 0.77)],
-            calibration=Calibration([0.9], [0.8], [16], ece=0.1, temperature=1.5, ece_at_temperature=0.02),
+            calibration=CALIBRATION,
             measured={EXAMPLES.key: 16, ACCURACY.key: 0.8125, LOG_LOSS.key: 0.4},
             examples=16,
         ),
@@ -93,6 +99,7 @@ def test_markdown_tells_verdict_scores_and_how_to_make_it_again(told):
     assert "16 images that nothing was chosen by (2 more look like one of training and are left out): **" in text
     assert "2,259,265 parameters" in text
     assert "- What would have stopped the run, a class lost images, was accepted by me: a new camera\n" in text
+    assert "| phase 1 | epoch 1 of phase 1 | 60.00 % | 55.00 % |" in text
 
 
 def test_names_do_not_break_the_markdown(told):
@@ -105,9 +112,24 @@ def test_tables_have_as_many_cells_in_every_row(told):
     export = Export("tflite_int8", kept=False, reason="lost 3 %", size=3_000_000, accuracy=0.78, latency_ms=4.2)
     tables = card.as_markdown(replace(told, exports=[export])).replace(r"\|", "").split("\n\n")
     found = [table.strip().splitlines() for table in tables if table.strip().startswith("|")]
-    assert len(found) == 6  # rules, phases, classes, exports, data, steps
+    assert len(found) == 7  # rules, calibration, phases, classes, exports, data, steps
     for rows in found:
         assert len({row.count("|") for row in rows}) == 1, rows
+
+
+def test_markdown_tells_the_temperature_and_what_it_gains(told):
+    text = card.as_markdown(told)
+    assert "divides its logits by a temperature of 1.500, fitted on the validation split" in text
+    assert "| expected calibration error | 0.0200 | 0.1000 |" in text
+    assert "| log loss | 0.4000 | 0.5000 |" in text
+    assert json.loads(card.as_json(told))["numbers"]["calibration"]["temperature"] == 1.5
+
+
+def test_a_model_without_a_temperature_says_so(told):
+    without = replace(CALIBRATION, temperature=None, ece=0.1, log_loss=0.5)
+    text = card.as_markdown(replace(told, numbers=replace(told.numbers, calibration=without)))
+    assert "no temperature was fitted: the expected calibration error is 0.1000." in text
+    assert "divides its logits" not in text
 
 
 def test_a_model_that_was_refused_says_why(told):

@@ -28,6 +28,13 @@ TRAINED = [0, 1] * 12
 WRONG = 7  # number of the training image whose label is wrong
 MEASURED = {"load_s": 1.0, "memory_gb": 1.5, "latency_ms": {"1": {"median": 8.0, "p99": 9.0}}}
 EPOCH = {"accuracy": 0.7, "val_accuracy": 0.8, "loss": 0.5, "val_loss": 0.4, "seconds": 1.0}
+PHASE = {
+    "phase": 1,
+    "epochs": [EPOCH],
+    "weights_of": {"phase": 1, "epoch": 1},
+    "validation_accuracy": 0.8,
+    "test_accuracy": 0.8,
+}
 SETTINGS = {
     "name": "pets",
     "data": {"dataset": "folder:/photos/pets"},
@@ -75,7 +82,8 @@ def inputs(tmp_path, judged, features_of) -> dict:
     """ReportGen's inputs by key, but for those of a run with a baseline."""
     counts = {split: dict.fromkeys(NAMES[:2], 5) for split in SPLITS}
     history = {
-        "phases": [{"phase": 1, "epochs": [EPOCH], "validation_accuracy": 0.8, "test_accuracy": 0.8}],
+        "phases": [PHASE],
+        "temperature": 1.25,
         "weights": {"source": "none", "sha256": ""},
         "features": features_of,
         "parameters": 1234,
@@ -147,6 +155,7 @@ def test_the_card_needs_nothing_that_is_drawn_or_guessed(inputs, properties, tmp
     card = json.loads(Path(made.uri, CARDS[1]).read_text())
     assert card["verdict"]["accuracy"] == pytest.approx(0.8)
     assert card["verdict"]["blessed"] is False  # the model in production has all right
+    assert card["numbers"]["calibration"]["temperature"] == 1.25
     assert card["facts"]["command"] == "make run CONFIG=pets"
     assert "make run CONFIG=pets" in Path(made.uri, CARDS[0]).read_text()
 

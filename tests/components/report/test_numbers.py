@@ -28,7 +28,7 @@ def looks(**values: list[float]) -> dict[str, tuple[np.ndarray, str]]:
 
 
 def test_scores_and_confusion_are_those_of_tfma(uri):
-    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, {})
+    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, {}, None)
     assert found.confusion == [[4, 0], [2, 4]]
     cat, dog = found.scores
     assert (cat.name, cat.examples, dog.examples) == ("cat", 4, 6)
@@ -45,11 +45,11 @@ def test_predictions_that_are_not_those_that_tfma_counted_are_refused(uri):
     predictions = evaluation.predictions(uri)
     other = replace(predictions, candidate=predictions.candidate[::-1])
     with pytest.raises(ValueError, match=r"have an accuracy of .*, TFMA has 0\.8"):
-        numbers.measure(uri, other, NAMES, {})
+        numbers.measure(uri, other, NAMES, {}, None)
 
 
 def test_slices_hold_about_as_many_images_each(uri):
-    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=list(range(10)), same=[3] * 10))
+    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=list(range(10)), same=[3] * 10), None)
     parts = [part for part in found.slices if part.group != "class"]
     assert [(part.group, part.name, part.examples) for part in parts] == [
         ("size", "0 to 3 units", 4),
@@ -61,7 +61,7 @@ def test_slices_hold_about_as_many_images_each(uri):
 
 
 def test_images_whose_look_is_unknown_are_in_no_slice(uri):
-    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=[float("nan"), *range(9)]))
+    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, looks(size=[float("nan"), *range(9)]), None)
     assert sum(part.examples for part in found.slices if part.group == "size") == 9
 
 
@@ -76,19 +76,27 @@ def sampled(temperature: float, examples: int = 20_000) -> tuple[np.ndarray, np.
     return labels.clip(0, 2), told
 
 
-def test_the_temperature_of_overconfident_probabilities_is_found_and_calibrates_them():
-    found = numbers.calibrate(*sampled(temperature=2.0))
-    assert found.temperature == pytest.approx(2, rel=0.05)
-    assert found.ece > 0.1
-    assert found.ece_at_temperature < 0.02
+def test_what_a_temperature_gains_is_told_against_the_probabilities_without_it():
+    labels, overconfident = sampled(temperature=2.0)
+    served = overconfident**0.5 / (overconfident**0.5).sum(axis=1, keepdims=True)  # as of logits divided by two
+    found, without = numbers.calibrate(labels, served, 2.0), numbers.calibrate(labels, overconfident, None)
+    assert (found.temperature, without.temperature) == (2.0, None)
+    assert found.ece < 0.02 < 0.1 < found.ece_without
+    assert found.log_loss < found.log_loss_without
+    assert (found.ece_without, found.log_loss_without) == pytest.approx((without.ece, without.log_loss))
+    assert (without.ece_without, without.log_loss_without) == (without.ece, without.log_loss)
 
 
-def test_probabilities_that_are_what_they_say_need_no_temperature():
-    found = numbers.calibrate(*sampled(temperature=1.0))
-    assert found.temperature == pytest.approx(1, rel=0.05)
+def test_probabilities_that_are_what_they_say_have_no_calibration_error():
+    found = numbers.calibrate(*sampled(temperature=1.0), None)
     assert found.ece < 0.02
     assert sum(found.examples) == 20_000
     assert len(found.confidence) == len(found.accuracy) == len(found.examples) <= numbers.BINS
+
+
+def test_log_loss_is_that_of_tfma(uri):
+    found = numbers.measure(uri, evaluation.predictions(uri), NAMES, {}, None)
+    assert found.calibration.log_loss == pytest.approx(found.measured[LOG_LOSS.key], rel=1e-6)
 
 
 def test_curves_are_short_and_their_areas_are_those_of_all_examples():

@@ -94,7 +94,9 @@ def test_every_number_of_the_report_is_there(text):
         *(f"{count:,}" for counts in report.data.counts.values() for count in counts.values()),
         f"{numbers.calibration.ece:.4f}",
         f"{numbers.calibration.temperature:.3f}",
-        f"{numbers.calibration.ece_at_temperature:.4f}",
+        f"{numbers.calibration.ece_without:.4f}",
+        f"{numbers.calibration.log_loss:.4f}",
+        f"{numbers.calibration.log_loss_without:.4f}",
         f"{numbers.measured[LOG_LOSS.key]:.4f}",
         "2,259,265",
         "18 of 328",
@@ -218,6 +220,14 @@ def test_a_first_run_has_no_baseline_no_drift_and_nothing_in_production():
         assert told in text
     assert 'id="exports"' not in text
     assert "candidate is better" not in text
+
+
+def test_a_model_without_a_temperature_says_so(text):
+    report = sample.report(images=0)
+    calibration = replace(report.numbers.calibration, temperature=None)
+    without = page.render(replace(report, numbers=replace(report.numbers, calibration=calibration)), None)
+    assert "no temperature was fitted" in without
+    assert "no temperature was fitted" not in text
 
 
 def test_what_is_confused_most_comes_first():

@@ -92,7 +92,7 @@ def test_images_of_about_one_size_are_one_dot():
 
 @pytest.mark.parametrize("examples", [[], [1]])
 def test_next_to_no_data_is_drawn_without_complaint(examples):
-    calibration = Calibration([0.5] * len(examples), [1.0] * len(examples), examples, 0.5, 1.0, 0.5)
+    calibration = Calibration([0.5] * len(examples), [1.0] * len(examples), examples, None, 0.5, 0.5, 0.7, 0.7)
     assert "<svg" in plots.reliability(calibration).svg
     assert "<svg" in plots.roc([]).svg
     nothing = replace(REPORT.data, widths=REPORT.data.widths[:0], heights=REPORT.data.heights[:0], size_classes=[])
@@ -103,7 +103,7 @@ def test_nothing_is_said_where_no_folder_can_be_made_for_caches():
     program = (
         "from components.report import plots\n"
         "from components.report.content import Calibration\n"
-        "assert '<svg' in plots.reliability(Calibration([0.9], [0.8], [3], 0.1, 1.0, 0.1)).svg"
+        "assert '<svg' in plots.reliability(Calibration([0.9], [0.8], [3], None, 0.1, 0.1, 0.2, 0.2)).svg"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "XDG"))}
     done = subprocess.run(

@@ -19,7 +19,7 @@ from graftline.features import cache
 from graftline.network import backbone, inference
 from graftline.settings.backbones import BACKBONES
 from graftline.settings.training import Model, Phase
-from graftline.training import phases
+from graftline.training import phases, temperature
 from graftline.training.precision import choose_arithmetic, precision
 from tests import tiny
 
@@ -41,7 +41,8 @@ def run(request: Any, graph: str, tmp_path_factory: pytest.TempPathFactory) -> S
     tiny.write_weights(folder / "weights.h5")
     with pytest.MonkeyPatch.context() as patch:
         snapshots = _watch(patch)
-        history = tiny.train(folder / "examples", graph, folder, model={"weights": str(folder / "weights.h5")})
+        changes = {"model": {"weights": str(folder / "weights.h5")}, "training": {"export": "last"}}
+        history = tiny.train(folder / "examples", graph, folder, **changes)
     return SimpleNamespace(folder=folder, num_classes=request.param, history=history, snapshots=snapshots)
 
 
@@ -90,6 +91,7 @@ def test_history_has_every_epoch_and_phase(run: SimpleNamespace) -> None:
     assert [len(phase["epochs"]) for phase in history["phases"]] == [1, 2]
     for number, phase in enumerate(history["phases"], 1):
         assert phase["phase"] == number
+        assert phase["weights_of"] == {"phase": number, "epoch": len(phase["epochs"])}
         assert phase["validation_accuracy"] == phase["epochs"][-1]["val_accuracy"]
         assert 0 <= phase["test_accuracy"] <= 1
         assert set(phase["epochs"][0]) == {"epoch", "accuracy", "loss", "val_accuracy", "val_loss", "seconds", "ended"}
@@ -128,6 +130,23 @@ def test_exported_model_has_the_trained_weights(run: SimpleNamespace) -> None:
     same_shape = [name for name, shape in variables if tuple(shape) == kernel.shape]
     saved = [tf.train.load_variable(str(run.folder / "serving/variables/variables"), name) for name in same_shape]
     assert any(np.array_equal(kernel, found) for found in saved)
+
+
+def test_the_served_probabilities_are_calibrated_on_validation(run: SimpleNamespace) -> None:
+    served = tf.saved_model.load(str(run.folder / "serving")).signatures
+    files = tf.io.gfile.glob(f"{run.folder}/examples/Split-validation/*")
+    examples = tf.constant(list(tf.data.TFRecordDataset(files).as_numpy_iterator()))
+    labels = served["transform_features"](examples=examples)["label"].numpy()
+    logits = np.log(served["serving_default"](examples=examples)["probabilities"])
+    assert abs(run.history["temperature"] - 1) > 0.05, "it would change nothing"
+    assert temperature.fit(labels, logits) == pytest.approx(1, abs=0.01)
+
+
+def test_a_model_without_a_temperature_is_exported_as_it_is(graph: str, tmp_path: Path, monkeypatch) -> None:
+    tiny.write_examples(tmp_path / "examples", 2)
+    monkeypatch.setattr(temperature, "of_network", None)
+    training = {"temperature": False, "phase_1": {"epochs": 0}, "phase_2": {"epochs": 0}}
+    assert tiny.train(tmp_path / "examples", graph, tmp_path, training=training)["temperature"] is None
 
 
 @pytest.mark.parametrize("run", [2], indirect=True)

@@ -20,7 +20,7 @@ LARGE = tf.io.encode_png(tf.zeros([200, 200, 3], tf.uint8)).numpy()
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.export(tmp_path_factory.mktemp("exported"), ["cat", "dog", "eel"])
+    return tiny.export(tmp_path_factory.mktemp("exported"), ["cat", "dog", "eel"], temperature=0.5)
 
 
 @pytest.fixture(scope="module")

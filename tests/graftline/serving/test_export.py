@@ -17,12 +17,14 @@ from tests import tiny
 IMAGES = [tiny.photo(seed) for seed in range(3)]
 
 
-@pytest.mark.parametrize(("num_classes", "shape"), [(2, []), (3, [1])])
-def test_training_path_and_signatures_give_one_score(num_classes: int, shape: list[int], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("num_classes", "shape", "temperature"), [(2, [], 1.0), (2, [], 0.5), (3, [1], 2.0)])
+def test_training_path_and_signatures_give_one_score(
+    num_classes: int, shape: list[int], temperature: float, tmp_path: Path
+) -> None:
     transform = tiny.write_transform(tmp_path, shape)
     classifier = tiny.classifier(num_classes)
     names = [f"class {label}" for label in range(num_classes)]
-    export(classifier, transform, names, str(tmp_path / "model"))
+    export(classifier, transform, names, str(tmp_path / "model"), temperature)
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
     labelled = tf.constant([tiny.example(image, 1) for image in IMAGES])
     unlabelled = tf.constant([tiny.example(image) for image in IMAGES])
@@ -30,7 +32,8 @@ def test_training_path_and_signatures_give_one_score(num_classes: int, shape: li
     trained_on = signatures["transform_features"](examples=labelled)
     assert trained_on["label"].numpy().tolist() == [1, 1, 1]
     logits = classifier(trained_on["image"], training=False).numpy()
-    expected = _probabilities(logits)
+    expected = _probabilities(logits / temperature)
+    assert expected.argmax(-1).tolist() == _probabilities(logits).argmax(-1).tolist()
     assert np.ptp(expected[:, 0]) > 0.01  # equal scores would prove nothing
 
     for answer in (

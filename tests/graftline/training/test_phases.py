@@ -1,4 +1,8 @@
-"""Interrupted training: killed anywhere, it goes on, and ends with the weights of one that was not."""
+"""Training that does not go as it should.
+
+Interrupted anywhere it goes on to the same end, diverging it ends and says so, and epochs that make it worse are not
+exported.
+"""
 
 import json
 import signal
@@ -9,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from graftline.training.checkpoints import Checkpoints
+from graftline.base.errors import UserError
+from graftline.training.checkpoints import Checkpoints, rank
 from tests import tiny, warm
 
 EPOCHS = {"phase_1": {"epochs": 2, "learning_rate": 1e-2}, "phase_2": {"epochs": 2, "learning_rate": 1e-3}}
@@ -60,6 +65,7 @@ def _assert_same(one: tuple[dict[str, Any], Path], other: tuple[dict[str, Any], 
     for mine, theirs in zip(_weights(one[1]), _weights(other[1]), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
     for mine, theirs in zip(*(_timeless(history)["phases"] for history, _ in (one, other)), strict=True):
+        assert mine["weights_of"] == theirs["weights_of"]
         for left, right in zip(mine["epochs"], theirs["epochs"], strict=True):
             assert left == pytest.approx(right, abs=1e-5)
 
@@ -115,3 +121,83 @@ def test_another_recipe_does_not_go_on_from_it(data: tuple[Path, str], tmp_path:
     history = tiny.train(*data, tmp_path, training=other, model=MODEL)
     assert "Going on" not in capsys.readouterr().out
     assert [len(phase["epochs"]) for phase in history["phases"]] == [2, 2]
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_a_training_that_diverges_ends_and_leaves_nothing_behind(
+    data: tuple[Path, str], tmp_path: Path, phase: int
+) -> None:
+    wild = TRAINING | {f"phase_{phase}": {"epochs": 2, "learning_rate": 1e30}}
+    told = rf"diverged in phase {phase}, epoch 1, at a rate of 1e\+30 .* set training\.phase_{phase}"
+    with pytest.raises(UserError, match=told):
+        tiny.train(*data, tmp_path, training=wild, model=MODEL)
+    assert not (tmp_path / "serving").exists()
+    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "a next run would go on from such weights"
+
+
+def test_one_that_diverges_in_the_last_step_of_an_epoch_is_found_on_validation(
+    data: tuple[Path, str], tmp_path: Path
+) -> None:
+    one_step = {"batch_size": 12, "phase_1": {"epochs": 1, "learning_rate": 1e30}, "phase_2": {"epochs": 0}}
+    with pytest.raises(UserError, match="diverged in phase 1, epoch 1"):
+        tiny.train(*data, tmp_path, training=one_step)
+
+
+# A phase 2 after which the network is worse than before it, and one whose moving statistics change
+RUINOUS: dict[str, Any] = TRAINING | {"phase_2": {"epochs": 2, "learning_rate": 1.0}}
+NORMS = {"batch_norm": "train"}
+
+
+def test_epochs_that_make_it_worse_are_not_exported_even_after_an_interruption(
+    data: tuple[Path, str], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    without = RUINOUS | {"phase_2": {"epochs": 0}}
+    (expected,) = tiny.train(*data, tmp_path / "without", training=without, model=NORMS)["phases"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        _stop_at_checkpoint(patch, 2 * SAVES + 2)
+        tiny.train(*data, tmp_path / "ruined", training=RUINOUS, model=NORMS)
+    *_, found = tiny.train(*data, tmp_path / "ruined", training=RUINOUS, model=NORMS)["phases"]
+    assert rank(max(found["epochs"], key=rank)) < rank(max(expected["epochs"], key=rank)), "phase 2 ruined nothing"
+    assert found["weights_of"] == expected["weights_of"]
+    assert found["validation_accuracy"] == expected["validation_accuracy"]
+    assert found["test_accuracy"] == expected["test_accuracy"]
+    for mine, theirs in zip(_weights(tmp_path / "ruined"), _weights(tmp_path / "without"), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    said = f"with the weights of epoch {found['weights_of']['epoch']} of phase 1."
+    assert [said in line for line in capsys.readouterr().out.splitlines() if line.startswith("Phase 2: val")] == [True]
+
+
+def _stop_at_checkpoint(patch: pytest.MonkeyPatch, number: int) -> None:
+    """Lets a training be interrupted as soon as it has written so many checkpoints."""
+    save, left = Checkpoints.save, iter(range(number - 1, -1, -1))
+
+    def saved(*arguments: Any) -> Path:
+        path = save(*arguments)
+        if not next(left):
+            raise KeyboardInterrupt
+        return path
+
+    patch.setattr(Checkpoints, "save", saved)
+
+
+def test_the_last_epoch_is_exported_where_that_is_wanted(data: tuple[Path, str], tmp_path: Path) -> None:
+    *_, found = tiny.train(*data, tmp_path, training=RUINOUS | {"export": "last"}, model=NORMS)["phases"]
+    assert found["weights_of"] == {"phase": 2, "epoch": 2}
+    assert found["validation_accuracy"] == found["epochs"][-1]["val_accuracy"]
+
+
+def test_a_phase_without_a_better_epoch_ends_early(data: tuple[Path, str], tmp_path: Path) -> None:
+    still = {"epochs": 9, "learning_rate": 1e-12}  # too small to change a weight
+    history = tiny.train(*data, tmp_path, training={"phase_1": still, "phase_2": still, "patience": 2})
+    assert [len(phase["epochs"]) for phase in history["phases"]] == [3, 3]
+    assert [phase["weights_of"] for phase in history["phases"]] == [{"phase": 1, "epoch": 1}] * 2
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [((0.9, 0.5), (0.8, 0.1)), ((0.9, 0.4), (0.9, 0.5))],
+    ids=["by accuracy", "by loss where that is the same"],
+)
+def test_epochs_are_ranked(better: tuple[float, float], worse: tuple[float, float]) -> None:
+    epochs = [{"val_accuracy": accuracy, "val_loss": loss} for accuracy, loss in (worse, better, worse)]
+    assert max(epochs, key=rank) == epochs[1]

@@ -54,7 +54,7 @@ def told(module, name):
     setattr(module, name, tell)
 
 for place, name in (
-    (cache, "fill"), (checkpoints.Checkpoints, "save"), (run_fn, "_write_json"), (run_fn, "_export")
+    (cache, "fill"), (checkpoints.Checkpoints, "save"), (run_fn, "_write_json"), (run_fn, "export")
 ):
     told(place, name)
 
@@ -137,6 +137,7 @@ def _train_together(
 def _assert_same_curves(history: dict[str, Any], alone: SimpleNamespace) -> None:
     for mine, theirs in zip(history["phases"], alone.history["phases"], strict=True):
         assert mine["test_accuracy"] == theirs["test_accuracy"]
+        assert mine["weights_of"] == theirs["weights_of"]
         for left, right in zip(mine["epochs"], theirs["epochs"], strict=True):
             for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
                 assert left[name] == pytest.approx(right[name], abs=1e-4), name
@@ -164,9 +165,9 @@ def test_two_workers_train_as_one_process_does(data: SimpleNamespace, alone: Sim
     _assert_same_curves(_history(tmp_path), alone)
     mine, theirs = (_probabilities(folder, data.examples) for folder in (tmp_path, alone.folder))
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-4)
-    assert _done(chief) == {"fill", "save", "_write_json", "_export"}
+    assert _done(chief) == {"fill", "save", "_write_json", "export"}
     assert _done(other) == set()
-    assert chief.said.count("does _export") == 1
+    assert chief.said.count("does export") == 1
     assert len(list((tmp_path / "run/phase_1").iterdir())) == 1
     assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "checkpoints of a finished training are left"
     for worker in (chief, other):
@@ -198,6 +199,16 @@ def test_a_lost_worker_ends_the_others_and_together_they_go_on(
     for worker in _train_together(data, tmp_path):
         assert "phase 1, after 1 epochs and 0 steps" in worker.said
     _assert_same_curves(_history(tmp_path), alone)
+
+
+@pytest.mark.faults
+def test_workers_that_diverge_all_say_so_and_export_nothing(data: SimpleNamespace, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(TRAINING, "phase_2", {"epochs": 2, "learning_rate": 1e30})
+    for worker in _train_together(data, tmp_path):
+        assert worker.status == 1
+        assert "UserError: Training diverged in phase 2, epoch 1, at a rate of 1e+30" in worker.said
+    assert not (tmp_path / "serving").exists()
+    assert list((tmp_path / "work/checkpoints").glob("*/*")) == []
 
 
 @pytest.mark.faults

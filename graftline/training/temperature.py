@@ -1,0 +1,52 @@
+"""The temperature that logits are divided by, so that probabilities are what they say.
+
+C. Guo et al., On Calibration of Modern Neural Networks, 2017. It is one number, fitted on the validation split, and changes
+no answer: which class is likeliest stays the same.
+"""
+
+import math
+
+import keras
+import numpy as np
+from scipy import optimize, special
+
+from graftline.features.cache import ACTIVATION, CachedSplit
+from graftline.training.phases import EVALUATION_BATCH
+
+BOUNDS = (0.05, 20.0)
+
+
+def of_network(fine_tuned: keras.Model, validation: CachedSplit) -> float:
+    """Returns the temperature of a network.
+
+    Args:
+      fine_tuned: from activations where the base is cut to logits.
+      validation: features of the validation split.
+    """
+    batches = validation.dataset(ACTIVATION, EVALUATION_BATCH).as_numpy_iterator()
+    answered = [(labels, fine_tuned.predict_on_batch(activations)) for activations, labels in batches]
+    labels, logits = map(np.concatenate, zip(*answered, strict=True))
+    return fit(labels, logits)
+
+
+def fit(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Returns the temperature at which logits have the least log loss.
+
+    As much of each label is spread over all classes as one example more would be: where the network has all of a few images
+    right, the lowest temperature would be best otherwise (as J. Platt, Probabilistic Outputs for Support Vector Machines,
+    1999).
+
+    Args:
+      labels: true classes, int64 [examples].
+      logits: float [examples, 1 or classes]; one logit stands for two classes.
+    """
+    if logits.shape[-1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    spread = 1 / (len(labels) + 2)
+
+    def loss(logarithm: float) -> float:
+        found = special.log_softmax(logits.astype(float) / math.exp(logarithm), axis=1)
+        own = found[np.arange(len(labels)), labels]
+        return -float((1 - spread) * own.mean() + spread * found.mean())
+
+    return math.exp(optimize.minimize_scalar(loss, bounds=np.log(BOUNDS), method="bounded").x)
