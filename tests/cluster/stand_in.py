@@ -30,7 +30,7 @@ import yaml
 
 from graftline.base.paths import PROJECT
 from kubeflow.logs import NODE, ROLE, RUN_LABEL
-from kubeflow.schedules import ENABLED, next_times
+from kubeflow.schedules import next_times
 from tests.kubeflow.backend import FAILED, SUCCEEDED, Pipeline, Pod, RefusedError, Run
 from tests.kubeflow.kfp_server import KfpServer
 from tests.kubeflow.kubectl import CLUSTER, Cluster
@@ -94,7 +94,7 @@ class StandIn(KfpServer):
     def _look_at(self, number: int, schedule: dict[str, Any]) -> None:
         """Fires a schedule that is due, or as soon as its runs before have ended."""
         identity, cron = schedule["recurring_run_id"], schedule["trigger"]["cron_schedule"]["cron"]
-        if schedule["status"] != ENABLED or identity not in self._due:
+        if identity not in self._due:
             self._due[identity] = next_times(cron, "UTC", 1)[0]
         elif datetime.now(UTC) >= self._due[identity] and (run := self.fire(number)):
             run["runtime_config"] = schedule.get("runtime_config", {})

