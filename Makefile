@@ -38,7 +38,8 @@ ENGINE = $(or $(shell command -v podman),docker)
 REVISION = $(shell git describe --always --dirty --abbrev=12)
 SETS = $(foreach change,$(SET),--set $(change))
 
-.PHONY: help run try rollback accept-data runs compare report tensorboard doctor test test-faults test-kubeflow test-flink \
+.PHONY: help run try rollback accept-data runs compare report tensorboard doctor test test-faults test-kubeflow \
+	test-cluster test-flink \
 	kubeflow-image kubeflow-compile kubeflow-run kubeflow-schedule kubeflow-unschedule \
 	kubeflow-status kubeflow-put kubeflow-logs kubeflow-stop kubeflow-report kubeflow-rollback data schema weights fuzz bench bench-quick check docs lock clean
 .DEFAULT_GOAL = help
@@ -93,6 +94,11 @@ test-faults: $(READY)  ## The slow half of the tests: whole runs killed, or out 
 
 test-kubeflow: $(READY)  ## The compiled pipeline, run in containers (podman) with metadata in MariaDB
 	@$(PYTHON) -m pytest -m kubeflow
+
+test-cluster: $(READY)  ## What holds on a real Kubeflow: make test-cluster ENDPOINT=http://localhost:8888 IMAGE=<image> [NAMESPACE=<profile>]
+	@$(if $(ENDPOINT),GRAFTLINE_CLUSTER__ENDPOINT="$(ENDPOINT)") \
+		$(if $(filter command line,$(origin NAMESPACE)),GRAFTLINE_CLUSTER__NAMESPACE="$(NAMESPACE)") \
+		$(PYTHON) -m pytest -m cluster tests/cluster
 
 test-flink: $(READY)  ## Beam's work in other processes, and on an Apache Flink cluster: needs Java 17 and Maven
 	@$(PYTHON) -m pytest -m flink

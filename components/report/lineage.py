@@ -29,7 +29,7 @@ def steps(store: MetadataStore, artifact_ids: Iterable[int]) -> list[Step]:
         Step(
             name=names[execution.id],
             seconds=execution.custom_properties[metadata.SECONDS].double_value,
-            peak_bytes=execution.custom_properties[metadata.PEAK_BYTES].int_value,
+            peak_bytes=metadata.peak_bytes(execution),
             cached=runs[execution.id] != runs[ordered[-1].id],
             inputs=sorted({names[number] for number in read[execution.id]}),
         )

@@ -253,7 +253,8 @@ def _record(settings: Settings, execution_id: int, meter: Meter) -> int:
         (execution,) = opened.get_executions_by_id([execution_id])
         if store.SECONDS not in execution.custom_properties:  # or it had ended, and the pod was started again
             execution.custom_properties[store.SECONDS].double_value = meter.seconds()
-            execution.custom_properties[store.PEAK_BYTES].int_value = meter.peak_bytes
+            # Not as a whole number: ML Metadata's column for those has 32 bits in MySQL, and 2 GiB are too many
+            execution.custom_properties[store.PEAK_BYTES].double_value = meter.peak_bytes
             if execution.last_known_state == store.COMPLETE:
                 store.note_files(opened, execution)
             opened.put_executions([execution])

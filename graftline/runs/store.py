@@ -212,9 +212,15 @@ def _node(store: MetadataStore, execution: metadata_store_pb2.Execution) -> Node
         name=name.split(".", 1)[1],
         state=STATES.get(execution.last_known_state, State.FAILED),
         seconds=execution.custom_properties[SECONDS].double_value,
-        peak_bytes=execution.custom_properties[PEAK_BYTES].int_value,
+        peak_bytes=peak_bytes(execution),
         outputs=outputs(store, execution.id),
     )
+
+
+def peak_bytes(execution: metadata_store_pb2.Execution) -> int:
+    """Returns the most memory that the process of an execution held; before, it was kept as a whole number."""
+    kept = execution.custom_properties[PEAK_BYTES]
+    return int(kept.double_value or kept.int_value)
 
 
 def outputs(store: MetadataStore, execution_id: int) -> dict[str, metadata_store_pb2.Artifact]:

@@ -8,11 +8,13 @@ of the volume, the image, the keys of Secrets, and programs in a pod that is not
 Unlike on a cluster, a pod's file system is this machine's, and its metadata are in a SQLite file instead of a server.
 """
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +30,10 @@ FLAGS = {  # of each command; those with a value end with =
     "delete": {"now", "wait=", "ignore-not-found"},
     "logs": {"container=", "follow"},
 }
+KEPT = {
+    "Secret": ("secret", "secrets"),
+    "NetworkPolicy": ("networkpolicy.networking.k8s.io", "policies"),
+}  # beside pods
 CONFIG, PASSWORD = f"{PREFIX}CONFIG", f"{PREFIX}METADATA__PASSWORD"
 
 
@@ -57,7 +63,7 @@ class Cluster:
 
     def write(self, known: dict[str, Any]) -> None:
         """Lets it know something else."""
-        (self.folder / "known.json").write_text(json.dumps(known))
+        _replace(self.folder / "known.json", known)
 
     def calls(self) -> list[list[str]]:
         """Returns how it was called so far."""
@@ -66,11 +72,22 @@ class Cluster:
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """Returns the pods that there are, by name."""
-        return {path.stem: json.loads(path.read_text()) for path in sorted(self.pods_dir.glob("*.json"))}
+        found = {}
+        for path in sorted(self.pods_dir.glob("*.json")):
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                found[path.stem] = json.loads(path.read_text())
+        return found
 
     def put(self, pod: dict[str, Any]) -> None:
         """Adds a pod, or changes one."""
-        (self.pods_dir / f"{pod['metadata']['name']}.json").write_text(json.dumps(pod))
+        _replace(self.pods_dir / f"{pod['metadata']['name']}.json", pod)
+
+
+def _replace(path: Path, content: Any) -> None:
+    """Writes a file that others may be reading."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    aside.write_text(json.dumps(content))
+    aside.replace(path)
 
 
 def fail(text: str, status: int = 1) -> NoReturn:
@@ -113,13 +130,13 @@ def main() -> None:
     elif verb == "exec":
         execute(cluster, known, words[0], given, command)
     elif verb == "delete":
-        delete(cluster, words[1], given)
+        delete(cluster, known, words[0], words[1], given)
     else:
         logs(cluster, words[0], given)
 
 
 def apply(cluster: Cluster, known: dict[str, Any]) -> None:
-    """Makes a pod."""
+    """Makes a pod, a Secret or a policy."""
     import kubernetes_validate  # slow, and nothing else needs it
 
     pod = json.load(sys.stdin)
@@ -127,6 +144,12 @@ def apply(cluster: Cluster, known: dict[str, Any]) -> None:
         kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
     except kubernetes_validate.ValidationError as error:
         fail(f'error: error validating "STDIN": error validating data: {error.message}')
+    if pod["kind"] in KEPT:
+        shown, kept = KEPT[pod["kind"]]
+        known.setdefault(kept, {})[pod["metadata"]["name"]] = pod.get("stringData", pod)
+        cluster.write(known)
+        print(f"{shown}/{pod['metadata']['name']} created")
+        return
     name, account = pod["metadata"]["name"], pod["spec"].get("serviceAccountName", "default")
     if account not in known["accounts"]:
         fail(f'Error from server (Forbidden): error when creating "STDIN": pods "{name}" is forbidden: error looking up '
@@ -252,8 +275,14 @@ def environment(container: dict[str, Any], known: dict[str, Any]) -> dict[str, s
     return given
 
 
-def delete(cluster: Cluster, name: str, given: dict[str, str]) -> None:
-    """Removes a pod, and kills what runs in it."""
+def delete(cluster: Cluster, known: dict[str, Any], kind: str, name: str, given: dict[str, str]) -> None:
+    """Removes a Secret or a policy; or a pod, and kills what runs in it."""
+    for shown, kept in KEPT.values():
+        if shown.partition(".")[0] == kind:
+            if known.get(kept, {}).pop(name, None) is None and "ignore-not-found" not in given:
+                fail(f'Error from server (NotFound): {kept} "{name}" not found')
+            cluster.write(known)
+            return
     if "ignore-not-found" in given and name not in cluster.pods():
         return
     found(cluster, name)
@@ -268,12 +297,12 @@ def delete(cluster: Cluster, name: str, given: dict[str, str]) -> None:
 
 
 def logs(cluster: Cluster, name: str, given: dict[str, str]) -> None:
-    """Prints what a container has printed, here what a test says that it has."""
+    """Prints what a container has printed: what a test says that it has, or what is in a file where it really ran."""
     pod = found(cluster, name)
     if pod["status"]["phase"] == "Pending":
         fail(f'Error from server (BadRequest): container "{given["container"]}" in pod "{name}" is waiting to start: '
              "PodInitializing")  # fmt: skip
-    print(pod["log"])
+    print(pod["log"] if "log" in pod else (cluster.pods_dir / f"{name}.log").read_text())
 
 
 if __name__ == "__main__":

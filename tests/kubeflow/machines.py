@@ -36,7 +36,9 @@ def podman() -> str | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [*_base(Path(folder)), "run", *ISOLATION, "--rootfs", "/:O", "true"], env=_conf(Path(folder)), check=False
+            [*_base(Path(folder)), "run", *ISOLATION, "--network=none", "--rootfs", "/:O", "true"],
+            env=_conf(Path(folder)),
+            check=False,
         )
     return None if done.returncode else program
 
@@ -45,9 +47,9 @@ def quiet(name: str, line: str) -> None:
     """Watches nothing."""
 
 
-# As strict as a closed cluster: no network, no rights, nothing to write to but what is mounted
+# As strict as a closed cluster: no rights, nothing to write to but what is mounted
 ISOLATION = [
-    "--rm", "--network=none", f"--user={USER}:{USER}", "--cap-drop=all", "--security-opt=no-new-privileges",
+    "--rm", f"--user={USER}:{USER}", "--cap-drop=all", "--security-opt=no-new-privileges",
     "--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:rw,exec,mode=1777,notmpcopyup",
 ]  # fmt: skip
 
@@ -76,8 +78,9 @@ class Pods:
     Attributes:
       folder: of podman's state.
       volume: what all of them share, readable and writable.
-      containers: whether podman runs them, as uid 1000 and without a network; plain processes do otherwise.
+      containers: whether podman runs them, as uid 1000; plain processes do otherwise.
       watch: called with a container's name and each line it prints.
+      network: the containers' own, which by default leads nowhere.
       ran: the pods so far, with their exit statuses.
     """
 
@@ -85,6 +88,7 @@ class Pods:
     volume: Path
     containers: bool
     watch: Watch = quiet
+    network: str = "none"
     ran: list[tuple[Pod, int]] = field(default_factory=list)
     _killed: set[str] = field(default_factory=set)
 
@@ -100,10 +104,11 @@ class Pods:
         inner = pod.env | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/tmp"}
         environment, wrapped = inner, command
         if self.containers:
+            reached = f"--network={self.network}"
             given = [f"--env={key}={value}" for key, value in inner.items()]
             place = [f"--name={name}", f"--workdir={PROJECT}", f"--volume={self.volume}:{self.volume}"]
             place += [f"--volume={outputs}:{OUTPUTS}", *_opened(Path(sys.base_prefix)), *_opened(PROJECT)]
-            wrapped = [*_base(self.folder), "run", *ISOLATION, *place, *given, "--rootfs", "/:O", *command]
+            wrapped = [*_base(self.folder), "run", *ISOLATION, reached, *place, *given, "--rootfs", "/:O", *command]
             environment = _conf(self.folder)
         else:
             wrapped = [word.replace(OUTPUTS, str(outputs)) for word in command]

@@ -1,13 +1,18 @@
 """What the runner writes into the metadata store of a run."""
 
+import shutil
+
 import pytest
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler.compiler import Compiler
 
 from graftline.base.errors import UserError
 from graftline.runs import runner, store
 from graftline.runs.dag import assemble
+from graftline.runs.meter import Meter
 from graftline.runs.runner import LocalRunner
 from pipeline import create_pipeline, reading
+from tests.kubeflow.machines import PASSWORD, mariadb
 from tests.past import settings_of
 
 
@@ -35,3 +40,20 @@ def test_a_node_that_fails_before_its_executor_runs_has_failed(tmp_path):
         (run,) = store.runs(opened, settings.name)
     assert [(node.name, node.state) for node in run.nodes] == [("TfdsExampleGen", "failed")]
     assert run.settings["data"]["dataset"] == "no_such_set"
+
+
+def test_more_memory_than_a_column_of_32_bits_counts_is_kept_on_a_server(tmp_path):
+    if shutil.which("mariadbd") is None:
+        pytest.skip("MariaDB is missing: apt-get install mariadb-server-core")
+    meter = Meter()
+    meter.peak_bytes = 3 * 2**30
+    with mariadb(tmp_path) as socket:
+        settings = settings_of(tmp_path, metadata={"host": "", "socket": str(socket), "password": PASSWORD})
+        with store.opened(settings) as opened:
+            kind = opened.put_execution_type(metadata_store_pb2.ExecutionType(name="Trainer"))
+            made = metadata_store_pb2.Execution(type_id=kind, last_known_state=store.COMPLETE)
+            (number,) = opened.put_executions([made])
+        assert runner._record(settings, number, meter) == store.COMPLETE
+        with store.opened(settings) as opened:
+            (execution,) = opened.get_executions_by_id([number])
+    assert store.peak_bytes(execution) == 3 * 2**30

@@ -1,0 +1,85 @@
+"""A pod that takes the reports of runs, as a chat program's webhook would: it prints each as a line."""
+
+import json
+from typing import Any
+
+from graftline.settings.settings import Settings
+from kubeflow import kubectl
+from kubeflow.visits import visitor
+
+NAME = "graftline-acceptance-webhook"
+MADE = (("pod", NAME), ("networkpolicy", NAME))
+PORT = (
+    6443  # one of those that the manifests let pods of runs reach: a policy for them would close others that have none
+)
+PROGRAM = f"""
+import http.server
+import json
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(json.dumps(json.loads(self.rfile.read(int(self.headers["Content-Length"])))), flush=True)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+server = http.server.ThreadingHTTPServer(("", {PORT}), Handler)
+print("Listening.", flush=True)
+server.serve_forever()
+"""
+
+
+def make(settings: Settings) -> None:
+    """Makes the pod, and the policy that lets pods of runs reach it.
+
+    Args:
+      settings: those of the pipeline.
+
+    Raises:
+      UserError: where kubectl may not make them.
+    """
+    for made in (_policy(), _pod(settings)):
+        kubectl.ask(settings, f"make the {made['kind']} {NAME}", "apply", "--filename=-", stdin=json.dumps(made))
+
+
+def address(settings: Settings) -> str | None:
+    """Returns where the receiver listens; nothing until it runs."""
+    status = kubectl.pod(settings, NAME)["status"]
+    running = status["phase"] == "Running" and status.get("podIP")
+    return f"http://{status['podIP']}:{PORT}/" if running else None
+
+
+def keep(settings: Settings, webhook: str) -> None:
+    """Makes the Secret that pods take the webhook from.
+
+    Args:
+      settings: those of the pipeline.
+      webhook: where the receiver listens.
+    """
+    metadata = {"name": settings.cluster.settings_secret}
+    made = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"webhook": webhook}}
+    kubectl.ask(settings, "make a Secret", "apply", "--filename=-", stdin=json.dumps(made))
+
+
+def _pod(settings: Settings) -> dict[str, Any]:
+    made = visitor.manifest(settings, with_settings=False)
+    made["metadata"] |= {"name": NAME, "labels": {"app.kubernetes.io/name": NAME}}
+    (container,) = made["spec"]["containers"]
+    container |= {"command": ["python", "-c", PROGRAM], "ports": [{"containerPort": PORT}]}
+    return made
+
+
+def _policy() -> dict[str, Any]:
+    of_runs = {"podSelector": {"matchLabels": {"pipelines.kubeflow.org/v2_component": "true"}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": NAME},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": NAME}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [of_runs], "ports": [{"protocol": "TCP", "port": PORT}]}],
+        },
+    }
