@@ -60,7 +60,7 @@ def _properties(folder: str) -> dict[str, str]:
     from google.protobuf import json_format
     from tfx.utils import json_utils
 
-    from components.evaluator.component import GATE, SERVING_DIR
+    from components.evaluator.component import GATE, OPPONENTS, SERVING_DIR
     from components.evaluator.config import eval_config
     from graftline.artifacts.examples import TEST
     from graftline.settings.gate import Gate
@@ -69,6 +69,7 @@ def _properties(folder: str) -> dict[str, str]:
         "eval_config": json_format.MessageToJson(eval_config(), preserving_proto_field_name=True),
         GATE: Gate(min_accuracy=0).model_dump_json(),
         SERVING_DIR: f"{folder}/serving",
+        OPPONENTS: "{}",
         "example_splits": json_utils.dumps([TEST]),
         "module_path": "components.evaluator.extractors",
     }
@@ -81,7 +82,7 @@ def _inputs(folder: Path, names: list[str], images: int) -> dict[str, list]:
     from tfx.utils import json_utils
 
     from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
-    from graftline.artifacts.examples import COUNTS, IMAGE_ID, LABEL, LABEL_NAME, TEST
+    from graftline.artifacts.examples import COUNTS, EXTRA, IMAGE_ID, LABEL, LABEL_NAME, TEST, write_label_names
 
     examples, model, copies = standard_artifacts.Examples(), standard_artifacts.Model(), DuplicatesReport()
     examples.uri, model.uri, copies.uri = (str(folder / name) for name in ("examples", "model", "copies"))
@@ -100,6 +101,9 @@ def _inputs(folder: Path, names: list[str], images: int) -> dict[str, list]:
     (folder / "copies").mkdir()
     (folder / "copies" / REPORT_FILE).write_text("{}")
     _write_model(f"{model.uri}/Format-Serving", len(names), images)
+    extra = Path(model.uri, "Format-Serving", EXTRA)
+    extra.mkdir()
+    write_label_names(str(extra), names)
     return {"examples": [examples], "model": [model], "duplicates": [copies]}
 
 
