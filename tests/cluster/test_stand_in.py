@@ -16,7 +16,7 @@ from graftline.network import weights
 from tests.cluster.stand_in import StandIn, reaches, standing_in
 from tests.kubeflow.machines import PASSWORD, mariadb, podman
 
-pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(3600)]
 
 IMAGE, NAMESPACE = "localhost/graftline:this-machine", "graftline"
 SECRETS = {"graftline-mysql": {"password": PASSWORD}}
