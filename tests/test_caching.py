@@ -47,7 +47,7 @@ def keys(settings: Settings) -> dict[str, object]:
 
 
 @pytest.fixture
-def settings(tmp_path, monkeypatch) -> Settings:
+def settings(tmp_path, monkeypatch):
     """Settings of a few photos, a schema, and ImageNet weights that were fetched."""
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)

@@ -212,14 +212,14 @@ def _read_wheel_file(path: Path, sha256: str, backbone: str, image_size: int) ->
     return base
 
 
-def _save(base: "keras.Model", source: str, path: Path, chosen: Weights | None) -> None:
+def _save(base: "keras.Model", source: str, path: Path, chosen: Weights | None = None) -> None:
     """Writes the layout that Keras's own downloads have, so that one of those can be put in place by hand.
 
     Args:
       base: the network with its weights.
       source: which way they came.
       path: of the file; the note of which they are is beside it.
-      chosen: what was noted before.
+      chosen: what was noted before; None where nothing was.
 
     Raises:
       UserError: where these are not the weights of before.

@@ -104,7 +104,7 @@ def _allow(build: Any, arguments: dict[str, Any]) -> keras.Model:
     return build(**(arguments | {"weights": None}))
 
 
-def test_weights_of_the_wheel_are_the_choice_of_later_too_and_the_same_ones(tmp_path, monkeypatch, capsys) -> None:
+def test_weights_of_the_wheel_are_the_choice_of_later_too_and_the_same_ones(tmp_path, monkeypatch, capsys):
     _keras_downloads(monkeypatch, _refuse, "MobileNetV2")
     _wheel(monkeypatch, seed=0)
     first = weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
@@ -122,7 +122,7 @@ def test_weights_of_the_wheel_are_the_choice_of_later_too_and_the_same_ones(tmp_
     assert not first.path.exists()
 
 
-def test_weights_of_keras_are_not_replaced_by_those_of_a_wheel(tmp_path, monkeypatch) -> None:
+def test_weights_of_keras_are_not_replaced_by_those_of_a_wheel(tmp_path, monkeypatch):
     _keras_downloads(monkeypatch, _allow, "MobileNetV2")
     _wheel(monkeypatch, seed=0)
     first = weights.resolve("MobileNetV2", 32, "imagenet", tmp_path, seconds=60)
