@@ -2,13 +2,15 @@
 
 import hashlib
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 import imagehash
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from graftline.artifacts.duplicates import Report
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL_NAME, TEST, TRAIN
@@ -52,7 +54,7 @@ def _looks(image: bytes) -> int | None:
 
 
 def find(seen: list[Seen]) -> Report:
-    """Returns what copies there are among images."""
+    """Returns what copies there are among images, which are in the order of their splits."""
     same: dict[bytes, list[Seen]] = defaultdict(list)
     for image in seen:
         same[image.digest].append(image)
@@ -69,6 +71,7 @@ def find(seen: list[Seen]) -> Report:
         leaked=len(alike),
         leaked_ids=_leaked(seen, near),
         alike=alike[:LISTED],
+        series=_series(seen, near),
     )
 
 
@@ -100,6 +103,25 @@ def _leaked(seen: list[Seen], near: dict[int, list[Seen]]) -> list[str]:
     """Returns the ids of the test images that look like one of training."""
     trained = {looks for looks, images in near.items() if any(image.split == TRAIN for image in images)}
     return [image.image_id for image in seen if image.split == TEST and image.looks in trained]
+
+
+def _series(seen: list[Seen], near: dict[int, list[Seen]]) -> list[list[tuple[str, int]]]:
+    """Returns the places of images that belong together: each looks like another of its series, or is a copy of it."""
+    at = {looks: number for number, looks in enumerate(near)}
+    pairs = [
+        (at[looks], at[image.looks]) for looks, images in near.items() for image in images if image.looks is not None
+    ]
+    rows, columns = np.array(pairs, int).reshape(-1, 2).T
+    _, of_looks = connected_components(
+        coo_array((np.ones(len(pairs)), (rows, columns)), (len(at), len(at))), directed=False
+    )
+    series: dict[int | bytes, list[tuple[str, int]]] = defaultdict(list)
+    numbers: Counter[str] = Counter()
+    for image in seen:
+        which = image.digest if image.looks is None else int(of_looks[at[image.looks]])
+        series[which].append((image.split, numbers[image.split]))
+        numbers[image.split] += 1
+    return [places for places in series.values() if len(places) > 1]
 
 
 def near_pairs(hashes: np.ndarray) -> set[tuple[int, int]]:

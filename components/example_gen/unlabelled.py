@@ -47,7 +47,7 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     """
     left_out: list[dict[str, str]] = []
     split = Path(examples.uri, f"Split-{SPLIT}")
-    split.mkdir(parents=True)
+    split.mkdir(parents=True, exist_ok=True)  # of a pod that was killed, and started again
     count = 0
     with tf.io.TFRecordWriter(str(split / "data_tfrecord.gz"), "GZIP") as writer:
         for image in _images(Path(folder)):

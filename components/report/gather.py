@@ -49,11 +49,12 @@ def _knowledge(inputs: Inputs) -> Knowledge:
     history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
     folders = {split: views[0] for split, views in history["features"].items()}
     gone = label_errors.missing(folders)
+    copies = duplicates.read(inputs["duplicates"].uri)
     return Knowledge(
         classes=read_label_names(inputs["examples"].uri),
         predictions=evaluation.predictions(inputs["evaluation"].uri),
-        copies=duplicates.read(inputs["duplicates"].uri),
-        judged=Judged.nothing() if gone else label_errors.find(folders),
+        copies=copies,
+        judged=Judged.nothing() if gone else label_errors.find(folders, copies.series),
         gone=gone,
     )
 

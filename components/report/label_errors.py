@@ -4,7 +4,7 @@ Each image is judged by a linear classifier that has not seen it, and confident 
 probabilities speak against (C. Northcutt et al., Confident Learning: Estimating Uncertainty in Dataset Labels, 2021).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from cleanlab.filter import find_label_issues
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -25,6 +25,7 @@ STRENGTH = 20.0  # of what the images say together, against the classifier's reg
 ITERATIONS, TOLERANCE = 200, 1e-2
 
 Row = tuple[str, int]  # a split, and the number of an example in it
+Series = Sequence[Sequence[Row]]
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,21 @@ def missing(folders: dict[str, str]) -> list[str]:
     return [folder for folder in folders.values() if not cache.shards(Path(folder))]
 
 
-def find(folders: dict[str, str]) -> Judged:
+def find(folders: dict[str, str], series: Series = ()) -> Judged:
     """Judges the images of all splits; those of classes too small to be judged are left out.
 
     Args:
       folders: of each split's features, all there.
+      series: the places of images that look alike or are copies; none is judged by what learnt from another of its series.
     """
     rows, pooled, labels = _read(folders)
-    large = np.bincount(labels)[labels] >= FOLDS
+    first = _firsts(rows, series)
+    large = np.bincount(labels[first == np.arange(len(rows))], minlength=labels.max() + 1)[labels] >= FOLDS
     rows, pooled, labels = [row for row, kept in zip(rows, large, strict=True) if kept], pooled[large], labels[large]
     classes, own = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         return Judged.nothing()
-    probabilities = _out_of_fold(pooled, own)
+    probabilities = _out_of_fold(pooled, own, _firsts(rows, series))
     suspects = find_label_issues(own, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
     return Judged(
         rows,
@@ -83,11 +86,24 @@ def find(folders: dict[str, str]) -> Judged:
     )
 
 
-def _out_of_fold(pooled: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _firsts(rows: list[Row], series: Series) -> np.ndarray:
+    """Returns of each row the number of the first one of its series, its own where it is in none."""
+    at, first = {row: number for number, row in enumerate(rows)}, np.arange(len(rows))
+    for places in series:
+        numbers = [at[place] for place in map(tuple, places) if place in at]
+        first[numbers] = min(numbers, default=0)
+    return first
+
+
+def _out_of_fold(pooled: np.ndarray, labels: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Returns probabilities by classifiers that saw no image of the same series: its first one decides the fold."""
     linear = LogisticRegression(C=STRENGTH / len(labels), max_iter=ITERATIONS, tol=TOLERANCE)
     classifier = make_pipeline(StandardScaler(copy=False), linear)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    return cross_val_predict(classifier, pooled, labels, cv=folds, method="predict_proba")
+    (firsts,), fold = np.nonzero(first == np.arange(len(first))), np.zeros(len(first), int)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(firsts, labels[firsts])
+    for number, (_, inside) in enumerate(folds):
+        fold[firsts[inside]] = number
+    return cross_val_predict(classifier, pooled, labels, cv=PredefinedSplit(fold[first]), method="predict_proba")
 
 
 def _read(folders: dict[str, str]) -> tuple[list[Row], np.ndarray, np.ndarray]:

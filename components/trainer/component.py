@@ -2,13 +2,20 @@
 
 from typing import Any
 
-from tfx.components import Trainer
+from tfx.components.trainer import component
 from tfx.dsl.components.base import executor_spec
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types.channel import BaseChannel
 
 from components.trainer.executor import TrainerExecutor
 from graftline.artifacts.examples import TRAIN, VALIDATION
+from graftline.training.driver import Driver
+
+
+class Trainer(component.Trainer):
+    """TFX's, which looks at the pretrained weights before the cache is asked."""
+
+    DRIVER_CLASS = Driver
 
 
 def trainer(

@@ -49,6 +49,8 @@ def run_fn(fn_args: FnArgs) -> None:
     label_names = read_label_names(examples_uri)
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
+    if pretrained:
+        print(f"Weights to begin with: {pretrained.source}, sha256 {pretrained.sha256[:8]}.", flush=True)
 
     # 1. Seed, 2. precision, 3. strategy: each acts on what is built after it.
     keras.utils.set_random_seed(training.seed)

@@ -2,12 +2,19 @@
 
 from typing import Any
 
-from tfx.components import Tuner
+from tfx.components.tuner import component
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types.channel import BaseChannel
 
 from graftline.artifacts.examples import TRAIN, VALIDATION
 from graftline.settings.training import Tuning
+from graftline.training.driver import Driver
+
+
+class Tuner(component.Tuner):
+    """TFX's, which looks at the pretrained weights before the cache is asked."""
+
+    DRIVER_CLASS = Driver
 
 
 def tuner(examples: BaseChannel, transform_graph: BaseChannel, config: dict[str, Any], tuning: Tuning) -> Tuner:

@@ -28,6 +28,7 @@ class Report:
       leaked: how many of them look like one of another split.
       leaked_ids: ids of the test images that look like one of training; they do not count when a candidate is measured.
       alike: ids of two images that look alike and are in two splits, with those, at most LISTED.
+      series: images that look alike, or are copies, in a list each: of each its split and its number there.
     """
 
     images: int = 0
@@ -38,6 +39,7 @@ class Report:
     leaked: int = 0
     leaked_ids: list[str] = field(default_factory=list)
     alike: list[dict[str, str]] = field(default_factory=list)
+    series: list[list[tuple[str, int]]] = field(default_factory=list)
 
 
 def read(uri: str) -> Report:

@@ -13,7 +13,7 @@ from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
 
 OURS = ("graftline", "components", "kubeflow", "pipeline")
-ALWAYS = ("tensorflow", "keras", "openvino")  # they change numbers, whoever imports them
+ALWAYS = ("tensorflow", "keras", "openvino", "tfx")  # they change numbers and artifacts, whoever imports them
 
 
 def identity(*modules: str, files: Iterable[Path] = ()) -> str:

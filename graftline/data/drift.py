@@ -77,6 +77,6 @@ def lost_classes(counts: dict[str, int], before: dict[str, int], allowed: float)
         f"{counts.get(name, 0):,} training images of class {name!r}, {count:,} in the data of the model in production: what "
         f"classes gained aside, it is {left[name] / total:.0%} of them instead of {count / total_before:.0%}; a change of "
         f"{allowed:.0%} is allowed (`drift_comparator` of {LABEL_NAME} in the schema)"
-        for name, count in before.items()
+        for name, count in sorted(before.items())
         if abs(left[name] / total - count / total_before) > allowed
     ]

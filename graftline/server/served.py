@@ -76,7 +76,7 @@ class Served:
         name, spec = rest.one_input(function)
         try:
             outputs = function(**{name: tf.constant(rows, spec.dtype)})
-        except tf.errors.OpError:
+        except (tf.errors.OpError, UnicodeDecodeError):  # the second where TensorFlow's message cites bytes of the row
             if len(rows) > 1:  # one of them is to blame: each for itself
                 return [answer for row in rows for answer in self._answer(signature, [row])]
             return [RequestError(400, self._reason(signature, rows[0]))]
@@ -88,6 +88,8 @@ class Served:
         found = decoding.examine(image, self._max_pixels) if image is not None else None
         if isinstance(found, str):
             return f"The image cannot be used: {found}."
+        if image is None and rest.one_input(self.signatures[signature])[0] == EXAMPLES:
+            return f"The signature {signature} takes serialized tf.Examples: give encoded images to serving_bytes."
         return f"The request holds what the signature {signature} cannot take."
 
     def _image(self, signature: str, row: Any) -> bytes | None:

@@ -45,6 +45,8 @@ def artifact(kind: type, folder: Path):
 
 def test_photos_become_examples_and_what_is_none_is_listed(photos, tmp_path):
     examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
+    (tmp_path / "examples/Split-unlabelled").mkdir()  # as a pod leaves it that was killed
+    (tmp_path / "examples/Split-unlabelled/data_tfrecord.gz").write_bytes(b"half of a file")
     UnlabelledExampleGen.test_call(examples=examples, folder=str(photos), max_pixels=10_000)
     records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{examples.uri}/Split-unlabelled/*"), "GZIP")
     found = [tf.train.Example.FromString(record).features.feature for record in records.as_numpy_iterator()]

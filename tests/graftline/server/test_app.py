@@ -130,7 +130,11 @@ GOOD = b64(IMAGES[0])
         (BYTES | {"instances": [""]}, "cannot be used: empty file."),
         ({"instances": [b64(tiny.example(LARGE))]}, "cannot be used: more pixels than data.max_pixels allows."),
         ({"instances": [b64(tiny.example(b"no image"))]}, "cannot be used: not an image format"),
-        ({"instances": ["no example"]}, "The request holds what the signature serving_default cannot take."),
+        (
+            {"instances": ["no example"]},
+            "serving_default takes serialized tf.Examples: give encoded images to serving_b",
+        ),
+        ({"instances": [GOOD]}, "The signature serving_default takes serialized tf.Examples: give encoded images to"),
         ({"signature_name": "serving_pixels", "instances": [[1, [2]]]}, "'image' holds what is no float32, or rows of"),
         ({"signature_name": "serving_pixels", "instances": [[1, 2]]}, "'image' has the shape [2], not [32, 32, 3]."),
     ],

@@ -1,0 +1,38 @@
+"""The driver of what trains: other pretrained weights are another entry of the cache."""
+
+import json
+from typing import Any
+
+from tfx.dsl.components.base import base_driver
+from tfx.orchestration import data_types_utils
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.orchestration.portable.data_types import ExecutionInfo
+from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
+
+from graftline.network import weights
+from graftline.settings.training import Model
+
+WEIGHTS = "pretrained_weights"  # a property of an execution
+
+
+class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
+    """Puts the content of the pretrained weights into the cache key: a name such as `imagenet` says nothing of it."""
+
+    def run(self, execution_info: ExecutionInfo) -> DriverOutput:
+        """Finds the weights, and fetches them where that was never done.
+
+        Args:
+          execution_info: of this execution.
+
+        Raises:
+          UserError: where no way leads to them.
+        """
+        output = DriverOutput()
+        data_types_utils.set_metadata_value(output.exec_properties[WEIGHTS], of(execution_info.exec_properties))
+        return output
+
+
+def of(exec_properties: dict[str, Any]) -> str:
+    """Returns the hash of the weights that the `custom_config` of an execution asks for; empty where it is none."""
+    model = Model(**json.loads(exec_properties["custom_config"])["model"])
+    return weights.identity(model.backbone, model.image_size, model.weights)
