@@ -68,7 +68,7 @@ def _compared(evidence: Predictions, name: str, drop: float) -> tuple[list[Rule]
     if not len(compared.right):
         return [Rule(f"classes that {title} knows too", 0, 1, at_least=True, unit="classes")], []
     _, highest = intervals.paired(compared.right, compared.other)
-    possible = Rule(f"at most above {title} (95 %)", highest, 0, at_least=True, unit=POINTS)
+    possible = Rule(f"{ACCURACY.title} above {title}, at most (95 %)", highest, 0, at_least=True, unit=POINTS)
     point = Rule(f"{ACCURACY.title} above {title}", compared.difference, -drop, at_least=True, unit=POINTS)
     return ([point, possible] if name == PRODUCTION else [possible]), list(_unlike(evidence, name, compared.classes))
 
