@@ -17,11 +17,13 @@ from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
 from tfx.types import Artifact, artifact_utils
 from tfx.types.channel import BaseChannel
+from tfx.types.component_spec import ChannelParameter
 from tfx.utils import path_utils
 
 from components.evaluator.config import eval_config
 from components.evaluator.rules import decide
 from graftline.artifacts import duplicates, evaluation, push, verdict
+from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.evaluation import CANDIDATE
 from graftline.artifacts.examples import COUNTS, EXTRA, TEST, read_label_names
 from graftline.base.errors import UserError
@@ -179,6 +181,7 @@ class Evaluator(component.Evaluator):
             example_splits=[TEST],
             module_path="components.evaluator.extractors",
         )
+        self.spec.INPUTS = self.spec.INPUTS | {DUPLICATES: ChannelParameter(type=DuplicatesReport)}
         self.spec.inputs[DUPLICATES] = duplicates
         self.exec_properties[GATE] = gate.model_dump_json(exclude={"max_export_drop"})  # the Exporter's
         self.exec_properties[SERVING_DIR] = str(serving_dir)
