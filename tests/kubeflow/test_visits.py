@@ -13,7 +13,6 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
-from ml_metadata.proto import metadata_store_pb2
 
 from graftline.artifacts.report_files import CARDS, PAGE
 from graftline.base.paths import PROJECT
@@ -236,7 +235,8 @@ def test_a_report_is_fetched_with_its_card(called, volume, tmp_path):
     folder.mkdir(parents=True)
     for name in (PAGE, *CARDS):
         (folder / name).write_text(f"of a: {name}")
-    past.write(settings, "a", Made("ReportGen", {"report": {}}, uri=str(folder)))
+    made = [Made("CardGen", {"card": {}}, uri=str(folder)), Made("ReportGen", {"report": {}}, uri=str(folder))]
+    past.write(settings, "a", *made)
     past.write(settings, "b", Made("Trainer", {}, state=store.FAILED))
     kept = tmp_path / "output" / "kubeflow" / "reports"
     for _ in range(2):  # the second replaces the first
@@ -261,11 +261,8 @@ def test_a_cluster_that_nothing_ran_on_has_no_report(called):
 
 
 def pushed(volume: Path, *contents: str) -> list[int]:
-    """Pushes models, and lets the store know of the pipeline; returns their versions."""
+    """Pushes models, of which no metadata store knows, as after `make clean`; returns their versions."""
     settings = past.settings_of(volume)
-    past.write(settings, "a")
-    with store.opened(settings) as opened:
-        opened.put_artifact_type(metadata_store_pb2.ArtifactType(name="PushedModel"))
     made = []
     for text in contents:
         model = volume / "model"
