@@ -265,8 +265,8 @@ def pushed(volume: Path, *contents: str) -> list[int]:
     settings = past.settings_of(volume)
     made = []
     for text in contents:
-        model = volume / "model"
-        model.mkdir(exist_ok=True)
+        model = volume / f"model {text}"
+        model.mkdir()
         (model / versions.SAVED_MODEL).write_text(text)
         made.append(versions.publish(model, settings.push_dir).version)
     return made

@@ -22,7 +22,8 @@ def folders(tmp_path: Path) -> list[Path]:
     for folder in made:
         for name in ("cat", "dog"):
             (folder / name).mkdir(parents=True)
-            (folder / name / "1.jpg").write_bytes(b"a photo")
+            for number in range(2):
+                (folder / name / f"{number}.jpg").write_bytes(b"a photo")
     return made
 
 
