@@ -9,10 +9,12 @@ from tfx.components.evaluator import component, constants, executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import Artifact, artifact_utils
 from tfx.types.channel import BaseChannel
+from tfx.types.component_spec import ChannelParameter
 
 from components.evaluator.config import eval_config
 from components.evaluator.rules import decide
 from graftline.artifacts import duplicates, evaluation, verdict
+from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.examples import COUNTS, TEST
 from graftline.artifacts.push import SERVED
 from graftline.base.errors import UserError
@@ -111,6 +113,7 @@ class Evaluator(component.Evaluator):
             example_splits=[TEST],
             module_path="components.evaluator.extractors",
         )
+        self.spec.INPUTS = self.spec.INPUTS | {DUPLICATES: ChannelParameter(type=DuplicatesReport)}
         self.spec.inputs[DUPLICATES] = duplicates
         self.exec_properties[GATE] = gate.model_dump_json(exclude={"max_export_drop"})  # the Exporter's
         self.exec_properties[SERVING_DIR] = str(serving_dir)
