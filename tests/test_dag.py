@@ -2,6 +2,7 @@
 
 import pytest
 from tfx.components import InfraValidator
+from tfx.dsl.compiler.compiler import Compiler
 
 from graftline.base.errors import UserError
 from graftline.runs.local import main
@@ -29,6 +30,15 @@ def test_what_decides_is_before_what_it_decides_about(tmp_path):
     assert found["ServingCheck"].upstream_nodes >= {found["Evaluator"]}
     assert found["ReportGen"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"]}
     assert found["Pusher"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"], found["ReportGen"]}
+
+
+def test_what_duplicates_found_reaches_the_evaluator_in_the_compiled_dag(tmp_path):
+    compiled = {
+        node.pipeline_node.node_info.id: node.pipeline_node
+        for node in Compiler().compile(create_pipeline(settings(tmp_path))).nodes
+    }
+    (channel,) = compiled["Evaluator"].inputs.inputs["duplicates"].channels
+    assert channel.producer_node_query.id == "Duplicates"
 
 
 def test_on_a_cluster_tensorflow_serving_can_do_the_check(tmp_path):
