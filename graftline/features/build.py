@@ -1,6 +1,5 @@
 """The one pass over the images: through the Transform graph and the frozen prefix, into the feature cache."""
 
-import functools
 import hashlib
 import json
 import math
@@ -8,7 +7,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -26,6 +25,15 @@ from graftline.settings.training import Model, Prefix, Training
 
 PASS_BATCH = 32  # images the prefix takes at once
 VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
+
+
+class Missing(NamedTuple):
+    """A view of a split whose features are not all in the cache."""
+
+    path: Path
+    images: int
+    examples: tf.data.Dataset
+    mirrored: bool
 
 
 def cached_splits(
@@ -60,36 +68,49 @@ def cached_splits(
         f"they are not there yet; augmentation {training.augmentation}.",
         flush=True,
     )
-    network = backbone.prefix(base, model, at)
-    compiled = functools.cache(lambda: inference.compile_prefix(network, engine))
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)  # used now: folders that were not for long are pruned
-    splits = {}
+    splits, missing = {}, []
     for split in names:
         examples = records.read(examples_uri, split)
         count = int(examples.reduce(0, lambda count, _: count + 1))
         splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)
         for view, path in zip(views[split], splits[split].views, strict=True):
             if not cache.is_complete(path, count):
-                if not compute:
-                    raise UserError(
-                        f"The first worker's features are not in {path}: give all workers the same settings and kind of "
-                        "machine, and the same run.root on a volume that they share."
-                    )
-                _check_space(path, network, count, prefix.cache_dtype)
-                source = _source(examples, transform, mirrored=view == "mirrored")
-                cache.fill(path, count, source, compiled(), prefix.cache_dtype)
+                missing.append(Missing(path, count, examples, view == "mirrored"))
+    if missing and not compute:
+        raise UserError(
+            f"The first worker's features are not in {missing[0].path}: give all workers the same settings and kind of "
+            "machine, and the same run.root on a volume that they share."
+        )
+    if missing:
+        _fill(missing, backbone.prefix(base, model, at), engine, transform, prefix.cache_dtype)
     return splits
 
 
-def _check_space(folder: Path, network: keras.Model, examples: int, dtype: str) -> None:
-    """Raises UserError where the disk has no room for the features of a split; better now than after the pass."""
+def _fill(
+    missing: list[Missing],
+    network: keras.Model,
+    engine: inference.Engine,
+    transform: tft.TFTransformOutput,
+    dtype: str,
+) -> None:
+    """Computes features, where the disk has room for all of them."""
+    _check_space(missing, network, dtype)
+    run = inference.compile_prefix(network, engine)
+    for view in missing:
+        cache.fill(view.path, view.images, _source(view.examples, transform, view.mirrored), run, dtype)
+
+
+def _check_space(missing: list[Missing], network: keras.Model, dtype: str) -> None:
+    """Raises UserError where the disk has no room for all features; better now than after a pass over some of the images."""
     row = sum(math.prod(output.shape[1:]) for output in network.outputs) * np.dtype(dtype).itemsize
-    there = sum(file.stat().st_size for file in folder.rglob("*.npy"))
-    needed, free = examples * row - there, shutil.disk_usage(folder).free
+    there = sum(file.stat().st_size for view in missing for file in view.path.rglob("*.npy"))
+    folder, images = missing[0].path.parent, sum(view.images for view in missing)
+    needed, free = images * row - there, shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"The features of {examples:,} images need {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} are "
+            f"The features of {images:,} images need {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} are "
             "free: free some space and run again, or set run.root to a folder on another disk."
         )
 

@@ -25,6 +25,7 @@ import tensorflow as tf
 from rich.progress import Progress
 
 from graftline.artifacts import records
+from graftline.base.errors import UserError
 from graftline.base.paths import aside, in_use
 from graftline.base.threads import side_by_side
 from graftline.network.inference import STREAMS, Run
@@ -96,7 +97,8 @@ class CachedSplit:
             if seed is None:
                 return rows
             rows = tf.random.experimental.index_shuffle(rows, [seed, epoch], self.examples - 1)
-            view = tf.random.stateless_uniform(tf.shape(rows), [seed + epoch, step], 0, len(self.views), tf.int64)
+            key = tf.random.experimental.stateless_fold_in([seed, epoch], step)
+            view = tf.random.stateless_uniform(tf.shape(rows), key, 0, len(self.views), tf.int64)
             return rows + self.examples * view
 
         return tf.data.Dataset.range(start, self.steps(batch_size)).map(batch)
@@ -112,7 +114,8 @@ class Rows:
         self.shape, self.dtype, self._offset = maps[0].shape[1:], maps[0].dtype, maps[0].offset
         self._starts = np.cumsum([0, *(len(rows) for rows in maps)])
         self.labels = np.concatenate([np.load(shard / f"{LABEL}.npy") for shard in parts])
-        self._files = [os.open(shard / f"{field}.npy", os.O_RDONLY) for shard in parts]
+        self._paths = [shard / f"{field}.npy" for shard in parts]
+        self._files = [os.open(path, os.O_RDONLY) for path in self._paths]
         weakref.finalize(self, _close, self._files)
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -123,8 +126,16 @@ class Rows:
         shard_of = np.searchsorted(self._starts, rows, side="right") - 1
         for index, (row, shard) in enumerate(zip(rows, shard_of, strict=True)):
             offset = self._offset + int(row - self._starts[shard]) * size
-            os.preadv(self._files[shard], [buffer[index * size : (index + 1) * size]], offset)
+            self._fill(buffer[index * size : (index + 1) * size], shard, offset)
         return found, self.labels[rows]
+
+    def _fill(self, buffer: memoryview, shard: int, offset: int) -> None:
+        """Reads until a buffer is full: one call may give less."""
+        while buffer:
+            count = os.preadv(self._files[shard], [buffer], offset)
+            if not count:
+                raise UserError(f"{self._paths[shard]} has become shorter: run again, which makes it anew.")
+            buffer, offset = buffer[count:], offset + count
 
 
 def _close(files: list[int]) -> None:

@@ -27,13 +27,20 @@ class Resident:
         sizes = [len(rows.labels) for rows in stored.values()]
         self._first = dict(zip(splits, np.cumsum([0, *sizes]).tolist(), strict=False))
         self._labels = np.concatenate([rows.labels for rows in stored.values()])
-        chunks = []
+        one = next(iter(stored.values()))
         with tf.device(device):
-            for rows in stored.values():
+            # Filled part by part in its place: parts put together at the end would take its room twice
+            self._table = tf.Variable(tf.zeros([sum(sizes), *one.shape], one.dtype), trainable=False)
+            for name, rows in stored.items():
                 for start in range(0, len(rows.labels), CHUNK):
                     wanted = np.arange(start, min(start + CHUNK, len(rows.labels)))
-                    chunks.append(tf.constant(rows.read(wanted)[0]))
-            self._table = tf.concat(chunks, 0)
+                    self._put(self._first[name] + start, rows.read(wanted)[0])
+
+    def _put(self, first: int, rows: np.ndarray) -> None:
+        # Not `table[a:b].assign`: that reads the table first, and so copies all of it before it is changed
+        tf.raw_ops.ResourceStridedSliceAssign(
+            ref=self._table.handle, begin=[first], end=[first + len(rows)], strides=[1], value=rows
+        )
 
     def network(self, trained: keras.Model) -> keras.Model:
         """Returns a network that takes row numbers, int64 [batch], in the place of features."""
@@ -55,7 +62,7 @@ class Resident:
 class FromTable(keras.Model):
     """A network behind a table that stays where it is; it holds the network's own variables and no others."""
 
-    def __init__(self, trained: keras.Model, table: tf.Tensor) -> None:
+    def __init__(self, trained: keras.Model, table: tf.Variable) -> None:
         super().__init__(name=f"{trained.name}_from_table")
         self.trained = trained
         self._table = table

@@ -111,7 +111,7 @@ class Training(Section):
     augmentation: Literal["none", "flip"] = "none"
     """`flip` shows images mirrored, too."""
     mixed_precision: Literal["auto", "off"] = "auto"
-    """`auto` computes in half precision on GPUs that are made for it."""
+    """`auto` multiplies in bfloat16 on processors that have it and on GPUs from Ampere on, in float16 on older GPUs."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
     """Minutes between two checkpoints: what an interruption can cost."""
     export: Literal["best", "last"] = "best"

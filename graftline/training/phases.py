@@ -210,7 +210,8 @@ class Run:
 
     def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
         """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
-        resident = on_device.place(self.splits, plan.features) if self.workers.count == 1 else None
+        alone = self.workers.strategy.num_replicas_in_sync == 1  # or other devices would read from this one's memory
+        resident = on_device.place(self.splits, plan.features) if alone else None
         if resident:
             return resident, resident.network(plan.trained)
         return OnDisk(self.splits, plan.features), plan.trained

@@ -22,20 +22,29 @@ def with_values(config: dict[str, Any], values: dict[str, Any]) -> dict[str, Any
     return config
 
 
+AMPERE = (8, 0)  # compute capability of the first GPUs that multiply in bfloat16
+
+
 def choose_arithmetic(mixed_precision: str) -> str:
     """Returns the dtype in which convolutions multiply: a smaller one where the machine gains from it."""
     if mixed_precision == "off":
         return "float32"
-    if tf.config.list_physical_devices("GPU"):
-        return "float16"
+    if gpus := tf.config.list_physical_devices("GPU"):
+        return "bfloat16" if all(map(_has_bfloat16, gpus)) else "float16"
     return "bfloat16" if inference.has_bfloat16() else "float32"
+
+
+def _has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
+    """Returns whether a GPU has bfloat16, whose range is float32's: with float16 gradients overflow, and steps are lost."""
+    return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= AMPERE
 
 
 @contextlib.contextmanager
 def precision(arithmetic: str) -> Iterator[None]:
-    """Builds layers in float16 on a GPU; on a CPU all but the convolutions is faster in float32."""
+    """Builds layers in a smaller dtype on a GPU; on a CPU all but the convolutions is faster in float32."""
     before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy("mixed_float16" if arithmetic == "float16" else "float32")
+    smaller = arithmetic != "float32" and tf.config.list_physical_devices("GPU")
+    keras.mixed_precision.set_dtype_policy(f"mixed_{arithmetic}" if smaller else "float32")
     try:
         yield
     finally:

@@ -169,25 +169,41 @@ def test_phases_without_epochs_are_skipped(graph: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("gpus", "bfloat16", "setting", "arithmetic"),
     [
-        (1, True, "auto", "float16"),
-        (1, True, "off", "float32"),
-        (0, True, "auto", "bfloat16"),
-        (0, True, "off", "float32"),
-        (0, False, "auto", "float32"),
+        ([(7, 5)], True, "auto", "float16"),
+        ([(8, 0)], False, "auto", "bfloat16"),
+        ([(9, 0), (7, 5)], True, "auto", "float16"),
+        ([None], True, "auto", "float16"),
+        ([(9, 0)], True, "off", "float32"),
+        ([], True, "auto", "bfloat16"),
+        ([], True, "off", "float32"),
+        ([], False, "auto", "float32"),
     ],
 )
 def test_smaller_arithmetic_only_where_the_machine_gains(
-    gpus: int, bfloat16: bool, setting: str, arithmetic: str, monkeypatch
+    gpus: list[tuple[int, int] | None], bfloat16: bool, setting: str, arithmetic: str, monkeypatch
 ) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    def details(gpu: tuple[int, int] | None) -> dict[str, tuple[int, int]]:
+        return {"compute_capability": gpu} if gpu else {}  # which only NVIDIA's have
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
     monkeypatch.setattr(inference, "has_bfloat16", lambda: bfloat16)
     assert choose_arithmetic(setting) == arithmetic
 
 
 @pytest.mark.parametrize(
-    ("arithmetic", "policy"), [("float16", "mixed_float16"), ("bfloat16", "float32"), ("float32", "float32")]
+    ("gpus", "arithmetic", "policy"),
+    [
+        (1, "float16", "mixed_float16"),
+        (1, "bfloat16", "mixed_bfloat16"),
+        (1, "float32", "float32"),
+        (0, "bfloat16", "float32"),
+    ],
 )
-def test_only_a_gpu_gets_layers_in_float16_and_not_for_ever(arithmetic: str, policy: str) -> None:
+def test_only_a_gpu_gets_layers_in_a_smaller_dtype_and_not_for_ever(
+    gpus: int, arithmetic: str, policy: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
     before = keras.mixed_precision.dtype_policy()
     with precision(arithmetic):
         assert keras.mixed_precision.dtype_policy().name == policy

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from graftline.base.errors import UserError
 from graftline.features import cache
 from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
 
@@ -132,6 +133,31 @@ def test_an_epoch_takes_one_view_of_each_example(tmp_path: Path) -> None:
     assert dict(first) != dict(second), "the same views were drawn in both epochs"
     kept = [row[0] for batch, _ in split.dataset(POOLED, 8).as_numpy_iterator() for row in batch]
     assert kept == list(range(EXAMPLES))
+
+
+def test_the_next_seed_does_not_draw_the_views_of_the_next_epoch(tmp_path: Path) -> None:
+    split = CachedSplit((tmp_path / "plain", tmp_path / "mirrored"), EXAMPLES)
+
+    def views(seed: int, epoch: int) -> list[int]:
+        return [int(row) // EXAMPLES for batch in split.rows(8, seed, epoch) for row in batch]
+
+    assert views(42, 1) == views(42, 1)
+    assert views(42, 1) != views(43, 0)
+
+
+def test_a_read_that_gives_less_than_asked_for_is_gone_on_with(tmp_path: Path, monkeypatch) -> None:
+    rows = cache.Rows(fill(tmp_path / "train", Source()).views, ACTIVATION)
+    whole, read = rows.read(np.arange(EXAMPLES))[0], os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, offset: read(file, [buffers[0][:5]], offset))
+    np.testing.assert_array_equal(rows.read(np.arange(EXAMPLES))[0], whole)
+
+
+def test_a_file_that_has_become_shorter_is_told(tmp_path: Path) -> None:
+    split = fill(tmp_path / "train", Source())
+    rows, file = cache.Rows(split.views, ACTIVATION), cache.shards(tmp_path / "train")[1] / f"{ACTIVATION}.npy"
+    os.truncate(file, file.stat().st_size - 3)
+    with pytest.raises(UserError, match=rf"{file} has become shorter: run again"):
+        rows.read(np.arange(EXAMPLES))
 
 
 def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Features kept on a device: the same rows in the same order, the same training; only where they fit."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from graftline.artifacts.examples import SPLITS, TEST, TRAIN, VALIDATION
 from graftline.features import cache, on_device
@@ -53,6 +55,28 @@ def test_features_go_where_they_fit(splits, monkeypatch, limit, placed):
     monkeypatch.setattr(on_device.device_lib, "list_local_devices", lambda: gpus)
     monkeypatch.setattr(on_device, "Resident", lambda splits, field, device: device)
     assert on_device.place(splits, ACTIVATION) == ("/GPU:0" if placed else None)
+
+
+def test_the_table_takes_its_room_once_while_it_is_built(monkeypatch):
+    monkeypatch.setattr(on_device, "CHUNK", 512)
+    rows, columns = 16 * on_device.CHUNK, 8192
+    size = rows * columns * 4
+
+    def rows_of(*_):
+        read = lambda wanted: (np.ones((len(wanted), columns), np.float32), None)  # noqa: E731
+        return SimpleNamespace(labels=np.zeros(rows), shape=(columns,), dtype=np.dtype("float32"), read=read)
+
+    monkeypatch.setattr(on_device, "Rows", rows_of)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
+    before = _kilobytes("VmRSS")
+    resident = Resident({TRAIN: CachedSplit((), rows)}, ACTIVATION, CPU)
+    assert size < 1024 * (_kilobytes("VmHWM") - before) < 1.5 * size
+    assert float(tf.reduce_sum(resident._table[:, 0])) == rows
+
+
+def _kilobytes(name: str) -> int:
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1])
 
 
 def test_training_on_a_device_is_training_from_the_disk(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ exported.
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,11 @@ import pytest
 import tensorflow as tf
 
 from graftline.base.errors import UserError
+from graftline.features import on_device
+from graftline.features.cache import POOLED
+from graftline.training import phases
 from graftline.training.checkpoints import Checkpoints, rank
+from graftline.training.workers import Workers
 from tests import tiny, warm
 
 EPOCHS = {"phase_1": {"epochs": 2, "learning_rate": 1e-2}, "phase_2": {"epochs": 2, "learning_rate": 1e-3}}
@@ -89,7 +94,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     history = tiny.train(*data, tmp_path, training=TRAINING, model=MODEL)
     assert "Going on where training stopped" in capsys.readouterr().out
     _assert_same((history, tmp_path), uninterrupted)
-    assert list((tmp_path / "work/checkpoints").iterdir()) == [], "checkpoints of a finished training are left"
+    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "checkpoints of a finished training are left"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -191,6 +196,17 @@ def test_a_phase_without_a_better_epoch_ends_early(data: tuple[Path, str], tmp_p
     history = tiny.train(*data, tmp_path, training={"phase_1": still, "phase_2": still, "patience": 2})
     assert [len(phase["epochs"]) for phase in history["phases"]] == [3, 3]
     assert [phase["weights_of"] for phase in history["phases"]] == [{"phase": 1, "epoch": 1}] * 2
+
+
+@pytest.mark.parametrize(("devices", "placed"), [(1, True), (2, False)])
+def test_features_go_to_a_device_only_where_it_trains_alone(monkeypatch, devices, placed):
+    asked = []
+    monkeypatch.setattr(on_device, "place", lambda _, features: asked.append(features))
+    strategy = SimpleNamespace(num_replicas_in_sync=devices)  # of one process
+    run = SimpleNamespace(workers=Workers(strategy), splits={})
+    batches, _ = phases.Run._placed(run, SimpleNamespace(features=POOLED, trained=None))
+    assert asked == [POOLED] * placed
+    assert isinstance(batches, phases.OnDisk)
 
 
 @pytest.mark.parametrize(
