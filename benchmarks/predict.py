@@ -19,7 +19,7 @@ from benchmarks import common
 from graftline.artifacts import records
 from graftline.artifacts.examples import IMAGE, TRAIN
 from graftline.network import backbone, weights
-from graftline.serving import classifier, files
+from graftline.serving import classifier, exported, files
 from graftline.serving.export import export
 
 ROUNDS = 3  # each in turn, for a shared machine's speed drifts
@@ -62,16 +62,16 @@ def _photos(data: common.Prepared, count: int, folder: Path) -> list[Path]:
     return paths
 
 
-def _exported(data: common.Prepared, folder: str) -> classifier.Exported:
+def _exported(data: common.Prepared, folder: str) -> exported.Exported:
     model = data.settings.model
     pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
     base = backbone.build(model, pretrained.path if pretrained else None)
     whole = backbone.classifier(base, backbone.head(base, model, 2), model)
     export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder)
-    return classifier.load(Path(folder))
+    return exported.load(Path(folder))
 
 
-def _served(exported: classifier.Exported, paths: list[Path]) -> np.ndarray:
+def _served(exported: exported.Exported, paths: list[Path]) -> np.ndarray:
     function = exported.signatures["serving_bytes"]
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     found = [function(image_bytes=tf.constant([path.read_bytes() for path in batch])) for batch in batches]

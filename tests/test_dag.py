@@ -23,13 +23,14 @@ def nodes(settings: Settings) -> dict:
 
 def test_what_decides_is_before_what_it_decides_about(tmp_path):
     order = list(nodes(settings(tmp_path)))
-    gates = ["TfdsExampleGen", "DataGate", "Transform", "Trainer", "Evaluator", "ServingCheck", "ReportGen", "Pusher"]
+    gates = ["TfdsExampleGen", "DataGate", "Transform", "Trainer", "Evaluator", "ServingCheck", "Pusher", "ReportGen"]
     assert [name for name in order if name in gates] == gates
     found = nodes(settings(tmp_path))
     assert found["Transform"].upstream_nodes >= {found["DataGate"]}
     assert found["ServingCheck"].upstream_nodes >= {found["Evaluator"]}
     assert found["ReportGen"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"]}
-    assert found["Pusher"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"], found["ReportGen"]}
+    assert found["Pusher"].upstream_nodes >= {found["Evaluator"], found["ServingCheck"], found["CardGen"]}
+    assert found["Pusher"] in found["ReportGen"].upstream_nodes
 
 
 def test_what_duplicates_found_reaches_the_evaluator_in_the_compiled_dag(tmp_path):

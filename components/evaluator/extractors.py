@@ -19,7 +19,7 @@ from components.evaluator import component
 from components.evaluator.component import TASK
 from graftline.artifacts.evaluation import CANDIDATE, PREDICTIONS, PROBABILITIES
 from graftline.artifacts.examples import IMAGE_ID, LABEL
-from graftline.serving import classifier
+from graftline.serving import exported
 
 PREDICTED = "ExtractPredictions"  # the name of TFMA's extractor that asks the models
 
@@ -68,7 +68,7 @@ class _Pack(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the models."""
-        self._models = {name: classifier.load(Path(folder)) for name, folder in self._asked.items()}
+        self._models = {name: exported.load(Path(folder)) for name, folder in self._asked.items()}
 
     def process(self, extracts: tfma.types.Extracts) -> Iterator[bytes]:
         """Yields a batch of examples with the answers of all models."""

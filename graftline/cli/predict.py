@@ -72,8 +72,9 @@ def _run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silenced():
         from graftline.serving import classifier  # brings TensorFlow, after all that can be wrong by then
+        from graftline.serving import exported as opened
 
-        exported = classifier.load(folder)
+        exported = opened.load(folder)
         classify = classifier.Classifier(exported, max_pixels)
     with _output(arguments.output) as file:
         write = writer(file, arguments.kind or "text", exported.label_names, arguments.top)

@@ -22,7 +22,7 @@ from graftline.data import decoding
 from graftline.server import rest
 from graftline.server.batches import Batches
 from graftline.server.rest import Question, RequestError
-from graftline.serving import classifier, versions
+from graftline.serving import exported, versions
 
 CHECK_SECONDS = 2.0  # how long a new version may go unseen
 
@@ -50,7 +50,7 @@ class Served:
           UserError: where it cannot be loaded.
         """
         self.version, self._max_pixels = int(folder.name), max_pixels
-        self._exported = classifier.load(folder)
+        self._exported = exported.load(folder)
         self.label_names, self.signatures = self._exported.label_names, self._exported.signatures
         self._batches = {name: Batches(functools.partial(self._answer, name), pool) for name in self.signatures}
         self.metadata = _metadata(name, folder)

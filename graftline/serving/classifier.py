@@ -1,60 +1,16 @@
-"""An exported model, opened: what its classes are called, and many images classified as serving does, only faster."""
+"""Many images classified by an exported model, as serving does, only faster."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from graftline.artifacts.examples import EXTRA, IMAGE, LABEL, read_label_names
-from graftline.base.errors import UserError
+from graftline.artifacts.examples import IMAGE, LABEL
 from graftline.data import decoding
 from graftline.network import inference
+from graftline.serving.exported import Exported
 from graftline.settings.training import Prefix
-
-CURE = "run the pipeline again, which exports what is needed"
-
-
-@dataclass(frozen=True)
-class Exported:
-    """An exported model.
-
-    Attributes:
-      folder: where it lies; its name is the version, where it is one.
-      saved: what TensorFlow loaded, which must live as long as its signatures.
-      label_names: class names in the order of their labels.
-    """
-
-    folder: Path
-    saved: Any
-    label_names: list[str]
-
-    @property
-    def signatures(self) -> Mapping[str, Any]:
-        """Its functions, see `export`."""
-        return self.saved.signatures
-
-
-def load(folder: Path) -> Exported:
-    """Opens a model.
-
-    Args:
-      folder: as `versions.find` returns it.
-
-    Raises:
-      UserError: where it cannot be loaded, or was exported before its class names were kept beside it.
-    """
-    try:
-        label_names = read_label_names(str(folder / EXTRA))
-    except OSError:
-        raise UserError(f"The model in {folder} does not say what its classes are called: {CURE}.") from None
-    try:
-        saved = tf.saved_model.load(str(folder))
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"{folder} cannot be loaded ({str(error).splitlines()[0]}): {CURE}.") from error
-    return Exported(folder, saved, label_names)
 
 
 class Classifier:

@@ -42,13 +42,17 @@ def find(place: Path) -> Path:
         return place
     if (place / SERVING_FORMAT).is_dir():
         return find(place / SERVING_FORMAT)
-    present = versions(place)
+    present = [folder for number in _numbers(place) if _holds_model(folder := place / str(number))]
     if not present:
         raise UserError(
             f"There is no model in {place}: give the folder of a SavedModel, or one that holds its versions; `make run` "
             "pushes one where it is good enough."
         )
-    return find(place / str(present[-1]))
+    return find(present[-1])
+
+
+def _holds_model(folder: Path) -> bool:
+    return (folder / SAVED_MODEL).is_file() or (folder / SERVING_FORMAT).is_dir()
 
 
 def versions(directory: Path) -> list[int]:

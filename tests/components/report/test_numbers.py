@@ -101,7 +101,9 @@ def test_log_loss_is_that_of_tfma(uri):
 
 def test_curves_are_short_and_their_areas_are_those_of_all_examples():
     labels, probabilities = sampled(temperature=1.0)
-    predictions = evaluation.Predictions([str(number) for number in range(len(labels))], labels, probabilities, None)
+    predictions = evaluation.Predictions(
+        ["a", "b", "c"], [str(number) for number in range(len(labels))], labels, probabilities
+    )
     curves = list(numbers._curves(predictions, ["a", "b", "c"], numbers._roc))
     assert [curve.name for curve in curves] == ["a", "b", "c"]
     for label, curve in enumerate(curves):
@@ -113,5 +115,5 @@ def test_curves_are_short_and_their_areas_are_those_of_all_examples():
 
 
 def test_a_class_without_test_images_has_no_curve():
-    predictions = evaluation.Predictions(["0", "1"], np.array([0, 1]), np.eye(3)[:2], None)
+    predictions = evaluation.Predictions(["a", "b", "c"], ["0", "1"], np.array([0, 1]), np.eye(3)[:2])
     assert [curve.name for curve in numbers._curves(predictions, ["a", "b", "c"], numbers._roc)] == ["a", "b"]

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from graftline.base.errors import UserError
 from graftline.data import decoding
-from graftline.serving import classifier
-from graftline.serving.classifier import Classifier, Exported
+from graftline.serving.classifier import Classifier
+from graftline.serving.exported import Exported, load
 from tests import tiny
 
 MAX_PIXELS = 10_000
@@ -25,7 +25,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(model: Path) -> Exported:
-    return classifier.load(model)
+    return load(model)
 
 
 @pytest.fixture(scope="module")
@@ -78,4 +78,4 @@ def test_a_model_that_lacks_something_is_told(model: Path, tmp_path: Path, gone:
     shutil.copytree(model, tmp_path / "model")
     (tmp_path / "model" / gone).unlink()
     with pytest.raises(UserError, match=told):
-        classifier.load(tmp_path / "model")
+        load(tmp_path / "model")

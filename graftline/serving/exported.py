@@ -1,0 +1,53 @@
+"""An exported model, opened: its functions, and what its classes are called."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from graftline.artifacts.examples import EXTRA, read_label_names
+from graftline.base.errors import UserError
+
+CURE = "run the pipeline again, which exports what is needed"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model.
+
+    Attributes:
+      folder: where it lies; its name is the version, where it is one.
+      saved: what TensorFlow loaded, which must live as long as its signatures.
+      label_names: class names in the order of their labels.
+    """
+
+    folder: Path
+    saved: Any
+    label_names: list[str]
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """Its functions, see `export`."""
+        return self.saved.signatures
+
+
+def load(folder: Path) -> Exported:
+    """Opens a model.
+
+    Args:
+      folder: as `versions.find` returns it.
+
+    Raises:
+      UserError: where it cannot be loaded, or was exported before its class names were kept beside it.
+    """
+    try:
+        label_names = read_label_names(str(folder / EXTRA))
+    except OSError:
+        raise UserError(f"The model in {folder} does not say what its classes are called: {CURE}.") from None
+    try:
+        saved = tf.saved_model.load(str(folder))
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{folder} cannot be loaded ({str(error).splitlines()[0]}): {CURE}.") from error
+    return Exported(folder, saved, label_names)
