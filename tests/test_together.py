@@ -35,7 +35,7 @@ SMALL = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Person:
     """Somebody who says the same command again until it has done what it says.
 

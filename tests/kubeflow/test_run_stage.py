@@ -1,6 +1,6 @@
 """The stages of a run, each in a process of its own, as pods run them."""
 
-import signal
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -107,25 +107,29 @@ def test_training_waits_for_no_lock_and_the_other_stages_do(root):
 
 
 @pytest.mark.faults
-def test_a_candidate_that_another_run_overtook_is_judged_again(root):
+def test_a_candidate_that_another_push_overtook_is_judged_again(root, tmp_path):
     changes = ["--set", "training.seed", "11"]
     assert prepare(root, "slow", *changes)[0] == "train"
     stage(root, "train", "slow", *changes)
-    killed = stage(root, "release", "slow", *changes, killed_at="components.pusher.executor:PusherExecutor.Do")
-    assert killed.returncode == -signal.SIGKILL
-    quick = ["--set", "training.seed", "12"]
-    assert prepare(root, "quick", *quick)[0] == "train"
-    stage(root, "train", "quick", *quick)
-    assert ended(stage(root, "release", "quick", *quick))["Pusher"] == "done"
-    served = versions.production(root / "serving/digits")
-    done = stage(root, "release", "slow", *changes)
+    directory, other = root / "serving/digits", tmp_path / "other"
+    shutil.copytree(versions.find(directory), other)
+    (other / "note").write_text("another model that answers the same")
+    slow = warm.Program("kubeflow.run_stage", "release", "--run", "slow", *changes, env=environment(root) | SMALL)
+    while '"node": "ServingCheck", "event": "started"' not in slow.said():
+        assert slow.running()
+        time.sleep(0.1)
+    served = versions.publish(other, directory)
+    done = slow.wait(300)
     assert done.returncode == 0, done.stderr
     assert "another model is in production than the one that this candidate was held against" in done.stdout
     with store.opened(load_settings(root)) as opened:
         again = {node.name: node for node in store.nodes(opened, f"slow{store.AGAIN}")}
         blessing = again["Evaluator"].outputs["blessing"].custom_properties
+        pushed = again["Pusher"].outputs["pushed_model"].custom_properties
     assert blessing["served"].string_value == served.digest
-    assert versions.production(root / "serving/digits").version > served.version
+    assert bool(blessing["blessed"].int_value) == bool(pushed["pushed"].int_value)
+    after = versions.production(directory)
+    assert (after.version > served.version) == bool(pushed["pushed"].int_value)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,8 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     history = tiny.train(*data, tmp_path, training=TRAINING, model=MODEL)
     assert "Going on where training stopped" in capsys.readouterr().out
     _assert_same((history, tmp_path), uninterrupted)
-    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "checkpoints of a finished training are left"
+    # What was being written is somebody's for a day
+    assert list((tmp_path / "work/checkpoints").glob("*/*.npz")) == [], "checkpoints of a finished training are left"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
