@@ -39,7 +39,7 @@ REVISION = $(shell git describe --always --dirty --abbrev=12)
 SETS = $(foreach change,$(SET),--set $(change))
 
 .PHONY: help run try rollback accept-data runs compare report tensorboard doctor test test-faults test-kubeflow \
-	test-cluster test-flink \
+	test-cluster test-stand-in test-flink \
 	kubeflow-image kubeflow-compile kubeflow-run kubeflow-schedule kubeflow-unschedule \
 	kubeflow-status kubeflow-put kubeflow-logs kubeflow-stop kubeflow-report kubeflow-rollback data schema weights fuzz bench bench-quick check docs lock clean
 .DEFAULT_GOAL = help
@@ -99,6 +99,9 @@ test-cluster: $(READY)  ## What holds on a real Kubeflow: make test-cluster ENDP
 	@$(if $(ENDPOINT),GRAFTLINE_CLUSTER__ENDPOINT="$(ENDPOINT)") \
 		$(if $(filter command line,$(origin NAMESPACE)),GRAFTLINE_CLUSTER__NAMESPACE="$(NAMESPACE)") \
 		$(PYTHON) -m pytest -m cluster tests/cluster
+
+test-stand-in: $(READY)  ## test-cluster against a stand-in for a cluster, whose runs are executed in containers here
+	@$(PYTHON) -m pytest -m stand_in
 
 test-flink: $(READY)  ## Beam's work in other processes, and on an Apache Flink cluster: needs Java 17 and Maven
 	@$(PYTHON) -m pytest -m flink

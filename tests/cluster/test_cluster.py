@@ -28,6 +28,7 @@ SLICE = {
     "TRAINING__PHASE_2__EPOCHS": "1",
     "TRAINING__CHECKPOINT_MINUTES": "0.01",
     "GATE__MIN_ACCURACY": "0",
+    "GATE__MIN_TEST_EXAMPLES": "1",
     "CLUSTER__TRAINER__COUNT": "0",
     "CLUSTER__TRAINER__RESOURCES": '{"cpu": "1", "memory": "4Gi"}',
 }

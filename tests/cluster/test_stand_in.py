@@ -16,7 +16,7 @@ from graftline.network import weights
 from tests.cluster.stand_in import StandIn, reaches, standing_in
 from tests.kubeflow.machines import PASSWORD, mariadb, podman
 
-pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 IMAGE, NAMESPACE = "localhost/graftline:this-machine", "graftline"
 SECRETS = {"graftline-mysql": {"password": PASSWORD}}
@@ -79,6 +79,7 @@ def left(server: StandIn) -> list[str]:
     return [*pods, *made, *files, *(one["display_name"] for one in server.kept["recurringruns"])]
 
 
+@pytest.mark.stand_in
 def test_every_row_holds_on_the_stand_in_and_nothing_is_left_behind(folder, environment):
     server = stand_in(folder, "sound")
     rows = table(server, environment)
@@ -87,6 +88,7 @@ def test_every_row_holds_on_the_stand_in_and_nothing_is_left_behind(folder, envi
     assert left(server) == []
 
 
+@pytest.mark.stand_in
 def test_a_cluster_that_runs_nothing_fails_the_first_row_and_the_others_say_what_they_need(folder, environment):
     server = stand_in(folder, "no-password", secrets={})
     rows = table(server, environment)
