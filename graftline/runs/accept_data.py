@@ -1,6 +1,5 @@
 """Accepts the data that DataGate stopped a run at: `make accept-data CONFIG=… WHY="…"`."""
 
-import getpass
 from datetime import UTC, datetime
 
 from graftline.artifacts import data_review
@@ -8,6 +7,7 @@ from graftline.artifacts.data_review import Acceptance
 from graftline.base.errors import UserError
 from graftline.base.states import State
 from graftline.runs import store
+from graftline.serving import pushes
 from graftline.settings.settings import Settings
 
 
@@ -30,6 +30,6 @@ def accept_data(settings: Settings, why: str) -> Acceptance:
     if stopped is None or stopped.state != State.FAILED or statistics is None:
         raise UserError(f"The latest run of {settings.name} did not stop at its data, so nothing is to be accepted.")
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    acceptance = Acceptance(data_review.identity(statistics.uri), getpass.getuser(), when, why)
+    acceptance = Acceptance(data_review.identity(statistics.uri), pushes.user(), when, why)
     data_review.accept(settings.accepted_data, acceptance)
     return acceptance

@@ -21,8 +21,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from google.protobuf import json_format
 from tfx.utils import path_utils
 
-from graftline.artifacts import records
-from graftline.artifacts.examples import IMAGE, SPLITS
+from graftline.artifacts import duplicates, records
+from graftline.artifacts.examples import IMAGE, IMAGE_ID, SPLITS, TEST
 from graftline.base.paths import PROJECT
 from graftline.runs.dag import BEAM_ARGS
 from tests.flink import cluster
@@ -118,14 +118,27 @@ def measured(evaluation: str) -> dict[str, Any]:
     }
 
 
+def measurable(root: Path) -> Iterator[bytes]:
+    """Yields the run's test examples but for those that look like one of training."""
+    leaked = duplicates.read(last(root, "DuplicatesReport")).leaked_ids
+    for record in records.read(last(root, "Examples"), TEST).as_numpy_iterator():
+        (image_id,) = tf.train.Example.FromString(record).features.feature[IMAGE_ID].bytes_list.value
+        if image_id.decode() not in leaked:
+            yield record
+
+
 def measured_here(root: Path) -> dict[str, Any]:
-    """Returns the metrics that this process measures of a run's model on the run's test split."""
+    """Returns the metrics that this process measures of a run's model on what the run's Evaluator measures."""
+    counting = str(root / "counting")
+    with tf.io.TFRecordWriter(counting) as writer:
+        for record in measurable(root):
+            writer.write(record)
     config = tfma.load_eval_result(last(root, "ModelEvaluation")).config
     model = tfma.default_eval_shared_model(path_utils.serving_model_path(last(root, "Model")), eval_config=config)
     tfma.run_model_analysis(
         eval_shared_model=model,
         eval_config=config,
-        data_location=f"{last(root, 'Examples')}/Split-test/*",
+        data_location=counting,
         output_path=str(root / "measured"),
         pipeline_options=PipelineOptions(BEAM_ARGS),
     )
