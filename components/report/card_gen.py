@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.types import Artifact, artifact_utils, standard_artifacts
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import Artifact, standard_artifacts
 from tfx.types.channel import BaseChannel, OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.report.driver import PARAMETERS, Driver, given, write
+from components.report import common
+from components.report.common import PARAMETERS, Driver, given, write
 from graftline.artifacts.data_review import DataReview
 from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.exports import Exports
@@ -19,30 +20,17 @@ from graftline.settings.settings import Settings
 CARD = "card"
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(common.Executor):
     """Writes the card, as Markdown and as JSON."""
 
-    def Do(  # noqa: N802 (TFX's name)
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        """Writes it.
-
-        Args:
-          input_dict: those of `CardGenSpec`.
-          output_dict: `card`, one artifact.
-          exec_properties: those of `CardGenSpec`, and `steps`, which the driver found.
-        """
+    def tell(self, inputs: dict[str, Artifact], properties: dict[str, Any], folder: Path) -> None:
+        """Writes it; arguments as of `common.Executor`."""
         # Not with this module: statistics take seconds to import, at every start of any program
         from components.report import card, facts
 
-        inputs = {key: artifact_utils.get_single_instance(found) for key, found in input_dict.items() if found}
-        told = facts.card(inputs, exec_properties)
-        made = artifact_utils.get_single_uri(output_dict[CARD])
+        told = facts.card(inputs, properties)
         for name, text in zip(CARDS, (card.as_markdown(told), card.as_json(told)), strict=True):
-            write(Path(made, name), text)
+            write(folder / name, text)
 
 
 class CardGenSpec(ComponentSpec):

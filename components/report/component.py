@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.types import Artifact, artifact_utils, standard_artifacts
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import Artifact, standard_artifacts
 from tfx.types.channel import BaseChannel, OutputChannel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
+from components.report import common
 from components.report.card_gen import CardGenSpec
-from components.report.driver import PARAMETERS, Driver, given, write
+from components.report.common import PARAMETERS, Driver, given, write
 from graftline.artifacts.report import RunReport
 from graftline.artifacts.report_files import PAGE
 from graftline.settings.settings import Settings
@@ -18,28 +19,16 @@ from graftline.settings.settings import Settings
 REPORT = "report"
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(common.Executor):
     """Writes the page."""
 
-    def Do(  # noqa: N802 (TFX's name)
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        """Reports on a run.
-
-        Args:
-          input_dict: those of `ReportGenSpec`.
-          output_dict: `report`, one artifact.
-          exec_properties: those of `ReportGenSpec`, and `steps`, which the driver found.
-        """
+    def tell(self, inputs: dict[str, Artifact], properties: dict[str, Any], folder: Path) -> None:
+        """Writes it; arguments as of `common.Executor`."""
         # Not with this module: plots and statistics take seconds to import, at every start of any program
         from components.report import gather, page
 
-        inputs = {key: artifact_utils.get_single_instance(found) for key, found in input_dict.items() if found}
-        html = page.render(gather.report(inputs, exec_properties), path_utils.serving_model_path(inputs["model"].uri))
-        write(Path(artifact_utils.get_single_uri(output_dict[REPORT]), PAGE), html)
+        html = page.render(gather.report(inputs, properties), path_utils.serving_model_path(inputs["model"].uri))
+        write(folder / PAGE, html)
 
 
 class ReportGenSpec(ComponentSpec):

@@ -1,15 +1,17 @@
-"""What CardGen and ReportGen have in common: they look up how the model came to be, and are told the settings."""
+"""What CardGen and ReportGen have in common: what they look up before the cache is asked, are given, and how they write."""
 
+import abc
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tfx.dsl.components.base import base_driver
+from tfx.dsl.components.base import base_driver, base_executor
 from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
+from tfx.types import Artifact, artifact_utils
 from tfx.types.component_spec import ExecutionParameter
 
 from components.report import lineage
@@ -42,6 +44,37 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         output = DriverOutput()
         data_types_utils.set_metadata_value(output.exec_properties[STEPS], json.dumps([asdict(step) for step in steps]))
         return output
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes what is told of a run; which files, a subclass says."""
+
+    def Do(  # noqa: N802 (TFX's name)
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the one output.
+
+        Args:
+          input_dict: those of the component's spec.
+          output_dict: one artifact.
+          exec_properties: those of the component's spec, and `steps`, which the driver found.
+        """
+        inputs = {key: artifact_utils.get_single_instance(found) for key, found in input_dict.items() if found}
+        (made,) = output_dict.values()
+        self.tell(inputs, exec_properties, Path(artifact_utils.get_single_uri(made)))
+
+    @abc.abstractmethod
+    def tell(self, inputs: dict[str, Artifact], properties: dict[str, Any], folder: Path) -> None:
+        """Writes files into a folder.
+
+        Args:
+          inputs: artifacts by key, without those that there are none of.
+          properties: the execution's.
+          folder: of the output.
+        """
 
 
 def given(settings: Settings) -> dict[str, Any]:
