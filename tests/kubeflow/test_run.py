@@ -235,6 +235,7 @@ def test_two_runs_at_once_wait_for_each_other_and_both_end_well(first_run, run, 
 
 
 def test_each_component_can_have_a_pod_of_its_own(first_run, run, settings, pods):
+    run()  # with the model that was trained last, whose card was made under other parameters
     cluster = settings.cluster.model_copy(update={"pods": "component"})
     first = len(pods.ran)
     run_id, succeeded = run(settings.model_copy(update={"cluster": cluster}))
