@@ -2,7 +2,7 @@
 
 Run as a program it runs on this machine: `python pipeline.py`, or through TFX's own command line,
 `tfx pipeline create --engine=local --pipeline_path=pipeline.py` and `tfx run create --engine=local --pipeline_name=digits`.
-`make run` does that. The configuration is chosen by GRAFTLINE_CONFIG, see `graftline/settings/load.py`.
+`graftline run` does that. The configuration is chosen by GRAFTLINE_CONFIG, see `graftline/settings/load.py`.
 """
 
 import sys

@@ -101,7 +101,18 @@ def check() -> None:
     """Takes the model in production back, and says what is served before and after."""
     settings = load()
     before = versions.served(settings.push_dir)
-    print(warm.run("graftline.cli", "rollback", "to try it", env=dict(os.environ)).stdout, end="")
+    print(
+        warm.run(
+            "graftline.cli",
+            "rollback",
+            "--data",
+            os.environ[CONFIG_VARIABLE],
+            "--reason",
+            "to try it",
+            env=dict(os.environ),
+        ).stdout,
+        end="",
+    )
     after = versions.served(settings.push_dir)
     print(
         f"Rolled back from {before[:12]} to {after[:12]}; {len(versions.versions(settings.push_dir))} versions are kept."

@@ -52,7 +52,7 @@ def timed(action: Callable[[Any], Any], given: Any) -> tuple[float, Any]:
 
 
 def run_here(root: Path) -> None:
-    """Runs the pipeline as `make run` does."""
+    """Runs the pipeline as `graftline run` does."""
     places = {"GRAFTLINE_RUN__ROOT": str(root), "GRAFTLINE_RUN__SERVING_DIR": str(root / "serving")}
     subprocess.run([sys.executable, "pipeline.py"], cwd=PROJECT, env=os.environ | places, check=True, stdout=sys.stderr)
 

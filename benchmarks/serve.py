@@ -1,4 +1,4 @@
-"""`make try` under load, on loopback: `python -m benchmarks.serve [--requests N] [--concurrency N] [--photos FOLDER]`.
+"""`graftline serve` under load: `python -m benchmarks.serve [--requests N] [--concurrency N] [--photos FOLDER]`.
 
 Asks the model in production of the configuration in GRAFTLINE_CONFIG, each time about one image, as so many clients that
 each send the next request when they have an answer. They run on the same cores as the server. Milliseconds are those of a
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     images = [path.read_bytes() for path in image_files(arguments.photos)] if arguments.photos else _digits()
     with subprocess.Popen(
-        [sys.executable, "-m", "graftline.cli", "try", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "graftline.cli", "serve", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     ) as server:
         try:
             address = server.stdout.readline().split("/")[2] if server.stdout else ""

@@ -156,7 +156,7 @@ def find_pipeline_id(client: kfp.Client, settings: Settings) -> str:
     """
     pipeline = find_pipeline(client, settings)
     if not pipeline:
-        raise UserError(f"There is no pipeline {place(settings, settings.name)}: `make kubeflow-run` uploads it.")
+        raise UserError(f"There is no pipeline {place(settings, settings.name)}: `graftline kubeflow run` uploads it.")
     return pipeline.pipeline_id
 
 

@@ -24,7 +24,7 @@ def image(settings: Settings) -> str:
     reference = settings.cluster.image
     if not reference:
         raise UserError(
-            "cluster.image is not set: build and push one with `make kubeflow-image IMAGE=<registry>/graftline`, and give "
+            "cluster.image is not set: build and push one with `graftline kubeflow image <registry>/graftline`, and give "
             f"its name in the configuration or as {PREFIX}CLUSTER__IMAGE."
         )
     if "@" in reference or ":" in reference.rpartition("/")[2]:

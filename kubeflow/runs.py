@@ -28,7 +28,9 @@ def latest(client: kfp.Client, settings: Settings, of_pipeline: str) -> Iterator
     cluster = settings.cluster
     named = client.list_experiments(filter=where("display_name", cluster.experiment), namespace=cluster.namespace)
     if not named.experiments:
-        raise UserError(f"There is no experiment {place(settings, cluster.experiment)}: `make kubeflow-run` makes it.")
+        raise UserError(
+            f"There is no experiment {place(settings, cluster.experiment)}: `graftline kubeflow run` makes it."
+        )
     experiment_id = named.experiments[0].experiment_id
     runs = pages(client.list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
     return (run for run in runs if is_of(run, of_pipeline))
@@ -48,14 +50,16 @@ def find(client: kfp.Client, settings: Settings, run_id: str) -> kfp_server_api.
     if run_id == LATEST:
         run = next(latest(client, settings, find_pipeline_id(client, settings)), None)
         if run is None:
-            raise UserError(f"There is no run of {place(settings, settings.name)}: `make kubeflow-run` starts one.")
+            raise UserError(
+                f"There is no run of {place(settings, settings.name)}: `graftline kubeflow run` starts one."
+            )
         return run
     try:
         return client.get_run(run_id)
     except kfp_server_api.ApiException as error:
         if error.status != 404:
             raise
-        raise UserError(f"There is no run {place(settings, run_id)}: `make kubeflow-status` lists them.") from None
+        raise UserError(f"There is no run {place(settings, run_id)}: `graftline kubeflow status` lists them.") from None
 
 
 def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
@@ -70,7 +74,7 @@ def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
       UserError: where none is given, or the server has no such run.
     """
     if not run_id:
-        raise UserError("RUN is empty: give the id of a run, which `make kubeflow-status` lists.")
+        raise UserError("RUN is empty: give the id of a run, which `graftline kubeflow status` lists.")
     run = find(client, settings, run_id)
     if done := _over(run):
         return done
@@ -81,7 +85,9 @@ def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
         if error.status != 400 or not done:
             raise
         return done
-    return f"Run {run.run_id} is being stopped: its pods end now, and `make kubeflow-status` then shows it as FAILED."
+    return (
+        f"Run {run.run_id} is being stopped: its pods end now, and `graftline kubeflow status` then shows it as FAILED."
+    )
 
 
 def _over(run: kfp_server_api.V2beta1Run) -> str:

@@ -22,13 +22,18 @@ from graftline.base.errors import UserError
 from graftline.settings.settings import Settings
 from kubeflow.client import experiment, find_pipeline_id, is_of, pages, upload, where
 
-CRON = "seconds minutes hours day month weekday, such as '0 0 3 * * *'"
+CRON = "minutes hours day month weekday, such as '0 3 * * *'"
 ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}  # states that a run stays in
 POLL_SECONDS = 5
 LOOKS = 2  # without a run: the server hears of one some seconds after it has begun
 ENABLED = "ENABLED"
 
 Schedules = list[kfp_server_api.V2beta1RecurringRun]
+
+
+def with_seconds(cron: str) -> str:
+    """Returns a time as the server wants it, seconds first: at the full minute where five fields are given."""
+    return f"0 {cron}" if len(cron.split()) == 5 else cron
 
 
 def next_times(cron: str, zone: str, count: int) -> list[datetime]:
@@ -43,13 +48,13 @@ def next_times(cron: str, zone: str, count: int) -> list[datetime]:
       UserError: where it has not six fields, or no such time comes.
     """
     fields = len(cron.split())
-    if fields != 6:  # of five, the server would take the first for seconds
-        raise UserError(f"CRON = {cron!r} has {fields} fields; give six: {CRON}.")
+    if fields != 6:
+        raise UserError(f"--cron {cron!r} has {fields} fields: give five, {CRON}, or six with the seconds first.")
     try:
         due = croniter(cron, datetime.now(ZoneInfo(zone)), ret_type=datetime, second_at_beginning=True)
         return [due.get_next() for _ in range(count)]
     except CroniterError:
-        raise UserError(f"CRON = {cron!r} is no time that ever comes; give six fields: {CRON}.") from None
+        raise UserError(f"--cron {cron!r} is no time that ever comes: give {CRON}.") from None
 
 
 def schedules(client: kfp.Client, settings: Settings, of_pipeline: str) -> Schedules:

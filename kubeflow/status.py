@@ -63,7 +63,7 @@ def _show_schedules(
     zone = settings.cluster.time_zone
     for schedule in schedules:
         cron = schedule.trigger.cron_schedule.cron if schedule.trigger.cron_schedule else ""
-        due = _next(cron, zone) if schedule.status == ENABLED else "paused, `make kubeflow-schedule` makes it anew"
+        due = _next(cron, zone) if schedule.status == ENABLED else "paused, `graftline kubeflow schedule` makes it anew"
         console.line(f"Scheduled at {cron!r}, read in {zone}: {due} ({schedule.recurring_run_id}).")
         _show_age(client, cron, schedule.pipeline_version_reference)
     if not schedules:
@@ -84,7 +84,7 @@ def _show_age(client: kfp.Client, cron: str, used: kfp_server_api.V2beta1Pipelin
     elif version is not versions[0]:
         behind = f"version {version.display_name}, and {versions[0].display_name} was uploaded since"
     if behind:
-        console.line(f"It runs {behind}: `make kubeflow-schedule CRON='{cron}'` renews it.", style="bold red")
+        console.line(f"It runs {behind}: `graftline kubeflow schedule --cron '{cron}'` renews it.", style="bold red")
 
 
 def _images(spec: Any) -> Iterator[str]:

@@ -201,7 +201,7 @@ def test_the_report_and_the_card_are_where_they_are_looked_for(first_run, root):
         assert (extra / name).read_bytes() == Path(card.uri, name).read_bytes()
     facts = json.loads((extra / "model_card.json").read_text())["facts"]
     assert "GRAFTLINE_TRAINING__PHASE_2__EPOCHS=2" in facts["command"]
-    assert facts["command"].endswith("make run CONFIG=digits")
+    assert facts["command"].endswith("graftline run digits")
     led = [step["name"] for step in facts["steps"]]
     assert led.index("TfdsExampleGen") < led.index("Transform") < led.index("Trainer") < led.index("Evaluator")
     assert all(step["seconds"] > 0 and not step["cached"] for step in facts["steps"])
@@ -272,7 +272,7 @@ def test_a_rolled_back_model_is_out_of_production_and_stays_out(first_run, progr
     other = {"GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "1", "GRAFTLINE_GATE__MAX_ACCURACY_DROP": "1"}
     program("pipeline", **other)
     assert len(pushed_versions(root)) == 2
-    printed = program("graftline.cli", "rollback", "calls threes eights")
+    printed = program("graftline.cli", "rollback", "--data", "digits", "--reason", "calls threes eights")
     third = pushed_versions(root)[-1]
     assert printed.endswith(f"Version {pushed_versions(root)[1]} is withdrawn; in production is {directory / third}.\n")
     good, withdrawn, again = pushes.read(directory)
@@ -348,7 +348,7 @@ def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, pr
     (root / "serving/digits" / binding.DATASET).write_text("digits\n")  # the other tests go on with
     told = r"training images of class '0', \d+ in the data of the model in production: .* instead of \d+%"
     assert re.search(told, printed)
-    assert "accept exactly this data: `make accept-data" in printed
+    assert "accept exactly this data: `graftline accept-data" in printed
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
 

@@ -2,7 +2,7 @@
 
 TFX's ExampleValidator only records anomalies; this component reads them, compares with what the model in production was
 trained on, looks at the duplicates, and fails. What is only unusual is printed and reported. Where the data is right all the
-same, a person accepts exactly this data (`make accept-data`), and the next run goes on.
+same, a person accepts exactly this data (`graftline accept-data`), and the next run goes on.
 """
 
 from pathlib import Path
@@ -82,10 +82,10 @@ def _against(
 def _refusal(faults: list[str], doubts: list[str]) -> str:
     text = "\n  ".join(["The data is not what it should be:", *faults, *doubts])
     text += (
-        "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`make schema` infers "
+        "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`graftline schema` infers "
         "one where there is none) or data_gate in the configuration"
     )
-    return f"{text}." if faults else f'{text}, or accept exactly this data: `make accept-data WHY="…"`.'
+    return f"{text}." if faults else f'{text}, or accept exactly this data: `graftline accept-data --reason "…"`.'
 
 
 def data_gate(

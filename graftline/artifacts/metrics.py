@@ -1,6 +1,6 @@
 """What TFMA measures of a candidate, each number once: what it is asked for, and what people read.
 
-A number that is added here is computed by the Evaluator, is shown by report and card, and compared by `make compare`.
+A number that is added here is computed by the Evaluator, is shown by report and card, and compared by `graftline compare`.
 """
 
 from dataclasses import dataclass, field

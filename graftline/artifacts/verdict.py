@@ -1,6 +1,6 @@
 """A verdict on a candidate: each rule that it was held against, with what it reached and what was demanded.
 
-The Evaluator and ServingCheck decide by these; summary, report, card and `make compare` read what decided.
+The Evaluator and ServingCheck decide by these; summary, report, card and `graftline compare` read what decided.
 """
 
 import json

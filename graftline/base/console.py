@@ -26,6 +26,11 @@ HARMLESS = re.compile(
 )
 
 
+def to_stderr() -> None:
+    """Leaves standard output to what is for other programs."""
+    OUT.stderr = True
+
+
 def quiet(log_level: str) -> None:
     """Keeps the libraries' logs to `log_level` and worse; call it before TensorFlow is imported.
 

@@ -5,11 +5,19 @@ import textwrap
 
 
 class UserError(Exception):
-    """A mistake of the user's, or of the data's: told in its own words, without a traceback."""
+    """A mistake of the user's, or of the data's: told in its own words, without a traceback.
+
+    Attributes:
+      status: the exit status of the program that it ends.
+    """
+
+    status = 1
 
 
 class SettingsError(UserError):
     """All mistakes of a configuration, a line each."""
+
+    status = 2
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

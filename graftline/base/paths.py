@@ -9,7 +9,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 SCHEMAS = PROJECT / "schemas"  # the reviewed ones
 PREFIX = "GRAFTLINE_"
-FOLDER_PREFIX = "folder:"
+FOLDER_PREFIX, TFDS_PREFIX = "folder:", "tfds:"  # of a dataset that is given without a configuration
 DAY = 24 * 60 * 60  # seconds
 
 

@@ -1,6 +1,5 @@
-"""Past runs, shown: `make runs`, `make compare`, `make report` and `make tensorboard`."""
+"""Commands that look at past runs: `graftline runs`, `compare`, `report` and `tensorboard`."""
 
-import argparse
 import json
 import os
 import sys
@@ -9,11 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import click
+
 from graftline.base import console
 from graftline.base.errors import UserError
-from graftline.runs import pruning
-from graftline.runs.history import LATEST, Values, alive, facts, find, local, metrics, read, report, state
-from graftline.settings.load import load_or_exit
+from graftline.cli.options import about, json_option
+from graftline.runs import history, pruning
+from graftline.runs.history import LATEST, PRODUCTION, Values, alive, facts, find, local, metrics, read, state
 from graftline.settings.settings import Settings
 from graftline.sources.kinds import source_of
 
@@ -32,14 +33,14 @@ def show_runs(settings: Settings, last: int | None, as_json: bool) -> None:
       UserError: where there is none.
     """
     runs = read(settings, last)
-    rows = [facts(runs, run, alive(settings, runs, run)) for run in reversed(runs)]
+    rows = [facts(settings, runs, run, alive(settings, runs, run)) for run in reversed(runs)]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     texts, figures = ["run", "started", "state", "dataset", "verdict", "baseline"], ["validation", "test", "time"]
     console.table(f"Runs of {settings.name}", texts + figures, [_row(row) for row in rows], len(texts))
     if runs[0].number > 1:
-        console.line(f"{runs[0].number - 1:,} earlier ones: `make runs ALL=1`.")
+        console.line(f"{runs[0].number - 1:,} earlier ones: `graftline runs --all`.")
     for line in pruning.told(settings):
         console.line(f"On the disk, {line}.")
 
@@ -48,6 +49,8 @@ def _row(row: dict[str, Any]) -> list[str]:
     verdict = (
         f"pushed {row['pushed']}" if row["pushed"] else {True: "blessed", False: "refused", None: ""}[row["blessed"]]
     )
+    if by := row["pushed_by"]:
+        verdict += f", pushed {by['version']} by {by['who']}: {by['why']}"
     baseline = f"run {row['baseline_run']}" if row["baseline_run"] else "earlier" if row["baseline_digest"] else ""
     return [
         str(row["run"]),
@@ -70,13 +73,14 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def compare(settings: Settings, one: str, other: str) -> None:
+def show_pair(settings: Settings, one: str, other: str, as_json: bool) -> None:
     """Prints settings and metrics of two runs side by side.
 
     Args:
       settings: those of the configuration.
       one: number or id of a run, latest or production.
       other: the same.
+      as_json: prints an object for other programs instead of tables.
 
     Raises:
       UserError: where there is no such run.
@@ -84,11 +88,12 @@ def compare(settings: Settings, one: str, other: str) -> None:
     runs = read(settings)
     pair = [find(settings, runs, name) for name in (one, other)]
     names = [f"run {run.number} ({local(run):%Y-%m-%d %H:%M})" for run in pair]
-    for title, kinds in (
-        ("Settings", [_flat(run.settings) for run in pair]),
-        ("Metrics", [metrics(run) for run in pair]),
-    ):
-        first, second = kinds
+    kinds = {"Settings": [_flat(run.settings) for run in pair], "Metrics": [metrics(run) for run in pair]}
+    if as_json:
+        told = {title.lower(): dict(zip(names, both, strict=True)) for title, both in kinds.items()}
+        print(json.dumps(told, indent=1))
+        return
+    for title, (first, second) in kinds.items():
         lines = [(key, first.get(key, ""), second.get(key, "")) for key in first | second]
         console.side_by_side(title, names, lines)
     bare = [f"{run.number}" for run in pair if not run.settings]
@@ -119,13 +124,13 @@ def show_report(settings: Settings, name: str) -> None:
     """
     runs = read(settings)
     run = find(settings, runs, name)
-    page = report(run)
+    page = history.report(run)
     if page is None:
-        others = [str(other.number) for other in reversed(runs) if report(other)]
+        others = [str(other.number) for other in reversed(runs) if history.report(other)]
         hint = (
-            f"the latest that has one is {others[0]}, `make report RUN={others[0]}`"
+            f"the latest that has one is {others[0]}, `graftline report {others[0]}`"
             if others
-            else "`make run` makes one"
+            else "`graftline run` makes one"
         )
         raise UserError(f"Run {run.number} has no report ({state(run, alive(settings, runs, run))}): {hint}.")
     console.line(str(page))
@@ -152,11 +157,11 @@ def link_logs(settings: Settings) -> Path:
         if trainer and logs.is_dir():
             (folder / f"{run.number:03}_{local(run):%Y-%m-%d_%H.%M}").symlink_to(logs)
     if not any(folder.iterdir()):
-        raise UserError(f"No run of {settings.name} has curves: `make run` makes some as soon as it trains.")
+        raise UserError(f"No run of {settings.name} has curves: `graftline run` makes some as soon as it trains.")
     return folder
 
 
-def tensorboard(settings: Settings, port: int | None) -> None:
+def become_tensorboard(settings: Settings, port: int | None) -> None:
     """Becomes TensorBoard, on this machine alone, over all runs.
 
     Args:
@@ -176,36 +181,42 @@ def tensorboard(settings: Settings, port: int | None) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "tensorboard.main", *place])
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    programs = parser.add_subparsers(dest="program", required=True)
-    listing = programs.add_parser("runs", help="list past runs, latest first")
-    listing.add_argument("--all", action="store_true", help=f"not only the latest {SHOWN}")
-    listing.add_argument("--json", action="store_true", help="for other programs")
-    comparing = programs.add_parser("compare", help="show two runs side by side")
-    for name in ("one", "other"):
-        comparing.add_argument(name, help="number or id of a run, latest or production")
-    programs.add_parser("report", help="open a run's report").add_argument("run", nargs="?", default=LATEST)
-    programs.add_parser("tensorboard", help="curves of all runs").add_argument("--port", type=int)
-    return parser.parse_args()
-
-
-def main() -> int:
-    """Does what the command line asks for; returns the exit status."""
-    arguments = _arguments()
-    settings = load_or_exit(data_is_here=False)
+@click.command()
+@about(of_last_run=True)
+@click.option("--all", "every", is_flag=True, help=f"Not only the latest {SHOWN}.")
+@json_option
+def runs(settings: Settings, every: bool, as_json: bool) -> None:
+    """List past runs, latest first."""
     console.quiet(settings.run.log_level)
-    try:
-        match arguments.program:
-            case "runs":
-                show_runs(settings, None if arguments.all else SHOWN, arguments.json)
-            case "compare":
-                compare(settings, arguments.one, arguments.other)
-            case "report":
-                show_report(settings, arguments.run)
-            case "tensorboard":
-                tensorboard(settings, arguments.port)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    show_runs(settings, None if every else SHOWN, as_json)
+
+
+@click.command()
+@click.argument("one", metavar="[A]", default=PRODUCTION)
+@click.argument("other", metavar="[B]", default=LATEST)
+@about(of_last_run=True)
+@json_option
+def compare(settings: Settings, one: str, other: str, as_json: bool) -> None:
+    """Show two runs side by side: numbers or ids of `graftline runs`, latest or production.
+
+    Without any, the one whose model is in production and the latest.
+    """
+    console.quiet(settings.run.log_level)
+    show_pair(settings, one, other, as_json)
+
+
+@click.command()
+@click.argument("run", default=LATEST, required=False)
+@about(of_last_run=True)
+def report(settings: Settings, run: str) -> None:
+    """Print the path of a run's report, and open it in the browser; of the latest RUN by default."""
+    console.quiet(settings.run.log_level)
+    show_report(settings, run)
+
+
+@click.command()
+@about(of_last_run=True)
+@click.option("--port", type=click.IntRange(0, 65535), help="Where it listens; 6006 or the next free one by default.")
+def tensorboard(settings: Settings, port: int | None) -> None:
+    """Show the curves of all runs, on this machine alone."""
+    become_tensorboard(settings, port)

@@ -1,84 +1,76 @@
-"""Classifies photos with an exported model: `python -m graftline.cli predict production photo.jpg folder/ …`."""
+"""Classifies images with an exported model: `graftline predict photo.jpg folder/ …`."""
 
-import argparse
 import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import click
 
 from graftline.base.errors import UserError
 from graftline.base.photos import image_files
+from graftline.cli.options import about
+from graftline.cli.quiet import silenced
 from graftline.serving import files, versions
 from graftline.serving.files import Answers
-from graftline.serving.predictions import Write, writer
-from graftline.settings.data import Data
+from graftline.serving.predictions import Kind, Write, writer
+from graftline.settings.settings import Settings
 
-PRODUCTION = "production"
-FINE, NOTHING, SOME_SKIPPED, STOPPED = 0, 1, 3, 130
+FINE, SOME_SKIPPED = 0, 3
+AT_LEAST_ONE = click.IntRange(min=1)
 
 
-def main() -> int:
-    """Classifies what the command line names, and returns the exit status."""
-    arguments = _arguments(sys.argv[1:])
-    for stream in (sys.stdin, sys.stdout, sys.stderr):  # a file's name need not be UTF-8
-        stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "backslashreplace")  # type: ignore[union-attr]
+@click.command(
+    epilog="Exit status: 0 all were classified, 1 none was, or there is no model, 2 the command line or the "
+    "configuration is wrong, 3 some were skipped. Standard error says why."
+)
+@click.argument("images", nargs=-1, required=True)
+@about(of_last_run=True)
+@click.option(
+    "--model", type=click.Path(path_type=Path), help="Another model: a SavedModel's folder, or its versions'."
+)
+@click.option("--json", "kind", flag_value="json", help="Print objects, with all probabilities.")
+@click.option("--csv", "kind", flag_value="csv", help="Print CSV with a header.")
+@click.option(
+    "--top", type=AT_LEAST_ONE, default=1, show_default=True, help="Tell so many of the most probable classes."
+)
+@click.option("--batch-size", type=AT_LEAST_ONE, default=32, show_default=True, help="Images computed at once.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write there, once all is done.")
+def predict(settings: Settings, images: tuple[str, ...], model: Path | None, **how: Any) -> int:
+    """Classify IMAGES with the model in production: a line each, with path, label and probability.
+
+    An image may be a folder, whose images are meant; - reads paths from standard input.
+    """
     try:
-        return _run(arguments)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return NOTHING
+        return _run(versions.find(model or settings.push_dir), settings.data.max_pixels, images, **how)
     except BrokenPipeError:  # whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
-    except KeyboardInterrupt:
-        return STOPPED
 
 
-def _arguments(command_line: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m graftline.cli predict",
-        description="Classifies photos with an exported model: a line an image, with path, label and probability.",
-        epilog="Exit status: 0 all were classified, 1 none was, or there is no model, 2 the command line or the "
-        "configuration is wrong, 3 some were skipped. Standard error says why.",
-    )
-    parser.add_argument(
-        "model",
-        help="folder of a SavedModel or of its versions, of which the highest counts; "
-        f"{PRODUCTION}: the one that the configuration in GRAFTLINE_CONFIG has pushed",
-    )
-    parser.add_argument("photos", nargs="+", help="images, folders of them, or - to read paths from standard input")
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--json", dest="kind", action="store_const", const="json", help="objects, with all probabilities")
-    kind.add_argument("--csv", dest="kind", action="store_const", const="csv", help="CSV with a header")
-    parser.add_argument("--top", type=_positive, default=1, metavar="N", help="tell the N most probable classes (1)")
-    parser.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="images computed at once (32)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there, once all is done")
-    return parser.parse_args(command_line)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    folder, max_pixels = _model(arguments.model)
-    paths, count = _paths(arguments.photos)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _silenced():
+def _run(
+    folder: Path,
+    max_pixels: int,
+    images: Sequence[str],
+    kind: Kind | None,
+    top: int,
+    batch_size: int,
+    output: Path | None,
+) -> int:
+    paths, count = _paths(images)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # standard error is for what is skipped
+    with silenced():
         from graftline.serving import classifier  # brings TensorFlow, after all that can be wrong by then
         from graftline.serving import exported as opened
 
         exported = opened.load(folder)
         classify = classifier.Classifier(exported, max_pixels)
-    with _output(arguments.output) as file:
-        write = writer(file, arguments.kind or "text", exported.label_names, arguments.top)
-        answers = files.answers(paths, classify, arguments.batch_size)
+    with _output(output) as file:
+        write = writer(file, kind or "text", exported.label_names, top)
+        answers = files.answers(paths, classify, batch_size)
         bar = sys.stderr.isatty() and not file.isatty()  # lines that go to a terminal are progress enough
         done, skipped = _predict(answers, count, write, bar)
         if not done:
@@ -86,30 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
     return SOME_SKIPPED if skipped else FINE
 
 
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Drops what TensorFlow says at its start, before its log level counts: standard error is for what is skipped."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _model(name: str) -> tuple[Path, int]:
-    """Returns the folder of the model that is asked for, and how many pixels an image may have."""
-    if name != PRODUCTION:
-        return versions.find(Path(name)), Data.model_fields["max_pixels"].default
-    from graftline.settings.load import load_or_exit
-
-    settings = load_or_exit(data_is_here=False)
-    return versions.find(settings.push_dir), settings.data.max_pixels
-
-
-def _paths(names: list[str]) -> tuple[Iterable[Path], int | None]:
+def _paths(names: Sequence[str]) -> tuple[Iterable[Path], int | None]:
     """Returns the images, and how many there are, where that is known beforehand."""
     paths = itertools.chain.from_iterable(map(_below, names))
     if "-" in names:

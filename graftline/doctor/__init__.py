@@ -1,4 +1,4 @@
-"""Looks at this machine and says what is wrong, and what to do about it: `make doctor`.
+"""Looks at this machine and says what is wrong, and what to do about it: `graftline doctor`.
 
 Each check stands alone: what one trips over is its finding, and the others go on. Runs on any Python from 3.8 on and imports
 the standard library alone until a check needs more, for the environment may be what is broken.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 GOOD, WARNING, BAD = "✔", "!", "✘"
-SET_UP = "`make run` sets up the environment; `rm -rf .venv` before it to do so from scratch"
+SET_UP = "`graftline run` sets up the environment; `rm -rf .venv` before it to do so from scratch"
 
 
 class Finding(NamedTuple):

@@ -37,7 +37,7 @@ def check_weights(settings: Settings) -> Iterator[Finding]:
         if model.weights == "imagenet"
         else Path(model.weights)
     )
-    cure = "" if path.is_file() else "`make weights` fetches them; so does the next run"
+    cure = "" if path.is_file() else "`graftline weights` fetches them; so does the next run"
     yield Finding(WARNING if cure else GOOD, "weights", f"{path} {'is not there yet' if cure else ''}".strip(), cure)
 
 
@@ -173,7 +173,7 @@ def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
     name, url = settings.data.dataset, found["urls"][0]
     host, reason = urllib.parse.urlsplit(url).netloc, _unreachable(url)
     if reason:
-        cure = "`make data ARCHIVE=<zip>` prepares it from a local copy; or mend the network, or set HTTPS_PROXY"
+        cure = "`graftline data <zip>` prepares it from a local copy; or mend the network, or set HTTPS_PROXY"
         yield Finding(BAD, "dataset", f"{name} is not there yet, and cannot be had from {host} ({reason})", cure)
     else:
         yield Finding(GOOD, "dataset", f"{name} is not there yet, but can be had from {host}")

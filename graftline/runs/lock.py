@@ -81,7 +81,7 @@ def _acquire(lock: filelock.BaseFileLock, settings: Settings, what: str, seconds
         lock.acquire(timeout=seconds)
     except filelock.Timeout:
         raise HeldError(
-            f"{_who(settings, what)}: wait for its end, or let this run wait with `make run WAIT=<minutes>`."
+            f"{_who(settings, what)}: wait for its end, or let this run wait with `graftline run --wait <minutes>`."
         ) from None
 
 

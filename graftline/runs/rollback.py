@@ -1,4 +1,4 @@
-"""Takes the model in production back: `make rollback CONFIG=… WHY="…"`.
+"""Takes the model in production back: `graftline rollback --data … --reason "…"`.
 
 The good version before it is published again as a new, higher one, for model servers take the highest. Who did it, when and
 why is told in `pushes.jsonl`, beside the versions, where the next run finds what its candidate is held against.
@@ -22,7 +22,7 @@ def roll_back(settings: Settings, why: str) -> Push:
       UserError: where no reason is given, there is no version to go back to, or a push is going on.
     """
     if not why.strip():
-        raise UserError('WHY is empty: say why the model is taken back, as in `make rollback WHY="…"`.')
+        raise UserError("--reason is empty: say why the model is taken back.")
     with lock.held(settings, lock.PUSHES, lock.PUSH_SECONDS):
         push = versions.roll_back(settings.push_dir, why)
         versions.prune(settings.push_dir, settings.run.keep_versions)

@@ -239,27 +239,26 @@ def note_files(store: MetadataStore, execution: metadata_store_pb2.Execution) ->
     execution.custom_properties[FILES].string_value = json.dumps(listing)
 
 
-def forget_damaged(store: MetadataStore) -> None:
-    """Removes outputs that lost a file since they were made, so that TFX, which looks at folders alone, makes them again."""
-    for execution in store.get_executions():
-        listing: Listing = json.loads(execution.custom_properties[FILES].string_value or "{}")
-        for uri in filter(os.path.isdir, listing):
-            lost = [name for name, size in listing[uri].items() if _size(Path(uri, name)) != size]
-            if lost:
-                logging.getLogger("absl").warning("%s is damaged or gone: %s is made again.", Path(uri, lost[0]), uri)
-                shutil.rmtree(uri, ignore_errors=True)  # another pod may see and do the same
-
-
 def forget_outdated(store: MetadataStore, settings: Settings) -> None:
-    """Removes outputs that lost a file, or hold no longer, so that TFX makes them again.
+    """Removes outputs that lost a file, or hold no longer, so that TFX, which looks at folders alone, makes them again.
+
+    Args:
+      store: the metadata store.
+      settings: those of the pipeline.
+    """
+    for uri in outdated(store, settings):
+        shutil.rmtree(uri, ignore_errors=True)  # another pod may see and do the same
+
+
+def outdated(store: MetadataStore, settings: Settings) -> set[str]:
+    """Returns the folders of outputs that lost a file, or hold no longer.
 
     A refusal of ServingCheck may be owed to a busy minute. A push holds as long as its model is in production.
 
     Args:
       store: the metadata store.
-      settings: those of the pipeline, whose outputs alone are looked at.
+      settings: those of the pipeline, whose refusals and pushes alone are looked at.
     """
-    forget_damaged(store)
     served = versions.served(settings.push_dir)
     refused = [
         one for one in store.get_artifacts_by_type("InfraBlessing") if not one.custom_properties[BLESSED].int_value
@@ -269,9 +268,21 @@ def forget_outdated(store: MetadataStore, settings: Settings) -> None:
         for one in store.get_artifacts_by_type("PushedModel")
         if one.custom_properties[noted.PUSHED].int_value and one.custom_properties[noted.DIGEST].string_value != served
     ]
-    for artifact in refused + gone:
-        if Path(artifact.uri).is_relative_to(settings.pipeline_root):
-            shutil.rmtree(artifact.uri, ignore_errors=True)
+    ours = {one.uri for one in refused + gone if Path(one.uri).is_relative_to(settings.pipeline_root)}
+    return ours | _damaged(store)
+
+
+def _damaged(store: MetadataStore) -> set[str]:
+    """Returns the folders of outputs that lost a file since they were made, and warns of each."""
+    found = set()
+    for execution in store.get_executions():
+        listing: Listing = json.loads(execution.custom_properties[FILES].string_value or "{}")
+        for uri in filter(os.path.isdir, listing):
+            lost = [name for name, size in listing[uri].items() if _size(Path(uri, name)) != size]
+            if lost:
+                logging.getLogger("absl").warning("%s is damaged or gone: %s is made again.", Path(uri, lost[0]), uri)
+                found.add(uri)
+    return found
 
 
 def _files(folder: Path) -> dict[str, int]:

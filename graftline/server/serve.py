@@ -1,4 +1,4 @@
-"""Serves the model in production on this machine, with a page to try it: `make try CONFIG=… PORT=…`.
+"""Serves the model in production on this machine, with a page to try it: `graftline serve`.
 
 Clients talk to it as to TensorFlow Serving's REST interface. It listens on loopback alone: for one machine and its user.
 """
@@ -40,4 +40,4 @@ def _listening(port: int) -> socket.socket:
         return socket.create_server((LOOPBACK, port))
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no such port"
-        raise UserError(f"Port {port} cannot be used ({reason}): give another, as in `make try PORT=8502`.") from None
+        raise UserError(f"Port {port} cannot be used ({reason}): give another, as in `--port 8502`.") from None

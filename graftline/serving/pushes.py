@@ -27,12 +27,13 @@ class Push:
     Attributes:
       version: name of the folder.
       digest: of the model, see `digest`.
-      why: push, or the reason of a rollback.
+      why: push, or the reason of a rollback or of a person who pushed what the gate refused.
       who: the user's name; empty where nobody knows.
       when: ISO time in UTC.
       accuracy: on the test split that it was judged by; 0 where it was judged by none.
       opponents: digests of the models that it was held against, by what they were then.
       withdrawn: the version that a rollback replaced; None for a push.
+      run: id of the run whose model a person pushed; empty otherwise.
     """
 
     version: int
@@ -43,6 +44,7 @@ class Push:
     accuracy: float = 0.0
     opponents: dict[str, str] = field(default_factory=dict)
     withdrawn: int | None = None
+    run: str = ""
 
 
 def digest(model: Path) -> str:
@@ -97,10 +99,16 @@ def of_version(directory: Path, version: int) -> Push:
 
 
 def withdrawals(directory: Path) -> dict[str, Push]:
-    """Returns the rollbacks by the digests of the models that they took back."""
+    """Returns the rollbacks by the digests of the models that they took back, and that no person has pushed since."""
     history = read(directory)
     digests = {push.version: push.digest for push in history}
-    return {digests[push.withdrawn]: push for push in history if push.withdrawn in digests}
+    found: dict[str, Push] = {}
+    for push in history:
+        if push.withdrawn in digests:
+            found[digests[push.withdrawn]] = push
+        elif push.run:
+            found.pop(push.digest, None)
+    return found
 
 
 def user() -> str:

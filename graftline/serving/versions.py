@@ -45,8 +45,8 @@ def find(place: Path) -> Path:
     present = [folder for number in _numbers(place) if _holds_model(folder := place / str(number))]
     if not present:
         raise UserError(
-            f"There is no model in {place}: give the folder of a SavedModel, or one that holds its versions; `make run` "
-            "pushes one where it is good enough."
+            f"There is no model in {place}: give the folder of a SavedModel, or one that holds its versions; "
+            "`graftline run` pushes one where it is good enough."
         )
     return find(present[-1])
 

@@ -1,8 +1,8 @@
 """Reads the settings of a run: from a file in `configs/`, overridden from the environment, every mistake told at once.
 
 The file is chosen by the environment variable GRAFTLINE_CONFIG, for the `tfx` command passes no arguments through: a name in
-`configs/` or a path (`digits` by default), or `folder:<path>`, which is one's own photos with the recipe of
-`configs/photos.yaml`. Single keys are overridden from the environment, nested by two underscores:
+`configs/` or a path (`digits` by default), or a dataset with the recipe of `configs/photos.yaml`: `folder:<path>` of one's
+own photos, or `tfds:<name>`. Single keys are overridden from the environment, nested by two underscores:
 `GRAFTLINE_TRAINING__BATCH_SIZE=64`. Nothing here imports TensorFlow, so mistakes are told at once.
 """
 
@@ -27,6 +27,7 @@ from graftline.sources.kinds import is_given_alone, source_of
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 CONFIGS = PROJECT / "configs"
+DEFAULT = "digits"  # what runs where nothing is chosen
 PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a configuration of its own
 BEAM_ARGS = "beam_args"
 UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
@@ -47,11 +48,11 @@ def config_path() -> Path:
     Raises:
       SettingsError: where there is no such file, or it is the recipe alone.
     """
-    config = os.environ.get(CONFIG_VARIABLE) or "digits"
+    config = os.environ.get(CONFIG_VARIABLE) or DEFAULT
     if is_given_alone(config):
         return CONFIGS / f"{PHOTOS}.yaml"
     if config == PHOTOS:
-        raise SettingsError(f"{PHOTOS} is the recipe for a folder of photos: name one, as in `make run DATA=~/photos`.")
+        raise SettingsError(f"{PHOTOS} is the recipe for a folder of photos: name one, as in `graftline run ~/photos`.")
     for path in (CONFIGS / f"{config}.yaml", absolute(Path(config))):
         if path.is_file():
             return path
@@ -115,19 +116,24 @@ def _read() -> tuple[str, Any]:
     return dataset.partition(":")[2], values | {"name": name, "data": values["data"] | {"dataset": dataset}}
 
 
+def written() -> dict[str, Any]:
+    """Returns what the configuration itself says, without defaults and changes; `load` tells its mistakes."""
+    _, values = _read()
+    return dict(values)
+
+
 def command() -> str:
     """Returns what a shell is given to make this run again: its configuration, and what the environment changes of it.
 
     Settings that may be secret are left out.
     """
-    config, target = os.environ.get(CONFIG_VARIABLE) or "digits", "run"
+    config, run = os.environ.get(CONFIG_VARIABLE) or DEFAULT, ["run"]
     if config.startswith("{"):  # in a pod
-        config, target = json.loads(config)["name"], "kubeflow-run"
-    given = source_of(config).argument() if is_given_alone(config) else ("CONFIG", config)
+        config, run = json.loads(config)["name"], ["kubeflow", "run", "--data"]
+    data = source_of(config).argument() if is_given_alone(config) else config
     changed = [(name, _without_secrets(name, value)) for name, value in sorted(os.environ.items()) if _is_setting(name)]
-    told = [(name, value) for name, value in changed if value]
-    before, after = (" ".join(f"{name}={shlex.quote(value)}" for name, value in pairs) for pairs in (told, [given]))
-    return f"{before} make {target} {after}".lstrip()
+    told = [f"{key_of(name)}={value}" for name, value in changed if value]
+    return shlex.join(["graftline", *run, data, *(word for change in told for word in ("--set", change))])
 
 
 def _without_secrets(name: str, value: str) -> str:
@@ -143,6 +149,29 @@ def _without_secrets(name: str, value: str) -> str:
 def _is_setting(name: str) -> bool:
     """Tells whether an environment variable is meant as a setting: neither the configuration, nor about a Service."""
     return name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE and not _is_service_link(name)
+
+
+def variable(key: str) -> str:
+    """Returns the environment variable of a setting, such as `training.batch_size`.
+
+    Raises:
+      SettingsError: where there is no such setting.
+    """
+    name = PREFIX + key.strip().upper().replace("-", "_").replace(".", "__")
+    if name.removeprefix(PREFIX) not in (known := _variable_names(Settings)):
+        close = did_you_mean(key_of(name), [key_of(one) for one in known])
+        raise SettingsError(f"There is no setting {key!r}: {close}")
+    return name
+
+
+def key_of(name: str) -> str:
+    """Returns the setting that an environment variable changes, with or without its prefix."""
+    return name.upper().removeprefix(PREFIX).lower().replace("__", ".")
+
+
+def is_verbatim(config: str) -> bool:
+    """Tells whether what GRAFTLINE_CONFIG holds is neither a name nor a path: a dataset given alone, or whole settings."""
+    return config.startswith("{") or is_given_alone(config)
 
 
 def _section_of(name: str) -> str:
@@ -193,8 +222,3 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         model = section_of(model, str(part)) or model
     return list(model.model_fields)
-
-
-def main() -> None:
-    """Prints the name of the configuration."""
-    print(load_or_exit().name)

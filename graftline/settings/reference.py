@@ -20,11 +20,11 @@ training:
 or in the environment, which comes before the file: `{PREFIX}`, the section, two underscores and the key, in capitals.
 
 ```
-{PREFIX}TRAINING__BATCH_SIZE=64 {PREFIX}TRAINING__PHASE_2__EPOCHS=3 make run
+{PREFIX}TRAINING__BATCH_SIZE=64 {PREFIX}TRAINING__PHASE_2__EPOCHS=3 graftline run
 ```
 
 Lists and tables are given there as JSON: `{PREFIX}RUN__BEAM_ARGS='["--direct_num_workers=2"]'`. A file of another place is
-named by its path, `make run CONFIG=/home/me/flowers.yaml`, and a folder of photos needs none: `make run DATA=~/photos` takes
+named by its path, `graftline run /home/me/flowers.yaml`, and a folder of photos needs none: `graftline run ~/photos` takes
 `configs/photos.yaml`. A key that is not known, or a value out of range, stops a command before it does anything; all such
 mistakes are told at once, each with its cure.
 
@@ -100,3 +100,7 @@ def main() -> None:
     aside.write_text(reference())
     aside.replace(PAGE)
     print(f"Wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()

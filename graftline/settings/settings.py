@@ -119,7 +119,7 @@ class Settings(BaseSettings):
         """
         if not self.schema_path.is_file():
             raise UserError(
-                f"There is no schema {self.schema_path}: `make schema CONFIG=<this one>` infers one for you to review."
+                f"There is no schema {self.schema_path}: `graftline schema --data <this one>` infers one for you to review."
             )
         return self.schema_path
 

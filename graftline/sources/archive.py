@@ -1,4 +1,4 @@
-"""Prepares a TFDS set from a local copy of the archive that TFDS would download: `make data ARCHIVE=<zip>`.
+"""Prepares a TFDS set from a local copy of the archive that TFDS would download: `graftline data <zip>`.
 
 TFDS takes a file in its download folder for downloaded when the name is the one it would give it and an `.INFO` file stands
 beside it. The folder is a temporary one, so that a wrong archive never passes for the real download later.

@@ -67,9 +67,9 @@ class Folder:
         folder = Path(os.path.abspath(Path(self.path).expanduser()))  # noqa: PTH100 (no link is followed)
         return f"{FOLDER_PREFIX}{folder}", name_of(folder)
 
-    def argument(self) -> tuple[str, str]:
-        """Returns the variable and the value that give it to `make` without a configuration."""
-        return "DATA", self.path
+    def argument(self) -> str:
+        """Returns what is given to `graftline run` for it, without a configuration."""
+        return self.path
 
     def fingerprint(self) -> str:
         """Returns what changes when a photo does, by name, size and time."""

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from graftline.base.paths import FOLDER_PREFIX
+from graftline.base.paths import FOLDER_PREFIX, TFDS_PREFIX
 from graftline.base.photos import LATEST
 from graftline.sources.folder import Folder
 from graftline.sources.source import Source
 from graftline.sources.tfds import Tfds
 
-BY_PREFIX: dict[str, Callable[[str, str], Source]] = {FOLDER_PREFIX: Folder}  # any other name is one of TFDS
+
+def _folder(path: str, span: str, data_dir: Path) -> Source:
+    return Folder(path, span)
+
+
+# Any other name is one of TFDS too, which a configuration gives without a prefix
+BY_PREFIX: dict[str, Callable[[str, str, Path], Source]] = {FOLDER_PREFIX: _folder, TFDS_PREFIX: Tfds}
 
 
 def is_given_alone(name: str) -> bool:
@@ -27,5 +33,5 @@ def source_of(dataset: str, span: str = LATEST, data_dir: Path = Path()) -> Sour
     """
     for prefix, kind in BY_PREFIX.items():
         if dataset.startswith(prefix):
-            return kind(dataset.removeprefix(prefix), span)
+            return kind(dataset.removeprefix(prefix), span, data_dir)
     return Tfds(dataset, span, data_dir)

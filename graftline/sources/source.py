@@ -35,8 +35,8 @@ class Source(Protocol):
     def alone(self) -> tuple[str, str]:
         """Returns `data.dataset`, and the name of runs, where it is given without a configuration."""
 
-    def argument(self) -> tuple[str, str]:
-        """Returns the variable and the value that give it to `make` without a configuration."""
+    def argument(self) -> str:
+        """Returns what is given to `graftline run` for it, without a configuration."""
 
     def fingerprint(self) -> str:
         """Returns what changes when the dataset does, and only then.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graftline.base.errors import UserError, short
+from graftline.base.paths import TFDS_PREFIX
 from graftline.base.photos import LATEST
 from graftline.base.raw_image import RawImage
 
@@ -52,9 +53,9 @@ class Tfds:
         """Returns the name twice: as a dataset and of its runs."""
         return self.name, self.schema_name
 
-    def argument(self) -> tuple[str, str]:
-        """Returns the variable and the value that would give it to `make` without a configuration."""
-        return "CONFIG", self.name
+    def argument(self) -> str:
+        """Returns what is given to `graftline run` for it, without a configuration."""
+        return f"{TFDS_PREFIX}{self.name}"
 
     def fingerprint(self) -> str:
         """Returns what changes when the prepared set does; prepares it where needed."""
@@ -169,7 +170,7 @@ def _close_names(dataset: str) -> str:
 
 def _cure(builder: "tensorflow_datasets.core.DatasetBuilder") -> str:
     if len(builder.url_infos or ()) == 1:  # what graftline/sources/archive.py can do
-        return "`make data ARCHIVE=<zip>` prepares it from a local copy"
+        return "`graftline data <zip>` prepares it from a local copy"
     return "try again where its downloads can be reached"
 
 

@@ -31,7 +31,7 @@ def put(settings: Settings, given: str, name: str) -> str:
       UserError: where it is no such folder, the name is taken, or the copy breaks off.
     """
     if not given:
-        raise UserError("PHOTOS is empty: give a folder of photos, as in `make kubeflow-put PHOTOS=~/photos`.")
+        raise UserError("PHOTOS is empty: give a folder of photos, as in `graftline kubeflow upload ~/photos`.")
     folder = Path(given).expanduser().absolute()
     files, name = _files(folder), name or folder.name
     if not NAME.fullmatch(name):

@@ -1,10 +1,13 @@
 """Takes the model in production on the cluster back: there, by the program that does it on one machine too."""
 
-import getpass
-
 from graftline.base.errors import UserError
+from graftline.serving.pushes import user
+from graftline.settings.load import CONFIG_VARIABLE
 from graftline.settings.settings import Settings
 from kubeflow.visits.visitor import program, visiting
+
+# The data that the pod's own settings name
+ROLL_BACK = f'exec python -m graftline.cli rollback --data "${CONFIG_VARIABLE}" --reason "$0"'
 
 
 def roll_back(settings: Settings, why: str) -> None:
@@ -19,8 +22,8 @@ def roll_back(settings: Settings, why: str) -> None:
       UserError: where no reason is given, or there is no way to it.
     """
     if not why.strip():
-        raise UserError('WHY is empty: say why the model is taken back, as in `make kubeflow-rollback WHY="…"`.')
+        raise UserError("--reason is empty: say why the model is taken back.")
     # Who did it is kept too, and is who asks for it here
-    command = ["env", f"LOGNAME={getpass.getuser()}", "python", "-m", "graftline.cli", "rollback", why]
+    command = ["env", f"LOGNAME={user()}", "sh", "-c", ROLL_BACK, why]
     with visiting(settings) as pod, program(settings, pod, *command):
         pass

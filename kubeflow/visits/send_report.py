@@ -43,15 +43,19 @@ def find(settings: Settings, run_id: str) -> tuple[Run, Path]:
     """
     runs = _runs(settings)
     if not runs:
-        raise UserError(f"There is no run of {settings.name} in the metadata store: `make kubeflow-run` starts one.")
+        raise UserError(
+            f"There is no run of {settings.name} in the metadata store: `graftline kubeflow run` starts one."
+        )
     named = {run.id: run for run in runs} | {history.LATEST: runs[-1]}
     if run_id not in named:
-        raise UserError(f"There is no run {run_id!r} of {settings.name}: `make kubeflow-status` lists the runs.")
+        raise UserError(f"There is no run {run_id!r} of {settings.name}: `graftline kubeflow status` lists the runs.")
     run = named[run_id]
     page = history.report(run)
     if page is None:
         others = [other.id for other in reversed(runs) if history.report(other)]
-        hint = f"take the latest that has one, `make kubeflow-report RUN={others[0]}`" if others else "wait for its end"
+        hint = (
+            f"take the latest that has one, `graftline kubeflow report {others[0]}`" if others else "wait for its end"
+        )
         raise UserError(f"Run {run.id} has no report ({history.state(run, True)}): {hint}.")
     return run, page
 

@@ -73,14 +73,14 @@ class Cluster:
 
     def command(self, *arguments: str) -> str:
         """Returns what one of the project's commands prints, as a user would call it."""
-        called = [sys.executable, "-m", "kubeflow", *arguments]
+        called = [sys.executable, "-m", "graftline.cli", "kubeflow", *arguments]
         done = subprocess.run(called, cwd=PROJECT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"`python -m kubeflow {' '.join(arguments)}` failed: {done.stderr.strip()}"
+        assert done.returncode == 0, f"`graftline kubeflow {' '.join(arguments)}` failed: {done.stderr.strip()}"
         return done.stdout
 
     def start(self, *changes: str) -> str:
         """Starts a run with these parameters, NAME=VALUE each, and returns its id."""
-        said = self.command("run", *(f"--set={change}" for change in changes))
+        said = self.command("run", *(f"--param={change}" for change in changes))
         return said.rpartition(": run ")[2].strip().rstrip(".")
 
     def end(self, run_id: str) -> End:

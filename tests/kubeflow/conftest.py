@@ -1,6 +1,7 @@
 """A server of Kubeflow Pipelines on the loopback, a cluster that kubectl seems to reach, and the ways to them."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import kfp
 import pytest
 
 from graftline.base.paths import PROJECT
-from kubeflow import __main__ as commands
+from graftline.cli import kubeflow as commands
+from graftline.cli.main import main
 from kubeflow import client as kubeflow_client
 from kubeflow import schedules
 from tests.kubeflow import kfp_server
@@ -82,11 +84,12 @@ def cluster(tmp_path, monkeypatch) -> Cluster:
 @pytest.fixture
 def called(monkeypatch, capfd, tmp_path):
     """Runs a command, and returns exit status, standard output and standard error."""
-    monkeypatch.setattr(commands, "PROJECT", tmp_path)  # where reports are kept
+    monkeypatch.setattr(commands, "OUTPUT", tmp_path / "output/kubeflow")  # where reports are kept
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kubeflow", *arguments])
         capfd.readouterr()  # of what came before
-        return commands.main(), *capfd.readouterr()
+        status = main(["kubeflow", *arguments])
+        out, error = capfd.readouterr()
+        return status, out, re.sub(r"^Data: .*\n", "", error)
 
     return run

@@ -396,6 +396,6 @@ def test_an_image_without_a_tag_is_that_of_this_revision(monkeypatch):
 
 
 def test_without_an_image_nothing_is_compiled(monkeypatch, tmp_path):
-    with pytest.raises(UserError, match=r"cluster.image is not set: build and push one with `make kubeflow-image"):
+    with pytest.raises(UserError, match=r"cluster.image is not set: build and push one with `graftline kubeflow image"):
         compiled.compile_pipeline(load(monkeypatch, image=None), tmp_path / "dag.yaml")
     assert not list(tmp_path.iterdir())

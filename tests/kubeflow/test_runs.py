@@ -23,7 +23,7 @@ def test_the_latest_run_is_that_of_the_pipeline(server, client, settings, packag
 
 
 def test_a_run_that_is_not_there_is_named(server, client, settings, package, tmp_path):
-    where = f"in the namespace graftline of {server.url}: `make kubeflow-"
+    where = f"in the namespace graftline of {server.url}: `graftline kubeflow "
     refused(settings, f"There is no pipeline 'pets' {where}run` uploads it.", lambda one: find(one, settings, "latest"))
     kubeflow_client.upload(client, settings, compiled(tmp_path))
     kubeflow_client.experiment(client, settings)

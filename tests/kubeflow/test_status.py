@@ -50,7 +50,7 @@ def test_status_shows_schedules_that_are_paused_made_by_other_means_or_missing(
 
 
 def test_a_missing_pipeline_or_experiment_is_named(server, client, settings, package):
-    where = f"in the namespace graftline of {server.url}: `make kubeflow-run`"
+    where = f"in the namespace graftline of {server.url}: `graftline kubeflow run`"
     for asked in (status, unschedule):
         with pytest.raises(UserError, match=re.escape(f"There is no pipeline 'pets' {where} uploads it.")):
             asked(client, settings)
@@ -79,7 +79,7 @@ def test_a_schedule_of_an_older_revision_is_told_with_what_renews_it(
     monkeypatch.setattr(kubeflow_status, "revision", lambda: "fedcba987654")
     assert behind(client, settings, capsys) == (
         f"It runs the image registry.example:5000/graftline:{REVISION}, and this checkout is at fedcba987654: "
-        f"`make kubeflow-schedule CRON='{NIGHTLY}'` renews it."
+        f"`graftline kubeflow schedule --cron '{NIGHTLY}'` renews it."
     )
 
 
@@ -115,5 +115,5 @@ def test_a_schedule_whose_version_was_deleted_is_told(server, client, settings, 
     kubeflow_client.run(client, settings, package, {})
     (version,) = server.kept["versions"]
     server.kept["versions"].clear()
-    told = f"It runs version {version['pipeline_version_id']}, which was deleted since: `make kubeflow-schedule"
+    told = f"It runs version {version['pipeline_version_id']}, which was deleted since: `graftline kubeflow schedule"
     assert behind(client, settings, capsys).startswith(told)

@@ -53,7 +53,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_photos_are_copied_whole_under_the_name_that_a_configuration_gives_them(
     called, photos, volume, cluster, monkeypatch
 ):
-    status, shown, error = called("put", str(photos))
+    status, shown, error = called("upload", str(photos))
     assert (status, error) == (0, "")
     there = volume / "photos" / "pets"
     wanted = {name: data for name, data in contents(photos).items() if name.endswith("é.jpg")}
@@ -67,9 +67,9 @@ def test_photos_are_copied_whole_under_the_name_that_a_configuration_gives_them(
 
 def test_a_new_span_is_put_beside_the_others_and_none_is_replaced(called, photos, volume):
     for name in ("pets/span-1", "pets/span-2"):
-        assert called("put", str(photos), "--to", name)[0] == 0
+        assert called("upload", str(photos), "--to", name)[0] == 0
     before = contents(volume)
-    status, _, error = called("put", str(photos), "--to", "pets/span-2")
+    status, _, error = called("upload", str(photos), "--to", "pets/span-2")
     assert status == 1
     assert error == f"{volume}/photos/pets/span-2 is on the volume already: give another name, TO=<name>.\n"
     assert contents(volume) == before
@@ -78,7 +78,7 @@ def test_a_new_span_is_put_beside_the_others_and_none_is_replaced(called, photos
 def test_all_spans_of_a_folder_are_copied(called, photos, volume, tmp_path):
     for number in (1, 2):
         shutil.copytree(photos, tmp_path / "growing" / f"span-{number}")
-    assert called("put", str(tmp_path / "growing"))[0] == 0
+    assert called("upload", str(tmp_path / "growing"))[0] == 0
     assert {path.parent.parent.name for path in (volume / "photos" / "growing").rglob("*.jpg")} == {"span-1", "span-2"}
 
 
@@ -93,14 +93,14 @@ def test_all_spans_of_a_folder_are_copied(called, photos, volume, tmp_path):
 def test_what_is_no_folder_of_photos_is_refused_before_a_pod_is_made(given, message, called, cluster, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    status, _, error = called("put", *(one.format(empty) for one in given))
+    status, _, error = called("upload", *(one.format(empty) for one in given))
     assert status == 1 and error.startswith(message.format(empty, empty)) and error.count("\n") == 1
     assert cluster.calls() == []
 
 
 @pytest.mark.parametrize("name", ["../pets", "pets/../../x", ".pets", "/pets", "pets/"])
 def test_a_name_that_leads_elsewhere_is_refused(name, called, cluster, photos):
-    status, _, error = called("put", str(photos), "--to", name)
+    status, _, error = called("upload", str(photos), "--to", name)
     assert status == 1 and error.startswith(f"TO = {name!r} is not a place on the volume")
     assert cluster.calls() == []
 
@@ -108,7 +108,7 @@ def test_a_name_that_leads_elsewhere_is_refused(name, called, cluster, photos):
 @pytest.mark.parametrize("after", [0, 512, 30_000, 2 * (20_000 + 480 + 512), 110_000])
 def test_of_a_copy_that_breaks_off_nothing_is_there(after, called, photos, volume, cluster):
     cluster.write(cluster.read() | {"cut": after})
-    status, _, error = called("put", str(photos))
+    status, _, error = called("upload", str(photos))
     assert status == 1
     assert "unexpected EOF" in error and error.count("\n") == 1
     assert contents(volume) == {} and not (volume / "photos" / "pets").exists()
@@ -136,7 +136,7 @@ def test_a_photo_that_vanishes_ends_the_copy(called, photos, volume, cluster, mo
         return visitor.visiting(*arguments, **named)
 
     monkeypatch.setattr("kubeflow.visits.put.visiting", lost)
-    status, _, error = called("put", str(photos))
+    status, _, error = called("upload", str(photos))
     assert (status, error) == (
         1,
         f"{photos}/dogs/2 é.jpg cannot be read (No such file or directory): nothing is copied.\n",
@@ -146,7 +146,7 @@ def test_a_photo_that_vanishes_ends_the_copy(called, photos, volume, cluster, mo
 
 def test_a_volume_that_is_not_writable_is_said_to_be(called, photos, volume):
     (volume / "photos").write_text("a file")
-    status, _, error = called("put", str(photos))
+    status, _, error = called("upload", str(photos))
     assert status == 1 and error.startswith(f"{volume}/photos on the volume cannot be written to (")
 
 
@@ -155,7 +155,7 @@ def test_what_killed_pods_left_is_removed_in_time(called, photos, volume):
         folder = volume / "photos" / receive.ASIDE / name
         folder.mkdir(parents=True)
         os.utime(folder, (time.time() - age * 24 * 3600,) * 2)
-    assert called("put", str(photos))[0] == 0
+    assert called("upload", str(photos))[0] == 0
     assert [path.name for path in (volume / "photos" / receive.ASIDE).iterdir()] == ["new"]
 
 
@@ -164,7 +164,7 @@ def test_what_killed_pods_left_is_removed_in_time(called, photos, volume):
 def test_ctrl_c_deletes_the_pod(where, number, photos, volume, cluster):
     early = where == "before the pod runs"
     cluster.write(cluster.read() | ({"claims": []} if early else {"cut": 30_000, "hangs": True}))
-    program = [sys.executable, "-m", "kubeflow", "put", str(photos)]
+    program = [sys.executable, "-m", "graftline.cli", "kubeflow", "upload", str(photos)]
     with subprocess.Popen(program, cwd=PROJECT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         end = time.monotonic() + 30
         while not (cluster.pods() if early else list(volume.rglob("*.jpg"))):
@@ -175,7 +175,7 @@ def test_ctrl_c_deletes_the_pod(where, number, photos, volume, cluster):
         else:
             process.terminate()
         _, error = process.communicate(timeout=30)
-    assert (process.returncode, error) == (130, "Stopped. Nothing was copied.\n")
+    assert process.returncode == 130 and error.endswith("Stopped. Nothing was copied.\n")
     assert cluster.pods() == {} and not (volume / "photos" / "pets").exists()
 
 
@@ -197,7 +197,7 @@ def test_ctrl_c_deletes_the_pod(where, number, photos, volume, cluster):
 def test_a_pod_that_does_not_come_is_told_with_its_reason(known, message, called, photos, cluster, monkeypatch):
     monkeypatch.setattr(visitor, "START_SECONDS", 0)
     cluster.write(cluster.read() | known)
-    status, _, error = called("put", str(photos))
+    status, _, error = called("upload", str(photos))
     assert status == 1 and message in error and error.count("\n") == 1
     assert cluster.pods() == {}
 
@@ -206,12 +206,12 @@ def test_a_secret_that_is_missing_is_named_and_photos_need_none(called, photos, 
     cluster.write(cluster.read() | {"secrets": {}})
     status, _, error = called("report")
     assert status == 1 and 'does not start (CreateContainerConfigError: secret "graftline-mysql" not found)' in error
-    assert called("put", str(photos))[0] == 0
+    assert called("upload", str(photos))[0] == 0
 
 
 def test_a_pod_that_cannot_be_deleted_is_named(called, photos, cluster):
     cluster.write(cluster.read() | {"fails": {"delete": 'Error from server (Forbidden): pods "x" is forbidden'}})
-    status, _, error = called("put", str(photos))
+    status, _, error = called("upload", str(photos))
     (name,) = cluster.pods()
     assert status == 0
     assert error == (
@@ -220,7 +220,7 @@ def test_a_pod_that_cannot_be_deleted_is_named(called, photos, cluster):
     )
 
 
-@pytest.mark.parametrize("asked", [["report"], ["rollback", "bad"], ["logs"]])
+@pytest.mark.parametrize("asked", [["report"], ["rollback", "--data", "digits", "--reason", "bad"], ["logs"]])
 def test_without_kubectl_it_is_asked_for(asked, called, monkeypatch, server, client, package, tmp_path):
     kubeflow_client.run(client, settings_of(server.url, "digits"), package, {})
     monkeypatch.setenv("GRAFTLINE_CLUSTER__ENDPOINT", server.url)
@@ -245,10 +245,10 @@ def test_a_report_is_fetched_with_its_card(called, volume, tmp_path):
 
     status, shown, error = called("report")
     assert (status, shown) == (1, "")
-    hint = "take the latest that has one, `make kubeflow-report RUN=a`"
+    hint = "take the latest that has one, `graftline kubeflow report a`"
     assert error == f"Run b has no report (failed at Trainer): {hint}.\n"
     status, _, error = called("report", "c")
-    assert (status, error) == (1, "There is no run 'c' of digits: `make kubeflow-status` lists the runs.\n")
+    assert (status, error) == (1, "There is no run 'c' of digits: `graftline kubeflow status` lists the runs.\n")
     assert [path.name for path in kept.iterdir()] == ["a"]
 
 
@@ -256,12 +256,12 @@ def test_a_cluster_that_nothing_ran_on_has_no_report(called):
     status, _, error = called("report")
     assert (status, error) == (
         1,
-        "There is no run of digits in the metadata store: `make kubeflow-run` starts one.\n",
+        "There is no run of digits in the metadata store: `graftline kubeflow run` starts one.\n",
     )
 
 
 def pushed(volume: Path, *contents: str) -> list[int]:
-    """Pushes models, of which no metadata store knows, as after `make clean`; returns their versions."""
+    """Pushes models, of which no metadata store knows, as after `graftline clean`; returns their versions."""
     settings = past.settings_of(volume)
     made = []
     for text in contents:
@@ -275,7 +275,7 @@ def pushed(volume: Path, *contents: str) -> list[int]:
 def test_the_model_in_production_is_taken_back_by_whom_and_why(called, volume, monkeypatch):
     monkeypatch.setenv("LOGNAME", "someone")
     _, bad = pushed(volume, "good", "bad")
-    status, shown, _ = called("rollback", "calls dogs 'cats'")
+    status, shown, _ = called("rollback", "--data", "digits", "--reason", "calls dogs 'cats'")
     last = versions.production(past.settings_of(volume).push_dir)
     assert (
         status == 0 and f"Version {bad} is withdrawn; in production is {volume}/serving/digits/{last.version}." in shown
@@ -285,21 +285,21 @@ def test_the_model_in_production_is_taken_back_by_whom_and_why(called, volume, m
 
 def test_a_rollback_that_is_refused_says_why_and_how(called, volume, cluster):
     pushed(volume)
-    status, _, error = called("rollback", "bad")
+    status, _, error = called("rollback", "--data", "digits", "--reason", "bad")
     assert (status, error) == (1, f"Nothing is served from {volume}/serving/digits: push a model first.\n")
     assert cluster.pods() == {}
 
 
 def test_no_pod_is_made_for_a_rollback_without_a_reason(called, cluster):
-    status, _, error = called("rollback", " ")
-    assert status == 1 and error.startswith("WHY is empty: ")
+    status, _, error = called("rollback", "--data", "digits", "--reason", " ")
+    assert status == 1 and error.startswith("--reason is empty: ")
     assert cluster.calls() == []
 
 
 def test_the_status_of_a_program_in_the_pod_is_passed_on(monkeypatch, called):
     monkeypatch.setattr("kubeflow.visits.rollback.program", lambda settings, pod, *_: visitor.program(
         settings, pod, "sh", "-c", "echo told >&2; exit 7"))  # fmt: skip
-    assert called("rollback", "bad") == (7, "", "told\n")
+    assert called("rollback", "--data", "digits", "--reason", "bad") == (7, "", "told\n")
 
 
 def test_the_pod_is_one_that_kubernetes_takes_with_the_least_rights(monkeypatch, volume):

@@ -159,7 +159,7 @@ def test_what_the_schema_forbids_is_told_once(gate):
 
 
 def test_a_person_accepts_exactly_this_data(gate, tmp_path):
-    refused = pytest.raises(UserError, match=r'or accept exactly this data: `make accept-data WHY="…"`\.$')
+    refused = pytest.raises(UserError, match=r'or accept exactly this data: `graftline accept-data --reason "…"`\.$')
     with refused:
         gate(good_columns(cats=80), before=good_columns())
     given = Acceptance(data_review.identity(str(tmp_path / "s")), "me", "2026-11-27", "dogs are rare now")

@@ -221,7 +221,7 @@ def _facts() -> Facts:
         name="pets",
         dataset=f"folder:/home/me/{SCRIPT}",
         when="2026-11-24T12:00:00+00:00",
-        command="GRAFTLINE_TRAINING__SEED=7 make run CONFIG=pets",
+        command="GRAFTLINE_TRAINING__SEED=7 graftline run pets",
         revision="0123456789ab",
         settings={
             "name": "pets",

@@ -61,7 +61,7 @@ def told() -> Card:
             name="pets",
             dataset="folder:/photos/pets",
             when="2026-11-24T12:00:00+00:00",
-            command="GRAFTLINE_TRAINING__SEED=7 make run CONFIG=pets",
+            command="GRAFTLINE_TRAINING__SEED=7 graftline run pets",
             revision="0123456789ab",
             settings=settings,
             versions={"python": "3.11.2", "keras": "3.12.0"},
@@ -94,7 +94,7 @@ def test_markdown_tells_verdict_scores_and_how_to_make_it_again(told):
     assert "| cat | 8 | 72.00 % | 100.00 % | 84.00 % |" in text
     assert "Nothing is new." in text
     assert "| test accuracy | yes | 81.25 % | at least 75.00 % | +6.25 points |" in text
-    assert "GRAFTLINE_TRAINING__SEED=7 make run CONFIG=pets\n" in text
+    assert "GRAFTLINE_TRAINING__SEED=7 graftline run pets\n" in text
     assert "- Left out: 2, empty file." in text
     assert "16 images that nothing was chosen by (2 more look like one of training and are left out): **" in text
     assert "2,259,265 parameters" in text

@@ -126,7 +126,7 @@ def inputs(tmp_path, judged, features_of) -> dict:
 def properties(tmp_path) -> dict[str, str]:
     return {
         "settings": json.dumps(SETTINGS),
-        "command": "make run CONFIG=pets",
+        "command": "graftline run pets",
         "push_to": str(tmp_path / "serving"),
         "steps": json.dumps([STEP]),
     }
@@ -156,8 +156,8 @@ def test_the_card_needs_nothing_that_is_drawn_or_guessed(inputs, properties, tmp
     assert card["verdict"]["accuracy"] == pytest.approx(0.8)
     assert card["verdict"]["blessed"] is False  # the model in production has all right
     assert card["numbers"]["calibration"]["temperature"] == 1.25
-    assert card["facts"]["command"] == "make run CONFIG=pets"
-    assert "make run CONFIG=pets" in Path(made.uri, CARDS[0]).read_text()
+    assert card["facts"]["command"] == "graftline run pets"
+    assert "graftline run pets" in Path(made.uri, CARDS[0]).read_text()
 
 
 def test_mistakes_are_shown_with_their_images_and_what_the_model_took_them_for(inputs, properties):
@@ -217,7 +217,7 @@ def test_the_data_and_its_slices_are_told(inputs, properties):
 
 def test_facts_are_enough_to_do_it_again(inputs, properties):
     facts = gather.report(inputs, properties).facts
-    assert (facts.command, facts.data_fingerprint, facts.parameters) == ("make run CONFIG=pets", "f00", 1234)
+    assert (facts.command, facts.data_fingerprint, facts.parameters) == ("graftline run pets", "f00", 1234)
     assert facts.settings == SETTINGS
     assert set(facts.versions) == {"python", "tensorflow", "keras", "tfx", "openvino"}
     assert [step.name for step in facts.steps] == ["Trainer"]

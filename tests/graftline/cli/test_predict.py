@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
-from graftline.cli import predict
+from graftline.cli.predict import predict
 from tests import tiny
 
 
@@ -35,8 +35,11 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def run(*arguments: object) -> int:
-    return predict._run(predict._arguments([str(argument) for argument in arguments]))
+def run(model: Path, *arguments: object) -> int:
+    """Does what `graftline predict --model MODEL ARGUMENT …` does, with errors passed on."""
+    given = ["--data", "digits", "--model", str(model), *map(str, arguments)]
+    status: int = predict.main(given, standalone_mode=False)
+    return status
 
 
 def test_a_folder_gives_a_line_for_each_image(model, photos, capsys):
@@ -66,6 +69,7 @@ def test_an_unreadable_file_is_reported_and_skipped(model, photos, capsys):
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 70
     assert printed.err.splitlines() == [
+        "Data: digits (as given)",
         f"{photos}/cut.jpg: truncated or corrupt",
         f"{photos}/gone.jpg: file cannot be read (No such file or directory)",
     ]
@@ -109,7 +113,7 @@ def test_production_is_the_highest_version_of_the_configuration(model, photos, t
     shutil.copytree(model, tmp_path / "serving/digits/10")
     (tmp_path / "serving/digits/9").mkdir()
     (photos / "cut.jpg").write_bytes(b"GIF")
-    done = started(tmp_path, "production", str(photos))
+    done = started(tmp_path, str(photos))
     assert done.returncode == 3, done.stderr
     assert len(done.stdout.splitlines()) == 70
     assert f"{photos}/cut.jpg: " in done.stderr
@@ -117,7 +121,7 @@ def test_production_is_the_highest_version_of_the_configuration(model, photos, t
 
 
 def test_without_a_model_it_ends_before_tensorflow_is_imported(photos, tmp_path):
-    done = started(tmp_path, "production", str(photos), python=["-X", "importtime"])
+    done = started(tmp_path, str(photos), python=["-X", "importtime"])
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"There is no model in {tmp_path}/serving/digits: ")
     assert "tensorflow" not in done.stderr

@@ -1,4 +1,4 @@
-"""The whole of `make doctor`, on a machine that is well and on broken ones."""
+"""The whole of `graftline doctor`, on a machine that is well and on broken ones."""
 
 import os
 import subprocess

@@ -124,7 +124,7 @@ def test_weights_that_are_not_there_are_fetched_by_a_command(tmp_path, monkeypat
     monkeypatch.setattr("graftline.network.weights.FOLDER", tmp_path)
     found = one(project.check_weights(settings_of(tmp_path, model={"image_size": 96})))
     assert found.mark == WARNING
-    assert "`make weights`" in found.cure
+    assert "`graftline weights`" in found.cure
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -165,4 +165,4 @@ def test_a_dataset_that_cannot_be_downloaded_is_a_fault(settings, host, address,
     found = look_at(settings, f"http://{host}{address}" if address else "http://127.0.0.1:1/pets.zip")
     assert found.mark == BAD
     assert f"({reason})" in found.value
-    assert "`make data ARCHIVE=<zip>`" in found.cure
+    assert "`graftline data <zip>`" in found.cure

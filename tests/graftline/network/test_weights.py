@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from graftline.base.errors import UserError
-from graftline.cli.weights import main
+from graftline.cli.main import main
 from graftline.network import backbone, weights
 from graftline.settings.backbones import Wheel
 from graftline.settings.training import Model
@@ -139,14 +139,14 @@ def test_program_tells_a_mistake_in_one_line(tmp_path, monkeypatch, capsys) -> N
     monkeypatch.setenv("GRAFTLINE_MODEL__FINE_TUNE_AT", "conv")
     _keras_downloads(monkeypatch, _refuse)
     monkeypatch.setattr(weights.resolve, "__defaults__", (tmp_path, 5.0))
-    assert main() == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["weights"]) == 1
+    assert capsys.readouterr().err.count("\n") == 2  # with what it is about
 
 
 def test_kept_imagenet_weights_are_the_whole_base() -> None:
     kept = sorted(weights.FOLDER.glob("MobileNetV2_*.h5"))
     if not kept:
-        pytest.skip("no weights in output/weights: make weights fetches them")
+        pytest.skip("no weights in output/weights: graftline weights fetches them")
     base = backbone.build(Model(image_size=32), kept[0])
     assert (base.count_params(), len(base.weights)) == (2_257_984, 260)
     gamma, _, _, variance = base.get_layer("Conv_1_bn").get_weights()

@@ -34,7 +34,7 @@ def test_the_data_that_the_latest_run_stopped_at_is_accepted(tmp_path, counted):
 def test_without_a_reason_or_a_run_that_stopped_nothing_is(tmp_path, counted, why, state):
     settings = settings_of(tmp_path)
     write(settings, "a", counted, Made("DataGate", state=state))
-    with pytest.raises(UserError, match=r"WHY is empty|did not stop at its data"):
+    with pytest.raises(UserError, match=r"--reason is empty|did not stop at its data"):
         accept_data(settings, why)
     assert not settings.accepted_data.exists()
 

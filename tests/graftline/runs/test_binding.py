@@ -42,7 +42,7 @@ def test_other_data_under_the_same_name_is_refused_until_it_is_adopted(tmp_path:
     binding.bind(of(tmp_path, one))
     binding.bind(of(tmp_path, other, adopt=True))
     binding.bind(of(tmp_path, other))
-    with pytest.raises(UserError, match="give the configuration another name, or ADOPT=1"):
+    with pytest.raises(UserError, match="give the configuration another name, or --adopt"):
         binding.bind(of(tmp_path, one))
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from graftline.base import console
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
-from graftline.cli.history import compare, show_runs
+from graftline.cli.history import show_pair, show_runs
 from graftline.runs import history, lock, store
 from graftline.serving import versions
 from graftline.settings.load import CONFIG_VARIABLE
@@ -57,7 +57,7 @@ def write_refusal(settings: Settings, run_id: str, baseline: str) -> None:
 
 def listed(settings: Settings) -> list[dict]:
     runs = history.read(settings)
-    return [history.facts(runs, run, history.alive(settings, runs, run)) for run in runs]
+    return [history.facts(settings, runs, run, history.alive(settings, runs, run)) for run in runs]
 
 
 def program(settings: Settings, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -90,6 +90,7 @@ def test_each_run_is_told_with_what_became_of_it(settings):
         "baseline_run": None,
         "blessed": True,
         "pushed": "1",
+        "pushed_by": None,
         "state": "done",
     }
     assert (cached["state"], cached["phases"]) == ("all cached", pushed["phases"])
@@ -109,7 +110,7 @@ def test_the_latest_runs_are_printed_first_and_the_others_counted(settings, caps
     assert "0.8000 → 0.9000" in printed
     assert printed.index("│ 3 ") < printed.index("│ 2 ")
     assert "│ 1 " not in printed
-    assert "1 earlier ones: `make runs ALL=1`." in printed
+    assert "1 earlier ones: `graftline runs --all`." in printed
 
 
 def test_other_programs_get_json(settings):
@@ -136,7 +137,7 @@ def test_a_run_that_was_killed_is_told_from_one_that_goes_on(settings):
 def test_without_a_run_that_is_said_and_no_store_is_made(settings):
     done = program(settings, "runs")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "There is no run of digits yet: `make run` makes one.\n"
+    assert done.stderr == "There is no run of digits yet: `graftline run` makes one.\n"
     assert not settings.metadata_path.exists()
 
 
@@ -178,7 +179,7 @@ def test_nothing_in_production_is_said(settings):
 def test_lines_that_differ_are_marked_and_no_others(settings, tmp_path, capsys):
     write_push(settings, "a", phase_2=0.9)
     write_push(settings_of(tmp_path, training={"seed": 7}), "b", phase_2=0.95, version="2")
-    compare(settings, "1", "2")
+    show_pair(settings, "1", "2", as_json=False)
     marks = {
         cells[2].strip(): cells[1].strip()
         for line in capsys.readouterr().out.splitlines()
@@ -222,7 +223,7 @@ def test_a_run_without_a_report_says_why_and_which_has_one(settings, tmp_path):
     done = program(settings, "report")
     assert done.returncode == 1
     assert (
-        done.stderr == "Run 2 has no report (failed at Trainer): the latest that has one is 1, `make report RUN=1`.\n"
+        done.stderr == "Run 2 has no report (failed at Trainer): the latest that has one is 1, `graftline report 1`.\n"
     )
 
 

@@ -40,7 +40,7 @@ def executed(settings, tmp_path):
 
 def test_whole_outputs_stay(settings, executed):
     with store.opened(settings) as opened:
-        store.forget_damaged(opened)
+        store.forget_outdated(opened, settings)
         assert {key: artifact.type for key, artifact in store.outputs(opened, 1).items()} == {"model": "Model"}
     assert (executed / "deep" / "two").read_text() == "22"
 
@@ -48,7 +48,7 @@ def test_whole_outputs_stay(settings, executed):
 def test_files_that_came_later_do_not_matter(settings, executed):
     (executed / "note").write_text("mine")
     with store.opened(settings) as opened:
-        store.forget_damaged(opened)
+        store.forget_outdated(opened, settings)
     assert (executed / "note").exists()
 
 
@@ -60,9 +60,9 @@ def test_files_that_came_later_do_not_matter(settings, executed):
 def test_outputs_that_lost_something_are_removed_and_told(settings, executed, damage, caplog):
     damage(executed)
     with store.opened(settings) as opened:
-        store.forget_damaged(opened)
+        store.forget_outdated(opened, settings)
         assert not executed.exists()
-        store.forget_damaged(opened)  # nothing is left to be removed
+        store.forget_outdated(opened, settings)  # nothing is left to be removed
     (message,) = caplog.messages
     assert f"{executed / 'deep' / 'two'} is damaged or gone" in message
 

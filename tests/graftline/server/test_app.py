@@ -210,7 +210,7 @@ def test_a_damaged_version_is_not_served_and_the_one_before_is(directory, monkey
 
 
 def test_where_nothing_is_pushed_the_cure_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"There is no model in .*: .* `make run` pushes one"):
+    with pytest.raises(UserError, match=r"There is no model in .*: .* `graftline run` pushes one"):
         create_app("pets", tmp_path, MAX_PIXELS)
 
 

@@ -1,4 +1,4 @@
-"""The program behind `make try`: a real process, asked from many sides at once, that ends when it is told to."""
+"""The program behind `graftline serve`: a real process, asked from many sides at once, that ends when it is told to."""
 
 import base64
 import contextlib
@@ -31,7 +31,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(root: Path, *arguments: str) -> subprocess.Popen:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "graftline.cli", "try", *arguments],
+        [sys.executable, "-m", "graftline.cli", "serve", *arguments],
         cwd=PROJECT,
         env=clean | {"GRAFTLINE_RUN__SERVING_DIR": str(root / "serving")},
         stdout=subprocess.PIPE,

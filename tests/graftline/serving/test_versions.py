@@ -254,5 +254,5 @@ def test_a_model_is_found_wherever_a_folder_of_it_is_named(tmp_path: Path) -> No
         "run/Trainer/model": "run/Trainer/model/4/Format-Serving",
     }.items():
         assert versions.find(tmp_path / place) == tmp_path / found
-    with pytest.raises(UserError, match=r"There is no model in .*run: .* `make run` pushes one"):
+    with pytest.raises(UserError, match=r"There is no model in .*run: .* `graftline run` pushes one"):
         versions.find(tmp_path / "run")

@@ -117,7 +117,7 @@ def test_a_file_that_holds_no_settings_is_refused(tmp_path, monkeypatch, text):
         configuration.load()
 
 
-@pytest.mark.parametrize("program", ["-m graftline.cli name", "pipeline.py"])
+@pytest.mark.parametrize("program", ["-m graftline.cli runs", "pipeline.py"])
 def test_mistakes_end_a_program_with_status_2_before_tensorflow_is_imported(program):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *program.split()],
@@ -179,14 +179,15 @@ def test_a_wrong_folder_is_told_in_a_sentence(of_folder, tmp_path):
 def test_the_recipe_alone_is_no_configuration(monkeypatch):
     monkeypatch.setenv(CONFIG_VARIABLE, "photos")
     with pytest.raises(
-        SettingsError, match="photos is the recipe for a folder of photos: name one, as in `make run DATA="
+        SettingsError, match="photos is the recipe for a folder of photos: name one, as in `graftline run "
     ):
         configuration.load()
 
 
 def name_by_make(data: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Has a shell in a folder call make with DATA, as typed, and its target print what the programs get."""
-    rule = "print:;@$(PYTHON) -c 'from graftline.settings.load import load; print(load().data.source.folder)'"
+    """Has a shell in a folder call make with DATA, as typed, and its target print what the command gets."""
+    show = 'from graftline.settings.chosen import spelled; import os; print(spelled(os.environ["DATA_GIVEN"]))'
+    rule = f"print:;@cd \"$(PWD)\" && PYTHONPATH=$(CURDIR) $(CURDIR)/$(PYTHON) -c '{show}'"
     clean = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "CONFIG")}
     return subprocess.run(
         [
@@ -206,36 +207,36 @@ def test_make_hands_a_folder_on_as_it_is_typed(tmp_path, name):
     folder = make(tmp_path / name, *PETS)
     for typed in (str(folder), name, f"{name}/cats/.."):
         done = name_by_make(f"DATA={shlex.quote(typed)}", tmp_path)
-        assert done.stdout == f"{folder}\n", done.stderr
+        assert done.stdout == f"folder:{folder}\n", done.stderr
 
 
 def test_make_takes_a_configuration_or_a_folder(tmp_path):
     done = name_by_make("DATA=pets CONFIG=digits", tmp_path)
-    assert "Give CONFIG or DATA, not both" in done.stderr
+    assert "Give DATA or CONFIG, not both" in done.stderr
     assert done.returncode == 2
 
 
 @pytest.mark.parametrize(
     ("variables", "command"),
     [
-        ({}, "make run CONFIG=digits"),
-        ({"CONFIG": "my photos.yaml"}, "make run CONFIG='my photos.yaml'"),
-        ({"CONFIG": "folder:/home/me/my photos"}, "make run DATA='/home/me/my photos'"),
+        ({}, "graftline run digits"),
+        ({"CONFIG": "my photos.yaml"}, "graftline run 'my photos.yaml'"),
+        ({"CONFIG": "folder:/home/me/my photos"}, "graftline run '/home/me/my photos'"),
         (
             {"TRAINING__SEED": "7", "GATE__MIN_ACCURACY": "0.8"},
-            "GRAFTLINE_GATE__MIN_ACCURACY=0.8 GRAFTLINE_TRAINING__SEED=7 make run CONFIG=digits",
+            "graftline run digits --set gate.min_accuracy=0.8 --set training.seed=7",
         ),
-        ({"METADATA__PASSWORD": "secret", "CLUSTER__MYSQL": '{"password": "secret"}'}, "make run CONFIG=digits"),
-        ({"CLUSTER__WEBHOOK": "https://secret", "RUN__BEAM_ARGS": '["--key=secret"]'}, "make run CONFIG=digits"),
+        ({"METADATA__PASSWORD": "secret", "CLUSTER__MYSQL": '{"password": "secret"}'}, "graftline run digits"),
+        ({"CLUSTER__WEBHOOK": "https://secret", "RUN__BEAM_ARGS": '["--key=secret"]'}, "graftline run digits"),
         (
             {"RUN": '{"beam_args": ["--key=secret"], "keep_versions": 3}'},
-            """GRAFTLINE_RUN='{"keep_versions": 3}' make run CONFIG=digits""",
+            """graftline run digits --set 'run={"keep_versions": 3}'""",
         ),
         (
             {"CONFIG": '{"name": "pets", "cluster": {"webhook": "secret"}}', "DATA__SPAN": "3"},
-            "GRAFTLINE_DATA__SPAN=3 make kubeflow-run CONFIG=pets",
+            "graftline kubeflow run --data pets --set data.span=3",
         ),
-        ({"MYSQL_SERVICE_HOST": "10.0.0.1", "MYSQL_SERVICE_PORT": "3306"}, "make run CONFIG=digits"),
+        ({"MYSQL_SERVICE_HOST": "10.0.0.1", "MYSQL_SERVICE_PORT": "3306"}, "graftline run digits"),
     ],
 )
 def test_the_command_makes_the_same_run_again_and_tells_no_password(variables, command, monkeypatch):

@@ -10,7 +10,7 @@ from PIL import Image
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from graftline.base.errors import UserError
-from graftline.cli.archive import main
+from graftline.cli.main import main
 from graftline.settings.data import Data
 from graftline.settings.load import CONFIG_VARIABLE
 
@@ -106,15 +106,16 @@ def test_the_command_tells_mistakes_without_a_traceback(tmp_path, monkeypatch, c
     config = tmp_path / "tiny.yaml"
     config.write_text(f"name: tiny\ndata: {{dataset: tiny_pets, data_dir: {tmp_path}}}\ngate: {{min_accuracy: 0.5}}\n")
     monkeypatch.setenv(CONFIG_VARIABLE, str(config))
-    monkeypatch.setattr("sys.argv", ["archive", str(config)])
-    assert main() == 2
-    assert capsys.readouterr().err.strip() == f"{config} is no zip file: give the archive that tiny_pets is made from."
+    assert main(["data", str(config)]) == 1
+    assert (
+        capsys.readouterr().err.splitlines()[-1]
+        == f"{config} is no zip file: give the archive that tiny_pets is made from."
+    )
 
 
 def test_the_command_prepares_the_set_of_the_configuration(tmp_path, pets, monkeypatch, capsys):
     config = tmp_path / "tiny.yaml"
     config.write_text(f"name: tiny\ndata: {{dataset: tiny_pets, data_dir: {tmp_path}}}\ngate: {{min_accuracy: 0.5}}\n")
     monkeypatch.setenv(CONFIG_VARIABLE, str(config))
-    monkeypatch.setattr("sys.argv", ["archive", str(pets)])
-    assert main() == 0
+    assert main(["data", str(pets)]) == 0
     assert "Prepared 3 examples" in capsys.readouterr().out

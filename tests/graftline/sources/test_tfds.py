@@ -54,7 +54,7 @@ def test_a_set_without_labelled_images_is_refused_before_it_is_downloaded(datase
         Data(dataset=dataset, data_dir=tmp_path).source.prepared()
 
 
-@pytest.mark.parametrize(("config", "cure"), [("one", "`make data ARCHIVE=<zip>` prepares"), ("two", "try again")])
+@pytest.mark.parametrize(("config", "cure"), [("one", "`graftline data <zip>` prepares"), ("two", "try again")])
 def test_a_failing_download_names_set_reason_and_cure(config, cure, tmp_path):
     with pytest.raises(UserError) as raised:
         Data(dataset=f"unreachable/{config}", data_dir=tmp_path).source.prepared()

@@ -1,0 +1,111 @@
+"""The command `graftline`: its help, and where each of its commands is; what one does is imported when it is asked for."""
+
+import importlib
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+from graftline.base.errors import UserError, did_you_mean
+
+STOPPED = 130  # exit status
+# Command, the module it is in, and what it does, by what it is for
+COMMANDS = {
+    "Train": {
+        "run": ("run", "Train, evaluate and push a model: of a folder of photos, a TFDS set or a configuration."),
+        "schema": ("data", "Infer the schema of a dataset that has none, for you to review."),
+        "backbones": ("settings", "List the networks that a head can be put on."),
+        "settings": ("settings", "Show every setting, its value and where that is from."),
+    },
+    "Inspect": {
+        "report": ("history", "Open the report of a run, the latest by default."),
+        "runs": ("history", "List past runs, latest first."),
+        "compare": ("history", "Show two runs side by side."),
+        "tensorboard": ("history", "Show the curves of all runs, on this machine alone."),
+    },
+    "Use": {
+        "predict": ("predict", "Classify images with the model in production."),
+        "serve": ("production", "Serve it, with a page to try it and TensorFlow Serving's REST form."),
+        "rollback": ("production", "Take it back: the one before is in production again."),
+        "push": ("production", "Push the model of a run that the gate has refused."),
+    },
+    "Deploy": {"kubeflow": ("kubeflow", "Run it on Kubeflow Pipelines, on a schedule, and look after it there.")},
+    "Maintain": {
+        "doctor": ("maintain", "Say what is wrong with this machine, and what to do about it."),
+        "data": ("data", "Prepare a TFDS set from a local copy of its archive."),
+        "weights": ("maintain", "Fetch the pretrained weights of a backbone."),
+        "accept-data": ("data", "Let the next run go on with the data that the latest one stopped at."),
+        "clean": ("maintain", "Forget all runs; datasets, weights and pushed models stay."),
+        "completion": ("maintain", "Print the script that completes commands in a shell."),
+    },
+}
+PLACES = {name: place for commands in COMMANDS.values() for name, place in commands.items()}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported as they are asked for, and listed by what they are for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names of all commands."""
+        return list(PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Returns a command; None where there is none of this name."""
+        if cmd_name not in PLACES:
+            return None
+        module, _ = PLACES[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"graftline.cli.{module}"), cmd_name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command that is asked for; says what is close to a name that is none."""
+        if args[0] not in PLACES and not args[0].startswith("-"):
+            ctx.fail(f"There is no command {args[0]!r}: {did_you_mean(args[0], list(PLACES))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands; none of them is imported for that."""
+        width = max(map(len, PLACES))
+        for purpose, commands in COMMANDS.items():
+            with formatter.section(purpose):
+                formatter.write_dl([(f"{name:<{width}}", about) for name, (_, about) in commands.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="graftline", prog_name="graftline")
+def graftline() -> None:
+    """From photos, or the name of a dataset, to an image classifier that is trained, checked and deployed.
+
+    `graftline run ~/photos` takes a folder with a folder of photos for each class; `graftline run` alone tries it on
+    handwritten digits. Each command tells its own options with --help.
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Does what the command line asks for; returns the exit status.
+
+    Args:
+      arguments: instead of the command line of this process.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow says much as it starts
+    if arguments is None:  # this process is the command: a terminal that is closed stops it as Ctrl-C does
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for stream in (sys.stdin, sys.stdout, sys.stderr):  # a file's name need not be UTF-8, nor a terminal
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "backslashreplace")  # type: ignore[union-attr]
+    try:
+        done: Any = graftline.main(arguments, prog_name="graftline", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    except (KeyboardInterrupt, click.Abort):
+        print("Stopped.", file=sys.stderr)
+        return STOPPED
+    return done if isinstance(done, int) else 0

@@ -1,0 +1,65 @@
+"""Commands that look after this machine: `graftline doctor`, `weights`, `clean` and `completion`."""
+
+import os
+
+import click
+
+from graftline.base import console
+from graftline.cli.options import about, settings_of
+from graftline.settings.settings import Settings
+
+
+@click.command()
+@click.option("-d", "--data", help="Whose settings, data, disk and metadata are looked at; see `graftline run`.")
+def doctor(data: str | None) -> int:
+    """Say what is wrong with this machine, and what to do about it."""
+    from graftline.doctor.__main__ import main
+    from graftline.settings import chosen
+    from graftline.settings.load import CONFIG_VARIABLE
+
+    os.environ[CONFIG_VARIABLE] = chosen.choose(data, of_last_run=True).config
+    return main()
+
+
+@click.command()
+@about()
+def weights(settings: Settings) -> None:
+    """Fetch the pretrained weights of a configuration's backbone."""
+    from graftline.network.weights import resolve
+
+    model = settings.model
+    found = resolve(model.backbone, model.image_size, model.weights)
+    told = f"{found.source}, sha256 {found.sha256[:8]}, {found.path}" if found else "none, random"
+    console.line(f"{model.backbone} at {model.image_size}: weights {told}")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("-d", "--data", help="Whose `run.root` is cleaned; see `graftline run`.")
+def clean(yes: bool, data: str | None) -> None:
+    """Forget all runs: artifacts, metadata, features, inferred schemas; datasets, weights and pushed models stay."""
+    from graftline.runs import cleaning
+
+    root = settings_of(data, (), of_last_run=True, data_is_here=False).run.root
+    folders = cleaning.folders(root)
+    if not folders:
+        console.line(f"There is nothing of any run in {root}.")
+        return
+    size = console.gigabytes(cleaning.size(root))
+    if not yes:
+        click.confirm(f"Remove {', '.join(map(str, folders))} ({size})?", abort=True)
+    cleaning.clean(root)
+    console.line(f"Removed {size} from {root}.")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands in a shell, as in `eval "$(graftline completion bash)"`."""
+    from click.shell_completion import get_completion_class
+
+    from graftline.cli.main import graftline
+
+    kind = get_completion_class(shell)
+    assert kind, shell
+    click.echo(kind(graftline, {}, "graftline", "_GRAFTLINE_COMPLETE").source())

@@ -1,0 +1,102 @@
+"""The options that commands share: which data they are about, and what is changed of its settings."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from graftline.base.errors import SettingsError
+from graftline.settings import chosen
+from graftline.settings.load import CONFIG_VARIABLE, load, variable
+
+Command = Callable[..., Any]
+
+
+class Data(click.ParamType):
+    """A folder, the name of a TFDS set, or a configuration; completed to configurations and folders."""
+
+    name = "data"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Returns what a shell offers."""
+        from click.shell_completion import CompletionItem
+
+        from graftline.settings.load import names
+
+        known = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+        return [*known, CompletionItem(incomplete, type="dir")]
+
+
+DATA = Data()
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
+reason_option = click.option("--reason", required=True, help="Why, which is kept.")
+
+
+def about(
+    *, of_last_run: bool = False, demanded: bool = False, data_is_here: bool = False
+) -> Callable[[Command], Command]:
+    """Gives a command `--data` and `--set`, and calls it with the settings of what it is about, which it says first.
+
+    Args:
+      of_last_run: whether it is about the data of the last run where none is given.
+      demanded: whether data must be given.
+      data_is_here: whether a dataset that is a folder must be on this machine.
+    """
+
+    def decorate(command: Command) -> Command:
+        @click.option("-d", "--data", type=DATA, required=demanded, help=_help(of_last_run, demanded))
+        @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; may be repeated.")
+        @functools.wraps(command)
+        def called(data: str | None, changes: tuple[str, ...], **given: Any) -> Any:
+            return command(settings_of(data, changes, of_last_run, data_is_here), **given)
+
+        return called
+
+    return decorate
+
+
+def _help(of_last_run: bool, demanded: bool) -> str:
+    default = "the data of the last run" if of_last_run else "the digits"
+    alone = f"; by default {chosen.CONFIG_VARIABLE}, or {default}"
+    return f"Folder of photos, TFDS name or configuration{'' if demanded else alone}."
+
+
+def settings_of(data: str | None, changes: tuple[str, ...], of_last_run: bool, data_is_here: bool) -> Any:
+    """Returns the settings of what a command is about, which it says first.
+
+    Whatever is imported later, and every process that is started, finds the choice in the environment.
+
+    Args:
+      data: as given; None where nothing was.
+      changes: KEY=VALUE each.
+      of_last_run: as of `about`.
+      data_is_here: as of `about`.
+
+    Raises:
+      SettingsError: where there is a mistake in them.
+    """
+    choice = chosen.choose(data, of_last_run)
+    os.environ[CONFIG_VARIABLE] = choice.config
+    for change in changes:
+        change_setting(change)
+    if not choice.config.startswith("{"):
+        print(f"Data: {chosen.shown(choice.config)} ({choice.why})", file=sys.stderr, flush=True)
+    return load(data_is_here)
+
+
+def change_setting(change: str) -> None:
+    """Changes a setting for this process and those that it starts.
+
+    Args:
+      change: KEY=VALUE.
+
+    Raises:
+      SettingsError: where there is no such setting.
+    """
+    key, equals, value = change.partition("=")
+    if not equals:
+        raise SettingsError(f"--set {change}: gives no value; write --set {change}=<value>.")
+    os.environ[variable(key)] = value

@@ -1,0 +1,47 @@
+"""Commands about the model in production: `graftline serve`, `rollback` and `push`."""
+
+import contextlib
+
+import click
+
+from graftline.base import console
+from graftline.cli.options import about, reason_option
+from graftline.settings.settings import Settings
+
+
+@click.command()
+@about(of_last_run=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="0 takes a free one.")
+def serve(settings: Settings, port: int) -> None:
+    """Serve the model in production, with a page to try it and TensorFlow Serving's REST form."""
+    from graftline.server.serve import serve as become_server
+
+    with contextlib.suppress(
+        KeyboardInterrupt
+    ):  # where it comes before the server is up, which ends by itself afterwards
+        become_server(settings, port)
+    console.line("Stopped.")
+
+
+@click.command()
+@about(demanded=True)
+@reason_option
+def rollback(settings: Settings, reason: str) -> None:
+    """Take the model in production back: the good one before it is in production again, as a new version."""
+    from graftline.runs.rollback import roll_back
+
+    push = roll_back(settings, reason)
+    place = settings.push_dir / str(push.version)
+    console.line(f"Version {push.withdrawn} is withdrawn; in production is {place}.")
+
+
+@click.command()
+@click.argument("run")
+@about(demanded=True)
+@reason_option
+def push(settings: Settings, run: str, reason: str) -> None:
+    """Push the model of RUN, a number or id of `graftline runs`, that the gate has refused."""
+    from graftline.runs.push import push as publish
+
+    place = settings.push_dir / str(publish(settings, run, reason).version)
+    console.line(f"Pushed to {place}. Who did it and why stands in its card and in `graftline runs`.")

@@ -1,0 +1,89 @@
+"""`graftline run`: from data to a pushed model, in one process."""
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import click
+
+from graftline.base import console, stop
+from graftline.base.errors import SettingsError
+from graftline.cli.options import DATA, about, json_option
+from graftline.cli.quiet import import_tensorflow
+from graftline.settings.load import variable
+from graftline.settings.settings import Settings
+
+# Options that are settings, by their keys
+SHORT = {
+    "backbone": "model.backbone",
+    "wait": "run.wait_minutes",
+    "adopt": "run.adopt",
+    "force": "run.force_retrain",
+}
+
+
+class Run(click.Command):
+    """A command whose data may be given as an argument, and whose options may be settings."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Puts both where all commands have them, and does what the command does."""
+        place, given = ctx.params.pop("place"), ctx.params.get("data")
+        if place and given and place != given:
+            raise SettingsError(f"The data are given twice, as {place} and as --data {given}: leave one out.")
+        ctx.params["data"] = place or given
+        for option, key in SHORT.items():
+            value = ctx.params.pop(option)
+            if value not in (None, False):
+                os.environ[variable(key)] = str(value).lower() if value is True else str(value)
+        return super().invoke(ctx)
+
+
+@click.command(cls=Run)
+@click.argument("place", metavar="[DATA]", type=DATA, required=False)
+@about(data_is_here=True)
+@click.option("--backbone", help="The network that a head is put on, of `graftline backbones`.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be made anew, what is cached, and why.")
+@click.option("--wait", type=float, metavar="MINUTES", help="Wait so long for another run of the same pipeline.")
+@click.option("--force", is_flag=True, help="Train again though nothing has changed.")
+@click.option("--adopt", is_flag=True, help="Give the name, which belongs to other data, to these.")
+@json_option
+def run(settings: Settings, dry_run: bool, as_json: bool) -> int:
+    """Train, evaluate and push a model.
+
+    DATA is a folder of photos with a folder for each class, the name of a TFDS set such as tf_flowers, or a configuration;
+    without it the digits run. What is finished is kept: the same command goes on where it stopped.
+    """
+    console.quiet(settings.run.log_level)
+    stop.stop_when_asked()  # before imports that take seconds
+    if as_json:
+        console.to_stderr()
+    import_tensorflow()
+    from pipeline import create_pipeline, reading
+
+    if dry_run:
+        return _show_plan(settings, create_pipeline, as_json)
+    from graftline.runs import local
+
+    status = local.program(settings, create_pipeline, reading)
+    if as_json and not status:
+        from graftline.runs import history
+
+        runs = history.read(settings)
+        click.echo(json.dumps(history.facts(settings, runs, runs[-1], alive=False), indent=1))
+    return status
+
+
+def _show_plan(settings: Settings, create_pipeline: Any, as_json: bool) -> int:
+    from graftline.runs import dry_run
+
+    if settings.data_gate.infer_schema and not settings.schema_path.is_file():
+        console.line("These data never ran: their schema is inferred first, and all is made.")
+        return 0
+    steps = dry_run.plan(settings, create_pipeline)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(step) for step in steps], indent=1))
+        return 0
+    rows = [[step.node, "cached" if step.cached else "made anew", step.why] for step in steps]
+    console.table("What a run would do", ["component", "", "why"], rows, texts=3)
+    return 0

@@ -1,0 +1,150 @@
+"""What a run would make anew, what it would take from the cache, and why: `graftline run --dry-run`.
+
+TFX's own launcher is asked, node by node, on a copy of the metadata store; nothing is made, kept or removed.
+"""
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import constants
+from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.pipeline import Pipeline
+from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.proto.orchestration import pipeline_pb2
+
+from graftline.base.errors import UserError
+from graftline.runs import runner, store
+from graftline.runs.dag import CODE
+from graftline.runs.stages import TRAINER
+from graftline.settings.settings import Settings
+
+RUN_ID, GONE = "dry-run", ".gone"
+NEVER = "it never ran"
+# What a driver looks at, and the store does not keep
+SEEN_BY_DRIVER = {
+    store.EXAMPLES.node: "the images have changed",
+    store.EVALUATION.node: "another model is in production",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a run would do with a node.
+
+    Attributes:
+      node: its name.
+      cached: whether its outputs would be taken from the cache.
+      why: why not; empty where they would.
+    """
+
+    node: str
+    cached: bool
+    why: str
+
+
+def plan(settings: Settings, create_pipeline: Callable[[Settings], Pipeline]) -> list[Step]:
+    """Returns what a run would do, node by node in the order of the DAG.
+
+    Args:
+      settings: those of the run.
+      create_pipeline: gives the DAG.
+
+    Raises:
+      UserError: where the metadata are on a server, which cannot be copied, or a node refuses its input.
+    """
+    if settings.metadata:
+        raise UserError(
+            "A dry run looks at a copy of the metadata store, which a server's cannot be: leave `metadata` out."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        trial = settings.model_copy(update={"run": settings.run.model_copy(update={"root": Path(folder)})})
+        _copy_store(settings, trial)
+        run = runner.named(settings, Compiler().compile(create_pipeline(settings)), RUN_ID)
+        # TFX makes folders for what is to come
+        runtime_parameter_utils.substitute_runtime_parameter(
+            run, {constants.PIPELINE_ROOT_PARAMETER_NAME: str(trial.pipeline_root)}
+        )
+        with store.opened(trial) as opened:
+            gone = store.outdated(opened, settings)
+            _forget(opened, gone)
+        steps: list[Step] = []
+        for node in run.nodes:
+            steps.append(_step(settings, trial, run, node.pipeline_node, steps, gone))
+        return steps
+
+
+def _copy_store(settings: Settings, trial: Settings) -> None:
+    trial.metadata_path.parent.mkdir(parents=True)
+    if settings.metadata_path.is_file():
+        with (
+            closing(sqlite3.connect(f"{settings.metadata_path.absolute().as_uri()}?mode=ro", uri=True)) as kept,
+            closing(sqlite3.connect(trial.metadata_path)) as copy,
+        ):
+            kept.backup(copy)
+
+
+def _forget(opened: MetadataStore, gone: Iterable[str]) -> None:
+    """Lets TFX find nothing where a run would have removed it first; it looks for the folder."""
+    artifacts = [artifact for artifact in opened.get_artifacts() if artifact.uri in gone]
+    for artifact in artifacts:
+        artifact.uri += GONE
+    opened.put_artifacts(artifacts)
+
+
+def _step(
+    settings: Settings,
+    trial: Settings,
+    run: pipeline_pb2.Pipeline,
+    node: pipeline_pb2.PipelineNode,
+    before: list[Step],
+    gone: set[str],
+) -> Step:
+    name, anew = node.node_info.id, [step.node for step in before if not step.cached]
+    if upstream := [step for step in node.upstream_nodes if step in anew]:
+        return Step(name, False, f"{' and '.join(upstream)} {'are' if len(upstream) > 1 else 'is'} made anew")
+    if runner.is_cached(trial, run, name, lambda *_: None):
+        return Step(name, True, "")
+    with store.opened(trial) as opened:
+        return Step(name, False, _why(settings, opened, name, gone))
+
+
+def _why(settings: Settings, opened: MetadataStore, name: str, gone: set[str]) -> str:
+    """Says what of a node, whose inputs are all there, is another than when it was last made."""
+    context = opened.get_context_by_type_and_name(store.NODE, f"{settings.name}.{name}")
+    executions = opened.get_executions_by_context(context.id) if context else []
+    made = [one for one in executions if one.last_known_state in (store.COMPLETE, store.CACHED)]
+    if not made:
+        return NEVER
+    this, last = max(executions, key=lambda one: one.id), max(made, key=lambda one: one.id)
+    if name == TRAINER and settings.run.force_retrain:
+        return "run.force_retrain asks for it"
+    if changed := _changed(this, last):
+        return f"{' and '.join(changed)} changed"
+    if _inputs(opened, this.id) != _inputs(opened, last.id):
+        return "its input is another one"
+    outputs = [artifact.uri for artifact in store.outputs(opened, last.id).values()]
+    if any(uri.removesuffix(GONE) in gone or not Path(uri).exists() for uri in outputs):
+        return "what it made is gone, damaged or no longer holds"
+    return SEEN_BY_DRIVER.get(name, "what it looks at has changed")
+
+
+def _changed(this: metadata_store_pb2.Execution, last: metadata_store_pb2.Execution) -> list[str]:
+    """Returns the execution properties that differ, in a user's words."""
+    names = sorted({*this.custom_properties, *last.custom_properties} - {store.SECONDS, store.PEAK_BYTES, store.FILES})
+    differ = [name for name in names if this.custom_properties[name] != last.custom_properties[name]]
+    return ["its code, or a library," if name == CODE else name for name in differ if not name.startswith("__")]
+
+
+def _inputs(opened: MetadataStore, execution_id: int) -> set[tuple[str, int]]:
+    events = opened.get_events_by_execution_ids([execution_id])
+    return {
+        (event.path.steps[0].key, event.artifact_id)
+        for event in events
+        if event.type == metadata_store_pb2.Event.INPUT and event.path.steps
+    }
