@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from graftline import __version__
 from graftline.base.errors import UserError, did_you_mean
 
 STOPPED = 130  # exit status
@@ -76,7 +77,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="graftline", prog_name="graftline")
+@click.version_option(__version__, prog_name="graftline")
 def graftline() -> None:
     """From photos, or the name of a dataset, to an image classifier that is trained, checked and deployed.
 

@@ -24,7 +24,7 @@ def settings(settings: Settings, key: str | None, as_json: bool) -> None:
     values = dict(_flat(settings.model_dump(mode="json", exclude={"metadata": {"password"}, "cluster": True})))
     shown = {name: value for name, value in values.items() if key is None or f"{name}.".startswith(f"{key}.")}
     if not shown:
-        raise SettingsError(f"There is no setting {key!r}: {did_you_mean(str(key), list(values))}")
+        raise SettingsError(f"There is no setting {key!r}: {did_you_mean(str(key), [*Settings.model_fields, *values])}")
     if as_json:
         click.echo(json.dumps(shown, indent=1))
         return

@@ -41,11 +41,13 @@ class Step:
       node: its name.
       cached: whether its outputs would be taken from the cache.
       why: why not; empty where they would.
+      causes: the nodes, itself among them, that are made anew for a reason of their own, and it for theirs.
     """
 
     node: str
     cached: bool
-    why: str
+    why: str = ""
+    causes: tuple[str, ...] = ()
 
 
 def plan(settings: Settings, create_pipeline: Callable[[Settings], Pipeline]) -> list[Step]:
@@ -105,13 +107,23 @@ def _step(
     before: list[Step],
     gone: set[str],
 ) -> Step:
-    name, anew = node.node_info.id, [step.node for step in before if not step.cached]
-    if upstream := [step for step in node.upstream_nodes if step in anew]:
-        return Step(name, False, f"{' and '.join(upstream)} {'are' if len(upstream) > 1 else 'is'} made anew")
-    if runner.is_cached(trial, run, name, lambda *_: None):
-        return Step(name, True, "")
+    name = node.node_info.id
+    causes = sorted({cause for step in before if step.node in node.upstream_nodes for cause in step.causes})
+    if causes:
+        return Step(
+            name, False, f"{' and '.join(causes)} {'are' if len(causes) > 1 else 'is'} made anew", tuple(causes)
+        )
+    if not runner.executes(run, name):  # but looks something up, in no time
+        runner.run_node(trial, run, node, _silent)
+        return Step(name, True)
+    if runner.is_cached(trial, run, name, _silent):
+        return Step(name, True)
     with store.opened(trial) as opened:
-        return Step(name, False, _why(settings, opened, name, gone))
+        return Step(name, False, _why(settings, opened, name, gone), (name,))
+
+
+def _silent(*_: object) -> None:
+    """Tells nothing of a node."""
 
 
 def _why(settings: Settings, opened: MetadataStore, name: str, gone: set[str]) -> str:

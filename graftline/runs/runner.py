@@ -146,6 +146,12 @@ def named(settings: Settings, pipeline: pipeline_pb2.Pipeline, run_id: str) -> p
     return run
 
 
+def executes(run: pipeline_pb2.Pipeline, name: str) -> bool:
+    """Tells whether a node of a compiled pipeline has an executor; else it only looks something up."""
+    deployment = runner_utils.extract_local_deployment_config(run)
+    return runner_utils.extract_executor_spec(deployment, name) is not None
+
+
 def is_cached(settings: Settings, run: pipeline_pb2.Pipeline, name: str, tell: Tell) -> bool:
     """Tells whether a node of a run, after those upstream of it, has its outputs from the cache, which it then gets.
 
