@@ -42,7 +42,7 @@ class Data(Section):
     A folder that holds folders `span-1`, `span-2`, … is a dataset that grows.
     """
 
-    span: Annotated[str, Field(pattern=r"^(latest|\d+)$")] = LATEST
+    span: Annotated[str, Field(pattern=r"^(latest|\d+)$", coerce_numbers_to_str=True)] = LATEST
     """Number of a folder `span-<number>`, or `latest`; only where the dataset is a folder that holds such ones."""
     dataset: str
     """Name of a TFDS set, such as `cats_vs_dogs`, or `folder:<path>` of a folder with a folder of photos per class."""
