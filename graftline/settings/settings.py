@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from graftline.base.aliases import without_pattern
 from graftline.base.errors import UserError
 from graftline.base.paths import PREFIX, SCHEMAS, ProjectPath, absolute
 from graftline.settings.backbones import BACKBONES
@@ -48,7 +49,7 @@ class Run(Section):
     @field_validator("root", "serving_dir")
     @classmethod
     def _resolve(cls, path: Path) -> Path:
-        return absolute(path)
+        return without_pattern(absolute(path))
 
 
 class Environment(EnvSettingsSource):

@@ -1,8 +1,7 @@
 """Takes the model in production on the cluster back: there, by the program that does it on one machine too."""
 
-import getpass
-
 from graftline.base.errors import UserError
+from graftline.serving import pushes
 from graftline.settings.settings import Settings
 from kubeflow.visits.visitor import program, visiting
 
@@ -21,6 +20,6 @@ def roll_back(settings: Settings, why: str) -> None:
     if not why.strip():
         raise UserError('WHY is empty: say why the model is taken back, as in `make kubeflow-rollback WHY="…"`.')
     # Who did it is kept too, and is who asks for it here
-    command = ["env", f"LOGNAME={getpass.getuser()}", "python", "-m", "graftline.cli", "rollback", why]
+    command = ["env", f"LOGNAME={pushes.user()}", "python", "-m", "graftline.cli", "rollback", why]
     with visiting(settings) as pod, program(settings, pod, *command):
         pass

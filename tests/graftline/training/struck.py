@@ -41,7 +41,7 @@ if __name__ == "__main__":
         strike()
 
     if moment == "late":
-        phases.Run._fit = late  # type: ignore[method-assign]
+        phases.Run._fit = late  # type: ignore[assignment, method-assign]
     elif moment == "after":
         checkpoints.Checkpoints.save = after  # type: ignore[assignment, method-assign]
     else:
