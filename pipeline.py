@@ -7,7 +7,11 @@ Run as a program it runs on this machine: `python pipeline.py`, or through TFX's
 
 import sys
 
-from graftline.base import console
+from graftline.base import console, stop
+
+if __name__ == "__main__":
+    stop.leave_when_asked()  # until the imports below are done
+
 from graftline.settings.load import load_or_exit
 from graftline.settings.settings import Settings
 
@@ -66,6 +70,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         production_data.outputs["statistics"],
         settings.data_gate,
         settings.accepted_data,
+        settings.reviewed_schema,
     )
     prepared = transform(examples, schema, settings.model.image_size)
     prepared.add_upstream_node(gate)

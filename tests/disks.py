@@ -1,4 +1,4 @@
-"""Small disks, for tests that fill them."""
+"""Small disks, for tests that fill them, and such as cannot be written."""
 
 import subprocess
 from collections.abc import Iterator
@@ -11,14 +11,28 @@ import pytest
 @contextmanager
 def tmpfs(folder: Path, size: str) -> Iterator[Path]:
     """Mounts a file system of so many bytes on a folder; skips the test where that is not allowed."""
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    with _mounted(folder, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
+        yield folder
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[Path]:
+    """Lets nobody write to a folder, root neither; skips the test where that is not allowed."""
+    with _mounted(folder, "--bind", str(folder)):
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield folder
+
+
+@contextmanager
+def _mounted(folder: Path, *what: str) -> Iterator[None]:
+    mount = ["mount", *what, str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("needs `mount`, which is not installed")
     if done.returncode:
-        pytest.skip(f"needs the right to mount a small file system: {done.stderr.strip()}")
+        pytest.skip(f"needs the right to mount a file system: {done.stderr.strip()}")
     try:
-        yield folder
+        yield
     finally:
         subprocess.run(["umount", str(folder)], check=True)

@@ -318,9 +318,15 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, program, r
         Image.fromarray(noise // 2 + 128 * (index % 2)).save(folder / label / f"{index}.png")
     name = name_of(folder)
     photos = {CONFIG_VARIABLE: f"folder:{folder}"}
+    for index in range(60):  # a first try that is refused says nothing for later ones
+        (folder / "copies").mkdir(exist_ok=True)
+        shutil.copy(folder / "cat/1.png", folder / "copies" / f"{index}.png")
+    assert "✘ DataGate failed in" in program("pipeline", status=1, **photos)
+    shutil.rmtree(folder / "copies")
     printed = tfx("pipeline", "create", "--engine=local", "--pipeline_path=pipeline.py", **photos)
-    assert f"Inferred {root}/schemas/{name}.pbtxt: the photos of later runs are checked against it." in printed
+    assert f"Inferred {root}/schemas/{name}.pbtxt, which is kept once the photos have passed all checks." in printed
     printed = program("pipeline", **photos)
+    assert f"{root}/schemas/{name}.pbtxt is kept: the photos of later runs are checked against it." in printed
     assert f"Pushed to {root}/serving/{name}/" in printed
 
     (folder / "bird").mkdir()
@@ -329,7 +335,7 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, program, r
     printed = program("pipeline", status=1, **photos)
     assert "✘ DataGate failed in" in printed
     assert "split train, feature 'label_name': Unexpected string values" in printed
-    assert "Mend the data; where it is right, review the schema" in printed
+    assert f"Mend the data; where it is right, change the schema {root}/schemas/{name}.pbtxt, or" in printed
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
 

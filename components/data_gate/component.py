@@ -36,6 +36,7 @@ def DataGate(  # noqa: N802 (a component is named as a class)
     review: OutputArtifact[data_review.DataReview],
     limits: Parameter[str],
     accepted: Parameter[str],
+    schema_file: Parameter[str],
     baseline: InputArtifact[standard_artifacts.ExampleStatistics] = None,
 ) -> None:
     """Fails when the data is not what the schema says, a class lost images, or there are too many copies.
@@ -48,6 +49,7 @@ def DataGate(  # noqa: N802 (a component is named as a class)
       review: what is unusual, and what was accepted.
       limits: settings of the section `data_gate` as JSON.
       accepted: file of what a person accepted.
+      schema_file: where the schema is from, and a person changes it.
       baseline: statistics of what the model in production was trained on; None where there is none.
 
     Raises:
@@ -63,7 +65,7 @@ def DataGate(  # noqa: N802 (a component is named as a class)
     doubts += copies(duplicates.read(report.uri), data.DataGate.model_validate_json(limits))
     acceptance = data_review.accepted(Path(accepted), data_review.identity(statistics.uri)) if doubts else None
     if faults or (doubts and not acceptance):
-        raise UserError(_refusal(faults, doubts))
+        raise UserError(_refusal(faults, doubts, schema_file))
     for line in unusual:
         console.line(f"Unusual {line}")
     data_review.write(review.uri, data_review.Review(unusual, doubts, acceptance))
@@ -79,12 +81,9 @@ def _against(
     return drift(train, baseline, schema), lost_classes(class_counts(train), class_counts(baseline), allowed)
 
 
-def _refusal(faults: list[str], doubts: list[str]) -> str:
+def _refusal(faults: list[str], doubts: list[str], schema_file: str) -> str:
     text = "\n  ".join(["The data is not what it should be:", *faults, *doubts])
-    text += (
-        "\nMend the data; where it is right, review the schema in schemas/ or output/schemas/ (`graftline schema` infers "
-        "one where there is none) or data_gate in the configuration"
-    )
+    text += f"\nMend the data; where it is right, change the schema {schema_file}, or data_gate in the configuration"
     return f"{text}." if faults else f'{text}, or accept exactly this data: `graftline accept-data --reason "…"`.'
 
 
@@ -96,6 +95,7 @@ def data_gate(
     baseline: BaseChannel,
     limits: data.DataGate,
     accepted: Path,
+    schema_file: Path,
 ) -> BaseNode:
     """Returns the node; arguments as of `DataGate`."""
     return DataGate(
@@ -105,6 +105,7 @@ def data_gate(
         report=duplicates_report,
         limits=limits.model_dump_json(),
         accepted=str(accepted),
+        schema_file=str(schema_file),
         baseline=baseline,
     )
 

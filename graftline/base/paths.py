@@ -14,9 +14,25 @@ DAY = 24 * 60 * 60  # seconds
 
 
 def absolute(path: Path) -> Path:
-    """Returns a path that is absolute, or relative to the project, as an absolute one; `~` is the home folder."""
-    expanded = path.expanduser()
+    """Returns a path that is absolute, or relative to the project, as an absolute one; `~` is the home folder.
+
+    Raises:
+      ValueError: where nobody knows that home folder.
+    """
+    expanded = at_home(path)
     return expanded if expanded.is_absolute() else PROJECT / expanded
+
+
+def at_home(path: Path) -> Path:
+    """Returns a path with the home folder in place of `~` or `~name`.
+
+    Raises:
+      ValueError: where there is no such user, or the user has no home folder.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"the home folder {path.parts[0]} is not known; write the whole path") from None
 
 
 def in_use(path: Path) -> bool:

@@ -55,7 +55,7 @@ def run(settings: Settings, dry_run: bool, as_json: bool) -> int:
     without it the digits run. What is finished is kept: the same command goes on where it stopped.
     """
     console.quiet(settings.run.log_level)
-    stop.stop_when_asked()  # before imports that take seconds
+    stop.leave_when_asked()  # while imports take seconds
     if as_json:
         console.to_stderr()
     import_tensorflow()

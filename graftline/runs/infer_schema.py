@@ -1,6 +1,6 @@
 """Infers the schema of a dataset that has none: `graftline schema --data <name>`, then review and commit what it writes.
 
-Where `data_gate.infer_schema` is set the first run does it.
+Where `data_gate.infer_schema` is set a run does it, until one has passed all checks.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from graftline.artifacts.examples import TRAIN, read_label_names
 from graftline.base import console
 from graftline.base.errors import UserError
 from graftline.data import schema
-from graftline.runs import store, summary
+from graftline.runs import provisional, store, summary
 from graftline.runs.dag import assemble
 from graftline.runs.runner import LocalRunner
 from graftline.settings.settings import Settings
 
 
 def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
-    """Reads the dataset, counts what is in it and writes `settings.schema_path`.
+    """Reads the dataset, counts what is in it and writes `settings.schema_path`; where a run does it, provisionally.
 
     Args:
       settings: those of the dataset.
@@ -29,10 +29,10 @@ def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
     Raises:
       UserError: where that file exists already, for it may hold what somebody decided.
     """
-    if settings.schema_path.exists():
+    if settings.schema_path.exists() and not provisional.is_provisional(settings.schema_path):
         raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
     # Not `run`, which TFX's command line counts, and looks at the DAG of
-    run_id = LocalRunner(settings).run_with_ir(Compiler().compile(assemble(settings, list(reading))))
+    run_id = LocalRunner(settings, store.INFERENCE).run_with_ir(Compiler().compile(assemble(settings, list(reading))))
     nodes = summary.read(settings, run_id)
     examples, counted = store.made(nodes, store.EXAMPLES), store.made(nodes, store.STATISTICS)
     assert examples and counted  # or the run would have raised
@@ -41,8 +41,9 @@ def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
     settings.schema_path.parent.mkdir(parents=True, exist_ok=True)
     aside = settings.schema_path.with_suffix(".new")
     tfdv.write_schema_text(inferred, str(aside))
-    aside.replace(settings.schema_path)
     if settings.data_gate.infer_schema:
-        console.line(f"Inferred {settings.schema_path}: the photos of later runs are checked against it.")
+        provisional.put(aside, settings.schema_path)
+        console.line(f"Inferred {settings.schema_path}, which is kept once the photos have passed all checks.")
     else:
+        aside.replace(settings.schema_path)
         console.line(f"Wrote {settings.schema_path}: review it, commit it, then `graftline run`.")

@@ -12,7 +12,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from graftline.base import stop
 from graftline.base.errors import UserError
-from graftline.runs import binding
+from graftline.runs import binding, places, provisional
 from graftline.settings import chosen
 from graftline.settings.settings import Settings
 
@@ -46,7 +46,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
       reading: gives the nodes of it that read the dataset and count, from which a schema is inferred.
 
     Raises:
-      UserError: where it holds what only a cluster can run, or a node refuses its input.
+      UserError: where it holds what only a cluster can run, a folder cannot be written, or a node refuses its input.
     """
     if settings.serving.tensorflow_serving:
         raise UserError(
@@ -56,12 +56,14 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     from graftline.runs import summary
     from graftline.runs.runner import LocalRunner
 
-    if settings.data_gate.infer_schema and not settings.schema_path.is_file():
+    places.check(settings)
+    chosen.remember()
+    schema = settings.schema_path
+    if settings.data_gate.infer_schema and (not schema.is_file() or provisional.is_provisional(schema)):
         from graftline.runs.infer_schema import infer_schema
 
         binding.bind(settings)  # before another dataset's schema is taken for this one's
         infer_schema(settings, reading(settings))
-    chosen.remember()
     run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
         return
@@ -73,20 +75,23 @@ def program(settings: Settings, create_pipeline: Dag, reading: Nodes) -> int:
     stop.stop_when_asked()
     try:
         main(settings, create_pipeline, reading)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except Exception as error:
-        if not disk_is_full(error):
-            raise
-        free, folder = fullest(settings)
-        print(
-            f"No space is left on the disk of {folder} ({free / 1e6:.1f} MB are free): free some and run again; what was "
-            "finished is kept.",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from where it was.", file=sys.stderr)
-        return 130
+    except (Exception, KeyboardInterrupt) as error:
+        status, told = _ended(settings, error)
+        print(told, file=sys.stderr)
+        return status
     return 0
+
+
+def _ended(settings: Settings, error: BaseException) -> tuple[int, str]:
+    """Returns the exit status for what stopped a run, and what is told of it; raises it again where it is nobody's fault."""
+    if isinstance(error, KeyboardInterrupt) or stop.asked():
+        return stop.STATUS, stop.STOPPED
+    if isinstance(error, UserError):
+        return 1, str(error)
+    if disk_is_full(error):
+        free, folder = fullest(settings)
+        return 1, (
+            f"No space is left on the disk of {folder} ({free / 1e6:.1f} MB are free): free some and run again; what was "
+            "finished is kept."
+        )
+    raise error

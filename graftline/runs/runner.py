@@ -20,7 +20,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from graftline.base import console, stop
 from graftline.base.errors import UserError
 from graftline.base.states import State
-from graftline.runs import binding, lock, pruning, store
+from graftline.runs import binding, lock, places, provisional, pruning, store
 from graftline.runs.meter import Meter
 from graftline.runs.stages import TRAINER
 from graftline.serving.versions import OvertakenError
@@ -34,11 +34,13 @@ class LocalRunner(LocalDagRunner):
 
     Args:
       settings: those of the pipeline, of which one run at a time goes on.
+      ending: ends the id of a run that is part of another one.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ending: str = "") -> None:
         super().__init__()
         self._settings = settings
+        self._ending = ending
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: Any = None) -> str:
         """Runs a compiled pipeline.
@@ -53,7 +55,7 @@ class LocalRunner(LocalDagRunner):
         Raises:
           UserError: where another run goes on, or a node ended without its outputs; any error of a node itself is passed on.
         """
-        settings, run_id = self._settings, datetime.datetime.now().isoformat()
+        settings, run_id = self._settings, datetime.datetime.now().isoformat() + self._ending
         with lock.held(settings, lock.RUN, 60 * settings.run.wait_minutes):
             begin(settings)
             run_id = run_nodes(settings, pipeline, run_id, names(pipeline), console.told)
@@ -65,8 +67,9 @@ def begin(settings: Settings) -> None:
     """Does what comes before the first node of a run: sees whose name it is, and what the cache may no longer serve.
 
     Raises:
-      UserError: where the pipeline's name belongs to another dataset.
+      UserError: where a folder cannot be written, or the pipeline's name belongs to another dataset.
     """
+    places.check(settings)
     binding.bind(settings)
     with store.opened(settings) as opened:
         store.forget_outdated(opened, settings)
@@ -196,8 +199,10 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
         except KeyboardInterrupt:  # the next run goes on within this execution
             tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
             raise
-        except Exception:
+        except Exception as error:
             tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
+            if stop.asked():
+                raise KeyboardInterrupt from error
             _mark_failed(settings, pipeline, name)
             if name != store.REPORT.node:
                 raise
@@ -205,6 +210,8 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
             return
     _give_back_memory()
     _finish(settings, name, execution.execution_id, meter, tell)
+    if name == store.REVIEW.node and provisional.keep(settings.schema_path):
+        console.line(f"{settings.schema_path} is kept: the photos of later runs are checked against it.")
 
 
 def _alone(settings: Settings, name: str) -> contextlib.AbstractContextManager[None]:

@@ -32,6 +32,7 @@ SECRET = {"metadata", "cluster"}  # sections of settings that may hold passwords
 PIPELINE, RUN, NODE = "pipeline", "pipeline_run", "node"  # types of the contexts that an execution is in
 
 AGAIN = ".again"  # ends the id of a run that judges the candidate of another run again
+INFERENCE = ".schema"  # ends the id of one that only reads, to infer a schema for the run that follows
 
 NEW, RUNNING = metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING
 CACHED = metadata_store_pb2.Execution.CACHED
@@ -162,7 +163,7 @@ def _open(config: metadata_store_pb2.ConnectionConfig) -> MetadataStore:
 
 
 def runs(store: MetadataStore, pipeline: str, last: int | None = None) -> list[Run]:
-    """Returns the runs of a pipeline, oldest first.
+    """Returns the runs of a pipeline, oldest first, but for what only inferred a schema.
 
     Args:
       store: the metadata store.
@@ -172,7 +173,7 @@ def runs(store: MetadataStore, pipeline: str, last: int | None = None) -> list[R
     context = store.get_context_by_type_and_name(PIPELINE, pipeline)
     children = store.get_children_contexts_by_context(context.id) if context else []
     contexts = sorted((child for child in children if child.type == RUN), key=lambda child: child.id)
-    numbered = list(enumerate(contexts, 1))
+    numbered = list(enumerate((child for child in contexts if not child.name.endswith(INFERENCE)), 1))
     return [_run(store, number, child) for number, child in (numbered if last is None else numbered[-last:])]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from graftline.base import photos
+from graftline.base.aliases import without_pattern
 from graftline.base.paths import ProjectPath, absolute
 from graftline.base.photos import LATEST
 from graftline.settings.section import Section
@@ -42,7 +43,7 @@ class Data(Section):
     A folder that holds folders `span-1`, `span-2`, … is a dataset that grows.
     """
 
-    span: Annotated[str, Field(pattern=r"^(latest|\d+)$")] = LATEST
+    span: Annotated[str, Field(pattern=r"^(latest|\d+)$", coerce_numbers_to_str=True)] = LATEST
     """Number of a folder `span-<number>`, or `latest`; only where the dataset is a folder that holds such ones."""
     dataset: str
     """Name of a TFDS set, such as `cats_vs_dogs`, or `folder:<path>` of a folder with a folder of photos per class."""
@@ -71,7 +72,7 @@ class Data(Section):
     @field_validator("data_dir")
     @classmethod
     def _resolve(cls, path: Path) -> Path:
-        return absolute(path)
+        return without_pattern(absolute(path))
 
 
 class DataGate(Section):
@@ -84,7 +85,7 @@ class DataGate(Section):
     max_near_duplicates: Fraction = 0.05
     """Part of validation and test that may look like an image of another split."""
     infer_schema: bool = False
-    """Whether a run whose schema nobody has reviewed infers one, and keeps it below `run.root` for later runs."""
+    """Whether a run whose schema nobody has reviewed infers one, kept below `run.root` once all checks are passed."""
 
 
 class Bulk(Section):

@@ -11,14 +11,14 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_settings.exceptions import SettingsError as NotJsonError
 
-from graftline.base.errors import SettingsError, did_you_mean
+from graftline.base.errors import SettingsError, did_you_mean, short
 from graftline.base.paths import PREFIX, PROJECT, absolute
 from graftline.settings.data import DATA_IS_HERE
 from graftline.settings.section import secrets, section_of
@@ -32,6 +32,11 @@ PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a con
 BEAM_ARGS = "beam_args"
 UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
 SECRET = tuple(secrets(Settings))  # not shown in messages
+CURES = {  # by the type of pydantic's error, where its own words would not help
+    "tuple_type": 'is no list; write one as ["one", "two"]',
+    "model_type": "is a section; give keys and values below it, or in the environment JSON, or single keys after `__`",
+    "dict_type": 'is a table; give keys and values, in the environment as {"key": "value"}',
+}
 # What Kubernetes tells a pod of each Service, in variables that begin with its name (pkg/kubelet/envvars/envvars.go)
 SERVICE_HOST, SERVICE_PORT = "_SERVICE_HOST", "_SERVICE_PORT"
 OF_A_SERVICE = rf"({SERVICE_HOST}|{SERVICE_PORT}(_\w+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
@@ -74,12 +79,11 @@ def load(data_is_here: bool = True) -> Settings:
     problems = _unknown_variables()
     token = DATA_IS_HERE.set(data_is_here)
     try:
-        settings = Settings(**values)
+        settings = Settings(**{str(key): value for key, value in values.items()})  # YAML has keys of other kinds
     except ValidationError as error:
         problems += [_describe(problem) for problem in error.errors()]
-    except NotJsonError as error:
-        given = [name for name in os.environ if _is_setting(name) and f'field "{_section_of(name)}"' in str(error)]
-        problems.append(f'{" or ".join(given)}: is not JSON; write a list as \'["one", "two"]\'')
+    except OSError as error:  # of a path that cannot even be looked for
+        problems.append(f"{str(error.filename)[:80]!r}: {error.strerror}; give another path")
     finally:
         DATA_IS_HERE.reset(token)
     if problems:
@@ -104,15 +108,16 @@ def _read() -> tuple[str, Any]:
     """Returns where the settings are from, for messages, and what stands there."""
     config = os.environ.get(CONFIG_VARIABLE, "")
     if config.startswith("{"):  # the settings themselves, as pods get them
-        return CONFIG_VARIABLE, json.loads(config)
-    path = config_path()
+        return CONFIG_VARIABLE, _parsed(CONFIG_VARIABLE, json.loads, config)
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is no valid YAML: {error}") from None
-    if not is_given_alone(config):
+        path = config_path()
+        text = path.read_bytes()  # whose encoding YAML finds out
+        dataset, name = source_of(config).alone() if is_given_alone(config) else ("", "")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{CONFIG_VARIABLE} = {config!r} cannot be used: {short(error)}.") from None
+    values = _parsed(str(path), yaml.safe_load, text)
+    if not dataset:
         return str(path), values
-    dataset, name = source_of(config).alone()
     return dataset.partition(":")[2], values | {"name": name, "data": values["data"] | {"dataset": dataset}}
 
 
@@ -120,6 +125,15 @@ def written() -> dict[str, Any]:
     """Returns what the configuration itself says, without defaults and changes; `load` tells its mistakes."""
     _, values = _read()
     return dict(values)
+
+
+def _parsed(source: str, parse: Callable[[Any], Any], text: str | bytes) -> Any:
+    """Returns what a text holds, JSON or YAML, which it is parsed as."""
+    try:
+        return parse(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        kind = "JSON" if isinstance(text, str) else "YAML"
+        raise SettingsError(f"{source} is no valid {kind}; correct what is named here: {error}") from None
 
 
 def command() -> str:
@@ -174,10 +188,6 @@ def is_verbatim(config: str) -> bool:
     return config.startswith("{") or is_given_alone(config)
 
 
-def _section_of(name: str) -> str:
-    return name.upper().removeprefix(PREFIX).partition("__")[0].lower()
-
-
 def _is_service_link(name: str) -> bool:
     services = (
         other.removesuffix(SERVICE_HOST)
@@ -211,8 +221,9 @@ def _describe(problem: Any) -> str:
         return f"{key} = {problem['input']!r}: no such setting; {cure}"
     if problem["type"] == "missing":
         return f"{key}: is missing; add it"
-    message = problem["msg"].removeprefix("Value error, ")
-    hidden = key.startswith(SECRET) or isinstance(problem["input"], dict | BaseModel)
+    message = CURES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+    secret = key.startswith(SECRET) or any(name.startswith(f"{key}.") for name in SECRET)
+    hidden = secret or isinstance(problem["input"], dict | BaseModel)
     value = "" if hidden else f" = {problem['input']!r}"
     return f"{key}{value}: {message[0].lower()}{message[1:]}"
 

@@ -12,9 +12,15 @@ class Section(BaseModel):
         frozen=True,
         extra="forbid",
         validate_default=True,
+        allow_inf_nan=False,
         protected_namespaces=(),
         use_attribute_docstrings=True,
     )
+
+
+def listed(value: Any) -> Any:
+    """Returns what is given for a list of words or numbers: a text is one with commas, as it is easily typed."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def section_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:

@@ -4,18 +4,20 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from graftline.base.aliases import without_pattern
 from graftline.base.errors import UserError
 from graftline.base.paths import PREFIX, SCHEMAS, ProjectPath, absolute
 from graftline.settings.backbones import BACKBONES
 from graftline.settings.cluster import Cluster, Mysql
 from graftline.settings.data import Bulk, Data, DataGate
 from graftline.settings.gate import Gate
-from graftline.settings.section import Section
+from graftline.settings.section import Section, listed
 from graftline.settings.serving import Serving
 from graftline.settings.training import Model, Prefix, Training, Tuning
 
@@ -47,7 +49,18 @@ class Run(Section):
     @field_validator("root", "serving_dir")
     @classmethod
     def _resolve(cls, path: Path) -> Path:
-        return absolute(path)
+        return without_pattern(absolute(path))
+
+
+class Environment(EnvSettingsSource):
+    """Settings in the environment; what is no JSON stays the text that it is, to be checked with everything else."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Returns the value of a section, a list or a table."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except (ValueError, RecursionError):
+            return value
 
 
 class Settings(BaseSettings):
@@ -71,7 +84,7 @@ class Settings(BaseSettings):
     training: Training = Training()
     tuning: Tuning = Tuning()
     gate: Gate
-    exports: tuple[Literal["tflite_fp16", "tflite_int8"], ...] = ()
+    exports: Annotated[tuple[Literal["tflite_fp16", "tflite_int8"], ...], BeforeValidator(listed)] = ()
     """Smaller forms of the model, for phones, that are measured and pushed beside it."""
     serving: Serving = Serving()
     bulk: Bulk = Bulk()
@@ -101,7 +114,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Lets the environment override the file."""
-        return env_settings, init_settings
+        return Environment(settings_cls), init_settings
 
     @property
     def schema_path(self) -> Path:

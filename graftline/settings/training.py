@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from graftline.base.errors import did_you_mean
 from graftline.base.paths import absolute
 from graftline.settings.backbones import BACKBONES, LAYERS
-from graftline.settings.section import Section
+from graftline.settings.section import Section, listed
 
-Rates = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Rates = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], BeforeValidator(listed)]
 
 
 OWN: Any = None  # the backbone's own
@@ -135,7 +135,7 @@ class Tuning(Section):
     """Lowest and highest learning rate that is tried for phase 1."""
     fine_tuning_rates: Rates | None = None
     """Lowest and highest learning rate that is tried for phase 2; unset keeps the one that is set for it."""
-    boundaries: tuple[str, ...] = ()
+    boundaries: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     """Layers that are tried as `model.fine_tune_at`; none keeps the one that is set."""
     epochs: Annotated[int, Field(ge=1)] = 3
     """Passes over the training split in each trial."""

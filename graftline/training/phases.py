@@ -183,6 +183,8 @@ class Run:
         fitted = trained if self.workers.count == 1 else Loop(trained, loss, accuracy, self.workers)
         with stopped_gently() as stop:
             self._fit(plan, fitted, batches, lambda: self.save(trained), stop)
+            if self.workers.any(stop.is_set()):  # after the last step, whose checkpoint is written
+                raise KeyboardInterrupt
         return self._left(plan, fitted, batches)
 
     def _left(self, plan: Plan, fitted: keras.Model | Loop, batches: Batches) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import IO
 
 from graftline.base import console, photos
 from graftline.base.errors import UserError
-from graftline.base.paths import FOLDER_PREFIX
+from graftline.base.paths import FOLDER_PREFIX, at_home
 from graftline.settings.settings import Settings
 from kubeflow.visits.visitor import program, visiting
 
@@ -31,11 +31,11 @@ def put(settings: Settings, given: str, name: str) -> str:
       UserError: where it is no such folder, the name is taken, or the copy breaks off.
     """
     if not given:
-        raise UserError("PHOTOS is empty: give a folder of photos, as in `graftline kubeflow upload ~/photos`.")
-    folder = Path(given).expanduser().absolute()
+        raise UserError("FOLDER is empty: give a folder of photos, as in `graftline kubeflow upload ~/photos`.")
+    folder = _folder(given)
     files, name = _files(folder), name or folder.name
     if not NAME.fullmatch(name):
-        raise UserError(f"TO = {name!r} is not a place on the volume: give a name, or two as in pets/span-2.")
+        raise UserError(f"--to {name!r} is not a place on the volume: give a name, or two as in pets/span-2.")
     sizes = [path.stat().st_size for path in files]
     place = str(settings.cluster.mount / PHOTOS)
     receive = ["python", "-m", "kubeflow.visits.receive", place, name]
@@ -53,6 +53,13 @@ def put(settings: Settings, given: str, name: str) -> str:
             ) from None
     console.line(f"Copied {len(files):,} photos ({console.gigabytes(sum(sizes))}) to {place}/{name}.")
     return f"{FOLDER_PREFIX}{PHOTOS}/{name}"
+
+
+def _folder(given: str) -> Path:
+    try:
+        return at_home(Path(given)).absolute()
+    except ValueError as error:
+        raise UserError(f"PHOTOS = {given!r}: {error}.") from None
 
 
 def _files(folder: Path) -> list[Path]:

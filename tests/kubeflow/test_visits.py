@@ -87,7 +87,7 @@ def test_all_spans_of_a_folder_are_copied(called, photos, volume, tmp_path):
     [
         (["{}"], "PHOTOS = '{}': {} must hold at least two folders, one per class, but has none"),
         (["{}/none"], "PHOTOS = '{}/none': there is no folder {}/none"),
-        ([""], "PHOTOS is empty: give a folder of photos"),
+        ([""], "FOLDER is empty: give a folder of photos"),
     ],
 )
 def test_what_is_no_folder_of_photos_is_refused_before_a_pod_is_made(given, message, called, cluster, tmp_path):
@@ -101,7 +101,7 @@ def test_what_is_no_folder_of_photos_is_refused_before_a_pod_is_made(given, mess
 @pytest.mark.parametrize("name", ["../pets", "pets/../../x", ".pets", "/pets", "pets/"])
 def test_a_name_that_leads_elsewhere_is_refused(name, called, cluster, photos):
     status, _, error = called("upload", str(photos), "--to", name)
-    assert status == 1 and error.startswith(f"TO = {name!r} is not a place on the volume")
+    assert status == 1 and error.startswith(f"--to {name!r} is not a place on the volume")
     assert cluster.calls() == []
 
 

@@ -79,7 +79,11 @@ def gate(tmp_path):
                 statistics(**before).SerializeToString(),
             )
         accepted = tmp_path / "accepted.jsonl"
-        properties = {"limits": data.DataGate(**limits).model_dump_json(), "accepted": str(accepted)}
+        properties = {
+            "limits": data.DataGate(**limits).model_dump_json(),
+            "accepted": str(accepted),
+            "schema_file": str(SCHEMA),
+        }
         artifacts = {name: [artifact] for name, artifact in inputs.items()} | ({} if before else {"baseline": []})
         review = put(DataReview(), tmp_path / "r", REVIEW_FILE, b"")
         DataGate.EXECUTOR_SPEC.executor_class().Do(artifacts, {"review": [review]}, properties)
@@ -101,8 +105,9 @@ def test_data_as_the_schema_says_passes(gate):
     ],
 )
 def test_anomalies_stop_the_run_and_are_named_with_split_and_feature(gate, change, told):
-    with pytest.raises(UserError, match=f"split train, {told}"):
+    with pytest.raises(UserError, match=f"split train, {told}") as refused:
         gate(good_columns() | change)
+    assert f"where it is right, change the schema {SCHEMA}, or data_gate" in str(refused.value)
 
 
 def test_a_missing_feature_stops_the_run(gate):

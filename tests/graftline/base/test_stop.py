@@ -1,10 +1,65 @@
 """What was asked for, or does not hold any more, is heeded."""
 
+import os
+import random
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from graftline.base import stop
+from graftline.base.paths import PROJECT
+
+# Work in which Python drops what is raised, as imports and finalizers do, and a look from time to time
+BUSY = """
+import sys
+from graftline.base import stop
+
+class Lossy:
+    def __del__(self):
+        sum(range(2_000))
+
+getattr(stop, sys.argv[1])()
+print("ready", flush=True)
+try:
+    for _ in range(200):
+        for _ in range(500):
+            Lossy()
+        stop.heed()
+except KeyboardInterrupt:
+    print(stop.STOPPED, file=sys.stderr)
+    sys.exit(stop.STATUS)
+"""
+
+
+@pytest.mark.parametrize("handler", ["leave_when_asked", "stop_when_asked"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whenever_a_process_is_asked_to_stop_it_does(handler, number):
+    for seed in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-c", BUSY, handler],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        time.sleep(random.Random(seed).uniform(0, 0.1))
+        os.kill(process.pid, number)
+        _, told = process.communicate(timeout=60)
+        assert (process.returncode, told.splitlines()[-1]) == (stop.STATUS, stop.STOPPED)
+
+
+def test_what_is_asked_after_the_last_gentle_look_is_heeded(monkeypatch):
+    monkeypatch.setattr(stop, "_asked_to_stop", [])
+    with stop.stopped_gently() as asked:
+        assert not asked.is_set()
+        signal.raise_signal(signal.SIGINT)
+    assert stop.asked()
+    with pytest.raises(KeyboardInterrupt):
+        stop.heed()
 
 
 def test_a_request_to_stop_that_was_lost_is_heeded(monkeypatch):

@@ -1,11 +1,13 @@
 """What the runner writes into the metadata store of a run."""
 
 import shutil
+import signal
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler.compiler import Compiler
 
+from graftline.base import stop
 from graftline.base.errors import UserError
 from graftline.runs import runner, store
 from graftline.runs.dag import assemble
@@ -40,6 +42,27 @@ def test_a_node_that_fails_before_its_executor_runs_has_failed(tmp_path):
         (run,) = store.runs(opened, settings.name)
     assert [(node.name, node.state) for node in run.nodes] == [("TfdsExampleGen", "failed")]
     assert run.settings["data"]["dataset"] == "no_such_set"
+
+
+def test_what_fails_after_a_request_to_stop_was_stopped(tmp_path, monkeypatch):
+    settings = settings_of(tmp_path)
+    compiled = Compiler().compile(assemble(settings, list(reading(settings))))
+    node = runner.node_of(compiled, "TfdsExampleGen")
+    asked: list[int] = []
+    monkeypatch.setattr(stop, "_asked_to_stop", asked)
+
+    class Struck:
+        def launch(self) -> None:
+            asked.append(signal.SIGINT)
+            raise RuntimeError("a worker process is gone")
+
+    def never(*_) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(runner, "_launcher", lambda *_: Struck())
+    monkeypatch.setattr(runner, "_mark_failed", never)  # the next run goes on within the execution
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_node(settings, compiled, node, lambda *_: None)
 
 
 def test_more_memory_than_a_column_of_32_bits_counts_is_kept_on_a_server(tmp_path):

@@ -1,19 +1,28 @@
 """Settings are read, overridden, and every mistake is told at once."""
 
+import copy
+import datetime
+import functools
 import json
+import math
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from graftline.base.errors import SettingsError
 from graftline.base.paths import PROJECT, SCHEMAS
 from graftline.settings import load as configuration
 from graftline.settings.load import CONFIG_VARIABLE, names
+from graftline.settings.section import section_of
+from graftline.settings.settings import Settings
 from graftline.sources.folder import name_of
 from tests.graftline.base.test_photos import PETS, make
 
@@ -108,13 +117,105 @@ def test_an_unknown_configuration_is_answered_with_those_that_exist(monkeypatch)
         configuration.load()
 
 
-@pytest.mark.parametrize("text", ["a: [", "just words"])
+NO_SETTINGS = [b"a: [", b"just words", b"", b"name: caf\xe9", b"name: \x00", "name: a".encode("utf-16-le"), b"[" * 5000]
+NO_SETTINGS += [b"name: 2024-99-99", b"? [a]\n: b", b"1: 2", b"training: {1: 2}"]
+
+
+@pytest.mark.parametrize("text", NO_SETTINGS)
 def test_a_file_that_holds_no_settings_is_refused(tmp_path, monkeypatch, text):
     path = tmp_path / "config.yaml"
-    path.write_text(text)
+    path.write_bytes(text)
     monkeypatch.setenv(CONFIG_VARIABLE, str(path))
     with pytest.raises(SettingsError, match=str(path)):
         configuration.load()
+
+
+def test_a_file_may_be_of_any_encoding_that_says_which_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(VALID), encoding="utf-16")
+    monkeypatch.setenv(CONFIG_VARIABLE, str(path))
+    assert configuration.load().name == "pets"
+
+
+@pytest.mark.parametrize("config", ["{bad", "{" * 5000, "folder:~nobody-here/x", "~nobody-here/x.yaml", "x" * 5000])
+def test_a_configuration_that_is_no_name_of_one_is_refused(monkeypatch, config):
+    monkeypatch.setenv(CONFIG_VARIABLE, config)
+    with pytest.raises(SettingsError, match=f"^(There is no configuration|{CONFIG_VARIABLE})") as told:
+        configuration.load()
+    assert "\n" not in str(told.value)
+
+
+WRONG: list[Any] = [
+    None,
+    True,
+    -1,
+    1.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "~nobody-here/x",
+    "\0",
+    "x" * 5000,
+    b"\xff",
+    [],
+    [[]],
+]
+WRONG += [["x", None], {}, {"x": 1}, {1: None}, datetime.date(2024, 2, 29), {"a", "b"}]
+
+
+def fields(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
+    """Yields the keys of every setting and section."""
+    for name in model.model_fields:
+        yield (*above, name)
+        if section := section_of(model, name):
+            yield from fields(section, *above, name)
+
+
+@pytest.mark.parametrize("keys", list(fields(Settings)), ids=".".join)
+def test_any_value_of_any_setting_is_taken_or_refused_in_words(load, keys):
+    for value in WRONG:
+        sections = nested = copy.deepcopy(VALID)
+        for key in keys[:-1]:
+            nested = nested.setdefault(key, {})
+        nested[keys[-1]] = value
+        try:
+            loaded = functools.reduce(getattr, keys, load(**sections))
+        except SettingsError as error:
+            assert keys[0] in str(error) or "File name too long; give another path" in str(error)
+        else:
+            assert not isinstance(value, float) or math.isfinite(value), loaded
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+def test_a_number_is_finite(monkeypatch, value):
+    monkeypatch.setenv("GRAFTLINE_TRAINING__PHASE_1__LEARNING_RATE", value)
+    with pytest.raises(SettingsError, match=f"training.phase_1.learning_rate = '{value}': input should be"):
+        configuration.load()
+
+
+def test_a_span_may_be_a_number(load, tmp_path):
+    folder = make(tmp_path / "pets/span-3", *PETS).parent
+    assert load(data={"dataset": f"folder:{folder}", "span": 3}).data.span == "3"
+
+
+def test_a_list_in_the_environment_may_be_words_with_commas(monkeypatch):
+    monkeypatch.setenv("GRAFTLINE_EXPORTS", "tflite_fp16, tflite_int8")
+    monkeypatch.setenv("GRAFTLINE_TUNING__HEAD_RATES", "1e-3,1e-2")
+    loaded = configuration.load()
+    assert loaded.exports == ("tflite_fp16", "tflite_int8")
+    assert loaded.tuning.head_rates == (1e-3, 1e-2)
+    monkeypatch.setenv("GRAFTLINE_EXPORTS", "tflite")
+    with pytest.raises(SettingsError, match=r"exports\.0 = 'tflite': input should be 'tflite_fp16' or 'tflite_int8'"):
+        configuration.load()
+
+
+@pytest.mark.parametrize("value", ["foo", '{"seed": 1', "[" * 50_000])
+def test_a_section_in_the_environment_that_is_not_json_is_told_with_all_other_mistakes(load, monkeypatch, value):
+    monkeypatch.setenv("GRAFTLINE_TRAINING", value)
+    told = problems(load, gate={"min_accuracy": 2})
+    assert "training = " in told
+    assert "is a section; give keys and values below it, or in the environment JSON" in told
+    assert "gate.min_accuracy = 2: input should be less than or equal to 1" in told
 
 
 @pytest.mark.parametrize("program", ["-m graftline.cli runs", "pipeline.py"])
@@ -285,9 +386,9 @@ def test_arguments_of_beam_are_repeated_nowhere(monkeypatch):
     assert "hidden" not in f"{loaded} {loaded!r} {loaded.model_dump_json()}"
 
 
-def test_a_list_in_the_environment_that_is_not_json_is_told_by_its_variable(monkeypatch):
+def test_arguments_in_the_environment_may_hold_commas_so_they_are_json(monkeypatch):
     monkeypatch.setenv("GRAFTLINE_RUN__BEAM_ARGS", "--key=hidden")
-    with pytest.raises(SettingsError, match=r"GRAFTLINE_RUN__BEAM_ARGS: is not JSON; write a list as '\[") as told:
+    with pytest.raises(SettingsError, match=r"run.beam_args: is no list; write one as \[") as told:
         configuration.load()
     assert "hidden" not in str(told.value)
 
@@ -298,6 +399,8 @@ def test_a_list_in_the_environment_that_is_not_json_is_told_by_its_variable(monk
         ("RUN__BEAM_ARGS", '{"hidden": 1}', "run.beam_args"),
         ("RUN", '{"beam_args": "hidden"}', "run.beam_args"),
         ("CLUSTER", '{"webhook": ["hidden"]}', "cluster.webhook"),
+        ("CLUSTER", '{"webhook": "hidden"', "cluster"),
+        ("METADATA", '{"password": "hidden"', "metadata"),
         ("CLUSTER__MYSQL", '{"password": ["hidden"]}', "cluster.mysql.password"),
     ],
 )

@@ -1,6 +1,6 @@
-"""A training that sends itself a signal at its n-th checkpoint, after it is written or while it is.
+"""A training that sends itself a signal at its n-th checkpoint, after it is written or while it is; or after its n-th phase.
 
-`python -m tests.graftline.training.struck EXAMPLES GRAPH OUTPUT after|during NUMBER SIGNAL`
+`python -m tests.graftline.training.struck EXAMPLES GRAPH OUTPUT after|during|late NUMBER SIGNAL`
 """
 
 import os
@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from graftline.training import checkpoints
+from graftline.training import checkpoints, phases
 from tests import tiny
 from tests.graftline.training import test_phases
 
 if __name__ == "__main__":
     examples, graph, output, moment, number, signal_number = sys.argv[1:]
     left = int(number)
-    save, fsync = checkpoints.Checkpoints.save, os.fsync
+    save, fsync, fit = checkpoints.Checkpoints.save, os.fsync, phases.Run._fit
 
     def strike() -> None:
         """Sends the signal when it is time."""
@@ -35,7 +35,14 @@ if __name__ == "__main__":
         fsync(file)
         strike()
 
-    if moment == "after":
+    def late(*arguments: Any) -> None:
+        """Fits a phase, and strikes after its last step."""
+        fit(*arguments)
+        strike()
+
+    if moment == "late":
+        phases.Run._fit = late  # type: ignore[assignment, method-assign]
+    elif moment == "after":
         checkpoints.Checkpoints.save = after  # type: ignore[assignment, method-assign]
     else:
         os.fsync = during  # type: ignore[assignment]

@@ -110,6 +110,15 @@ def test_asked_to_stop_it_saves_first(
     _assert_same((tiny.train(*data, tmp_path, training=TRAINING, model=MODEL), tmp_path), uninterrupted)
 
 
+@pytest.mark.parametrize("phase", [1, 2])
+def test_asked_to_stop_after_the_last_step_of_a_phase_it_does(
+    data: tuple[Path, str], uninterrupted: tuple[dict[str, Any], Path], tmp_path: Path, phase: int
+) -> None:
+    assert _interrupt(data, tmp_path, "late", phase, signal.SIGINT) != 0
+    assert not (tmp_path / "serving").exists()
+    _assert_same((tiny.train(*data, tmp_path, training=TRAINING, model=MODEL), tmp_path), uninterrupted)
+
+
 def test_a_damaged_checkpoint_costs_a_step_and_no_more(
     data: tuple[Path, str], uninterrupted: tuple[dict[str, Any], Path], tmp_path: Path
 ) -> None:

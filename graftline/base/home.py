@@ -1,0 +1,22 @@
+"""A home folder for a user who has none, as of a number that no password file knows, and a folder of the user's own."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def ensure() -> None:
+    """Gives this process and its children a home folder where nobody knows one: libraries fail on their import without."""
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 (pathlib raises)
+        os.environ["HOME"] = str(own_folder() or tempfile.mkdtemp(prefix="graftline-"))
+
+
+def own_folder() -> Path | None:
+    """Returns the user's own folder among temporary ones, which nobody else can have filled; None where there is none."""
+    folder = Path(tempfile.gettempdir(), f"graftline-{os.getuid()}")
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_symlink() and folder.is_dir() and folder.stat().st_uid == os.getuid():
+            return folder
+    return None
