@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from graftline.base.errors import UserError
-from graftline.base.paths import PREFIX, SCHEMAS, ProjectPath, absolute
+from graftline.base.paths import PREFIX, ProjectPath, absolute, reviewed_schema
 from graftline.settings.backbones import BACKBONES
 from graftline.settings.cluster import Cluster, Mysql
 from graftline.settings.data import Bulk, Data, DataGate
@@ -106,7 +106,8 @@ class Settings(BaseSettings):
     @property
     def schema_path(self) -> Path:
         """The reviewed schema of the dataset, named after it; where one may be inferred, named after the pipeline."""
-        reviewed = SCHEMAS / f"{self.name if self.data_gate.infer_schema else self.data.source.schema_name}.pbtxt"
+        named_after = self.name if self.data_gate.infer_schema else self.data.source.schema_name
+        reviewed = reviewed_schema(f"{named_after}.pbtxt")
         may_be_inferred = self.data_gate.infer_schema and not reviewed.is_file()
         return self.run.root / "schemas" / reviewed.name if may_be_inferred else reviewed
 
