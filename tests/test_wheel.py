@@ -44,7 +44,7 @@ def tracked() -> list[str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The folder that the wheel is installed in. It is built of a copy: setuptools leaves files of its own beside the code."""
+    """The folder that the wheel is installed in. It is built of a copy, for setuptools leaves files beside the code."""
     copy, folder = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("site")
     for name in tracked():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
