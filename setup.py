@@ -8,15 +8,27 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+from graftline import __version__
+
+# Folders of the checkout that are no packages, and where graftline/base/paths.py finds them in a wheel
+FILES = {f"graftline_files.{folder}": folder for folder in ("configs", "schemas")}
+
 setup(
     name="graftline",
-    version="0.1.0",
+    version=__version__,
     description="A TFX pipeline from a dataset's name to a trained, gated and pushed image classifier.",
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",  # TFX's own Kubeflow extra ends at 3.11; wheels exist for both systems
-    py_modules=["bootstrap", "pipeline"],  # `bootstrap`, for the doctor looks at what it sets up
-    packages=find_packages(str(Path(__file__).parent), include=["components*", "graftline*", "kubeflow*"]),
-    package_data={"components.report": ["templates/*"], "graftline.server": ["page/*"]},
+    # What a wheel holds: all but set-up, tests, benchmarks and `kubeflow`, which need the checkout
+    py_modules=["pipeline"],
+    packages=[*find_packages(str(Path(__file__).parent), include=["components*", "graftline*"]), *FILES],
+    package_dir=FILES,
+    package_data={
+        "components.report": ["templates/*"],
+        "graftline.server": ["page/*"],
+        **{name: ["*"] for name in FILES},
+    },
+    entry_points={"console_scripts": ["graftline = graftline.cli.main:main"]},
     install_requires=[
         "tfx==1.21.0",  # components, metadata store and the local runner
         "tensorflow",  # training, the exported graph, serving signatures
@@ -35,6 +47,7 @@ setup(
         "h5py",  # reads the pretrained weights
         "pydantic-settings",  # settings from YAML and environment, typed and checked
         "psutil",  # peak memory of each component, on Linux and macOS alike
+        "click",  # the command: its arguments, help and completion
         "rich",  # the lines and tables a run prints
         "scikit-learn",  # ships the digits of the embedded default; cross-validation and curves of the report
         "cleanlab",  # finds likely label errors

@@ -1,10 +1,12 @@
 """Set-up: what it refuses, where it finds its mirror and its pins. The whole of it has run before any test can."""
 
 import os
+import subprocess
 import sys
 
 import pytest
 
+import bootstrap
 from bootstrap import GLIBC_NEEDED, SetupError, check_platform, debian_mirror, locked, run
 from graftline.base.paths import PROJECT
 
@@ -65,6 +67,22 @@ def test_a_tool_that_is_not_pinned_is_named():
 def test_a_failing_step_says_what_it_printed_and_the_cure():
     with pytest.raises(SetupError, match=r"(?s)out of luck.*Set-up failed at `python.*: try again\."):
         run(sys.executable, "-c", "print('out of luck'); raise SystemExit(3)", cure="try again")
+
+
+def test_the_command_runs_what_is_in_the_checkout_from_any_folder_and_through_a_link(tmp_path, monkeypatch):
+    root = tmp_path / "a [folder] of 'ours'"
+    packages, programs = root / ".venv/lib/python3.11/site-packages", root / ".venv/bin"
+    for folder in (packages, programs, root / "graftline/cli"):
+        folder.mkdir(parents=True)
+    (root / "graftline/cli/main.py").write_text("import sys\ndef main():\n    print(sys.argv[1:])\n    return 3\n")
+    (programs / "python").write_text(f'#!/bin/sh\nPYTHONPATH="$(cat "{packages}"/*.pth)" exec {sys.executable} "$@"\n')
+    (programs / "python").chmod(0o755)
+    monkeypatch.setattr(bootstrap, "ROOT", root)
+    monkeypatch.setattr(bootstrap, "VENV", root / ".venv")
+    link = tmp_path / "graftline"
+    link.symlink_to(bootstrap.install_command())
+    done = subprocess.run([link, "run", "my photos"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "['run', 'my photos']\n"), done.stderr
 
 
 @pytest.mark.parametrize("path", ["requirements.lock", "kubeflow/image/requirements.lock"])

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from graftline.base.errors import UserError
-from graftline.base.paths import PROJECT
+from graftline.base.paths import IS_CHECKOUT, PROJECT
 
 OURS = ("graftline", "components", "kubeflow", "pipeline")
 ALWAYS = ("tensorflow", "keras", "openvino", "tfx")  # they change numbers and artifacts, whoever imports them
@@ -130,11 +130,13 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def revision() -> str:
-    """Returns the git revision of this project, marked where files have changed since.
+    """Returns the git revision of this project, marked where files have changed since; of a wheel, its version.
 
     Raises:
-      UserError: where it is no git checkout.
+      UserError: where it is neither.
     """
+    if not IS_CHECKOUT:  # a repository around it would be somebody else's
+        return metadata.version("graftline")
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()

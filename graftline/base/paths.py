@@ -1,4 +1,9 @@
-"""Where the project lies, what names in settings and the environment begin with, and what files are in use."""
+"""Where the project and its output lie, what names in settings and the environment begin with, and what files are in use.
+
+The code is in a checkout, beside `configs/` and `schemas/`, or it came in a wheel, which has those in a folder of their own.
+What is relative, paths in settings and the `output/` of runs, is so to `GRAFTLINE_HOME` where that is given; else to the
+checkout or, where there is none, to the folder that a command is called in.
+"""
 
 import os
 import shutil
@@ -6,21 +11,35 @@ import time
 import uuid
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
-SCHEMAS = PROJECT / "schemas"  # the reviewed ones
 PREFIX = "GRAFTLINE_"
+HOME_VARIABLE = PREFIX + "HOME"
+PROJECT = Path(__file__).resolve().parents[2]  # where the code is: the checkout, or the folder a wheel is installed in
+IN_WHEEL = PROJECT / "graftline_files"  # what of the checkout is no code, where setup.py puts it into a wheel
+IS_CHECKOUT = not IN_WHEEL.is_dir()
+FILES = PROJECT if IS_CHECKOUT else IN_WHEEL
+CONFIGS, SCHEMAS = FILES / "configs", FILES / "schemas"
+HOME = Path(os.environ.get(HOME_VARIABLE) or (PROJECT if IS_CHECKOUT else "")).expanduser().absolute()
 FOLDER_PREFIX, TFDS_PREFIX = "folder:", "tfds:"  # of a dataset that is given without a configuration
 DAY = 24 * 60 * 60  # seconds
 
 
 def absolute(path: Path) -> Path:
-    """Returns a path that is absolute, or relative to the project, as an absolute one; `~` is the home folder.
+    """Returns a path that is absolute, or relative to `HOME`, as an absolute one; `~` is the home folder.
 
     Raises:
       ValueError: where nobody knows that home folder.
     """
-    expanded = at_home(path)
-    return expanded if expanded.is_absolute() else PROJECT / expanded
+    return HOME / at_home(path)
+
+
+def reviewed_schema(name: str) -> Path:
+    """Returns the file of a reviewed schema: in `schemas/`; in a wheel those are not one's own, which are below `HOME`.
+
+    Args:
+      name: of the file.
+    """
+    ours = SCHEMAS / name
+    return ours if IS_CHECKOUT or ours.is_file() else HOME / "schemas" / name
 
 
 def at_home(path: Path) -> Path:
@@ -69,4 +88,4 @@ def aside(path: Path) -> Path:
     return path.with_name(f"{path.name}-{uuid.uuid4().hex}.tmp")
 
 
-ProjectPath = Path  # absolute, or relative to the project
+ProjectPath = Path  # absolute, or relative to `HOME`

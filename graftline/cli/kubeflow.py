@@ -13,11 +13,11 @@ import click
 from graftline.base import console
 from graftline.base.code import revision
 from graftline.base.errors import UserError
-from graftline.base.paths import PROJECT
+from graftline.base.paths import HOME, IS_CHECKOUT, PROJECT
 from graftline.cli.options import about, change_setting, reason_option
 from graftline.settings.settings import Settings
 
-OUTPUT = PROJECT / "output" / "kubeflow"
+OUTPUT = HOME / "output" / "kubeflow"
 IMAGE_FILE = PROJECT / "kubeflow" / "image" / "Containerfile"
 STOPPED = 130
 
@@ -31,6 +31,10 @@ def kubeflow() -> None:
 
     Where the server and the volume are stands in the section `cluster` of the configuration.
     """
+    if not IS_CHECKOUT:
+        raise UserError(
+            "graftline kubeflow needs the project itself, not its wheel alone: clone it, and call it there."
+        )
 
 
 def on_cluster(stopped: str, **choice: bool) -> Callable[[Command], Command]:

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from graftline.base.paths import IS_CHECKOUT
+
 GOOD, WARNING, BAD = "✔", "!", "✘"
-SET_UP = "`graftline run` sets up the environment; `rm -rf .venv` before it to do so from scratch"
+SET_UP = (
+    "`make run` sets up the environment; `rm -rf .venv` before it to do so from scratch"
+    if IS_CHECKOUT
+    else "install Graftline's wheel again, with its requirements, in a new environment"
+)
 
 
 class Finding(NamedTuple):

@@ -6,13 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from graftline.doctor import BAD, GOOD, SET_UP, WARNING, Finding, machine
+from graftline.doctor import BAD, GOOD, SET_UP, WARNING, Finding, environment, machine
 from graftline.doctor.probe import Probe
 
 MACHINE = (
-    machine.check_python,
-    machine.check_c_library,
-    machine.check_packages,
+    *environment.CHECKS,
     machine.check_processor,
     machine.check_memory,
     machine.check_tools,

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
-import bootstrap
+from graftline.base.paths import HOME, HOME_VARIABLE, PROJECT
 
 SECONDS = 60  # to wait for all answers
 VIEWS = {"none": 1, "flip": 2}  # how often the features of an image are kept
@@ -24,10 +24,14 @@ class Probe:
     """That process."""
 
     def __init__(self) -> None:
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}  # why TensorFlow sees no GPU is only logged
+        environment = {
+            **os.environ,
+            HOME_VARIABLE: str(HOME),  # what this process means by it, whatever folder that one is in
+            "TF_CPP_MIN_LOG_LEVEL": "0",  # why TensorFlow sees no GPU is only logged
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "graftline.doctor.probe"],
-            cwd=bootstrap.ROOT,
+            cwd=PROJECT,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from graftline.base.errors import UserError
-from graftline.base.paths import PROJECT
+from graftline.base.paths import HOME
 from graftline.settings.backbones import BACKBONES, Wheel
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-FOLDER = PROJECT / "output/weights"
+FOLDER = HOME / "output/weights"
 DOWNLOAD_SECONDS = 15.0
 NOTE = ".json"  # what is beside a kept file: source and sha256 of the weights that were fetched
 KERAS = "imagenet (Keras)"

@@ -27,6 +27,7 @@ from graftline.serving.versions import OvertakenError
 from graftline.settings.settings import Settings
 
 Tell = Callable[[str, State, float, int], None]
+QUICK = 1.0  # seconds: a node that took no longer, most often from the cache, left nothing worth looking for
 
 
 class LocalRunner(LocalDagRunner):
@@ -208,7 +209,8 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
                 raise
             traceback.print_exc()
             return
-    _give_back_memory()
+    if meter.seconds() > QUICK:
+        _give_back_memory()
     _finish(settings, name, execution.execution_id, meter, tell)
     if name == store.REVIEW.node and provisional.keep(settings.schema_path):
         console.line(f"{settings.schema_path} is kept: the photos of later runs are checked against it.")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graftline.base.errors import SettingsError, did_you_mean
-from graftline.base.paths import FOLDER_PREFIX, TFDS_PREFIX, absolute, aside
-from graftline.settings.load import CONFIG_VARIABLE, CONFIGS, DEFAULT, PHOTOS, config_path, is_verbatim, names
+from graftline.base.paths import CONFIGS, FOLDER_PREFIX, TFDS_PREFIX, absolute, aside, at_home
+from graftline.settings.load import CONFIG_VARIABLE, DEFAULT, PHOTOS, config_path, is_verbatim, names
 from graftline.sources.kinds import is_given_alone, source_of
 
 LAST_RUN = Path("output/last_run")  # holds what GRAFTLINE_CONFIG was then; relative to the project
@@ -60,7 +60,10 @@ def spelled(data: str) -> str:
     """
     if is_verbatim(data) or data in names():
         return data
-    path = Path(os.path.abspath(Path(data).expanduser()))  # noqa: PTH100 (no link is followed)
+    try:
+        path = Path(os.path.abspath(at_home(Path(data))))  # noqa: PTH100 (no link is followed)
+    except ValueError as error:
+        raise SettingsError(f"{data!r}: {error}.") from None
     if data.strip() and path.is_dir():
         return f"{FOLDER_PREFIX}{path}"
     if path.is_file():

@@ -19,14 +19,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from graftline.base.errors import SettingsError, did_you_mean, short
-from graftline.base.paths import PREFIX, PROJECT, absolute
+from graftline.base.paths import CONFIGS, HOME_VARIABLE, PREFIX, absolute
 from graftline.settings.data import DATA_IS_HERE
 from graftline.settings.section import secrets, section_of
 from graftline.settings.settings import Settings
 from graftline.sources.kinds import is_given_alone, source_of
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
-CONFIGS = PROJECT / "configs"
 DEFAULT = "digits"  # what runs where nothing is chosen
 PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a configuration of its own
 BEAM_ARGS = "beam_args"
@@ -161,8 +160,9 @@ def _without_secrets(name: str, value: str) -> str:
 
 
 def _is_setting(name: str) -> bool:
-    """Tells whether an environment variable is meant as a setting: neither the configuration, nor about a Service."""
-    return name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE and not _is_service_link(name)
+    """Tells whether an environment variable is meant as a setting: no configuration, nor a place, nor about a Service."""
+    others = (CONFIG_VARIABLE, HOME_VARIABLE)
+    return name.upper().startswith(PREFIX) and name not in others and not _is_service_link(name)
 
 
 def variable(key: str) -> str:

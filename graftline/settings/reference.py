@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from graftline.base.paths import PREFIX, PROJECT
+from graftline.base.paths import HOME, HOME_VARIABLE, PREFIX, PROJECT
 from graftline.settings.settings import Settings
 
 PAGE = PROJECT / "docs/settings.md"
@@ -27,6 +27,9 @@ Lists and tables are given there as JSON: `{PREFIX}RUN__BEAM_ARGS='["--direct_nu
 named by its path, `graftline run /home/me/flowers.yaml`, and a folder of photos needs none: `graftline run ~/photos` takes
 `configs/photos.yaml`. A key that is not known, or a value out of range, stops a command before it does anything; all such
 mistakes are told at once, each with its cure.
+
+Paths that are relative to the project, `output/` among them, are so to the folder that `{HOME_VARIABLE}` names. Where that
+is not given it is the checkout; of a Graftline installed from a wheel, it is the folder that a command is called in.
 
 This page is made from `graftline/settings/` by `make docs`.
 """
@@ -91,7 +94,7 @@ def _value(value: Any) -> str:
     if value in (None, "", [], {}):
         return "unset"
     text = value if isinstance(value, str) else json.dumps(value)
-    return f"`{text.removeprefix(f'{PROJECT}/')}`"
+    return f"`{text.removeprefix(f'{HOME}/')}`"
 
 
 def main() -> None:

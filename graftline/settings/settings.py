@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from graftline.base.aliases import without_pattern
 from graftline.base.errors import UserError
-from graftline.base.paths import PREFIX, SCHEMAS, ProjectPath, absolute
+from graftline.base.paths import PREFIX, ProjectPath, absolute, reviewed_schema
 from graftline.settings.backbones import BACKBONES
 from graftline.settings.cluster import Cluster, Mysql
 from graftline.settings.data import Bulk, Data, DataGate
@@ -119,7 +119,8 @@ class Settings(BaseSettings):
     @property
     def schema_path(self) -> Path:
         """The reviewed schema of the dataset, named after it; where one may be inferred, named after the pipeline."""
-        reviewed = SCHEMAS / f"{self.name if self.data_gate.infer_schema else self.data.source.schema_name}.pbtxt"
+        named_after = self.name if self.data_gate.infer_schema else self.data.source.schema_name
+        reviewed = reviewed_schema(f"{named_after}.pbtxt")
         may_be_inferred = self.data_gate.infer_schema and not reviewed.is_file()
         return self.run.root / "schemas" / reviewed.name if may_be_inferred else reviewed
 

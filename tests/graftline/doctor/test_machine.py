@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import bootstrap
-from graftline.doctor import BAD, GOOD, WARNING, machine
+from graftline.doctor import BAD, GOOD, WARNING, environment, machine
 from graftline.doctor.probe import Probe
 
 
@@ -38,17 +38,17 @@ def write_nvidia_smi(programs: Path) -> None:
 
 
 def test_this_python_is_the_right_one_and_another_is_not(monkeypatch):
-    assert one(machine.check_python()).mark == GOOD
+    assert one(environment.check_python()).mark == GOOD
     monkeypatch.setattr(bootstrap, "PYTHON", "3.99")
-    found = one(machine.check_python())
+    found = one(environment.check_python())
     assert found.mark == BAD
     assert "make run" in found.cure
 
 
 def test_a_c_library_that_is_too_old_is_told_with_the_version_that_is_needed(monkeypatch):
-    assert one(machine.check_c_library()).mark == GOOD
+    assert one(environment.check_c_library()).mark == GOOD
     monkeypatch.setattr(bootstrap, "GLIBC_NEEDED", (2, 99))
-    found = one(machine.check_c_library())
+    found = one(environment.check_c_library())
     assert found.mark == BAD
     assert "but TFX needs 2.99" in found.value
 
@@ -59,7 +59,7 @@ def test_packages_that_the_lock_does_not_pin_so_are_named(tmp_path, monkeypatch)
         "# pinned\npytest==0.1 \\\n    --hash=sha256:0\nno-such-package==1.0\nwindows-only==1 ; sys_platform == 'win32'\n"
     )
     monkeypatch.setattr(bootstrap, "LOCK", lock)
-    found = one(machine.check_packages())
+    found = one(environment.check_packages())
     assert found.mark == BAD
     assert ", not 0.1; no-such-package is missing, not 1.0" in found.value
     assert "windows-only" not in found.value
