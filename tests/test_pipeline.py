@@ -91,7 +91,10 @@ def environment(root: Path) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
     places = {"RUN__ROOT": str(root), "RUN__SERVING_DIR": str(root / "serving")}
     return (
-        clean | SLICE | {f"GRAFTLINE_{key}": value for key, value in places.items()} | {"LOCAL_HOME": str(root / "tfx")}
+        clean
+        | SLICE
+        | {f"GRAFTLINE_{key}": value for key, value in places.items()}
+        | {"LOCAL_HOME": str(root / "tfx"), CONFIG_VARIABLE: "digits"}
     )
 
 
@@ -234,6 +237,26 @@ def test_a_second_run_is_served_from_cache_and_pushes_nothing_more(first_run, pr
     assert pushed_versions(root) == before
 
 
+def test_a_dry_run_says_what_would_be_made_anew_and_why_and_makes_nothing(first_run, program, root, executed):
+    before = sorted(root.rglob("*"))
+
+    def planned(**changes: str) -> dict[str, str]:
+        printed = program("graftline.cli", "run", "digits", "--dry-run", "--json", **changes)
+        steps = json.loads(printed[printed.index("[\n") :])
+        assert [step["node"] for step in steps if step["cached"] == bool(step["why"])] == []
+        return {step["node"]: step["why"] for step in steps if not step["cached"]}
+
+    assert planned() == {}
+    anew = planned(GRAFTLINE_GATE__MIN_ACCURACY="0.32")
+    assert anew["Evaluator"] == "gate changed"
+    assert set(anew) == {"Evaluator", "ServingCheck", "CardGen", "Pusher", "ReportGen"} and "Trainer" not in anew
+    anew = planned(GRAFTLINE_TRAINING__SEED="7", GRAFTLINE_RUN__FORCE_RETRAIN="true")
+    assert anew["Trainer"] == "run.force_retrain asks for it" and anew["Pusher"] == "CardGen and Trainer are made anew"
+    anew = planned(GRAFTLINE_DATA__MAX_EXAMPLES="499")
+    assert set(anew) == {*executed, "BaselineData"} - {"ImportSchemaGen"}
+    assert sorted(root.rglob("*")) == before
+
+
 def test_past_runs_are_listed_and_compared(first_run, program, root):
     (run,) = artifacts(root, "ModelRun")
     phases = json.loads(Path(run.uri, HISTORY_FILE).read_text())["phases"]
@@ -265,6 +288,18 @@ def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run
     printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0.99", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
     assert "at least 99.00 % is demanded" in printed
     assert pushed_versions(root) == before
+
+
+def test_a_person_can_push_what_the_gate_refused_and_it_is_taken_back_again(first_run, program, root):
+    before = pushed_versions(root)
+    program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0.99", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
+    told = program("graftline.cli", "push", "latest", "-d", "digits", "--reason", "to try it")
+    assert re.search(rf"Pushed to {root}/serving/digits/{pushed_versions(root)[-1]}\.", told)
+    assert "by" in program("graftline.cli", "runs") and "to try it" in program("graftline.cli", "runs")
+    program("graftline.cli", "rollback", "-d", "digits", "--reason", "tried")
+    assert len(pushed_versions(root)) == len(before) + 2
+    first, *_, last = pushes.read(root / "serving/digits")
+    assert first.digest == last.digest
 
 
 def test_a_rolled_back_model_is_out_of_production_and_stays_out(first_run, program, root):

@@ -78,10 +78,10 @@ def settings_of(data: str | None, changes: tuple[str, ...], of_last_run: bool, d
     Raises:
       SettingsError: where there is a mistake in them.
     """
-    choice = chosen.choose(data, of_last_run)
-    os.environ[CONFIG_VARIABLE] = choice.config
     for change in changes:
         change_setting(change)
+    choice = chosen.choose(data, of_last_run)
+    os.environ[CONFIG_VARIABLE] = choice.config
     if not choice.config.startswith("{"):
         print(f"Data: {chosen.shown(choice.config)} ({choice.why})", file=sys.stderr, flush=True)
     return load(data_is_here)

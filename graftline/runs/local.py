@@ -57,7 +57,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     from graftline.runs.runner import LocalRunner
 
     places.check(settings)
-    chosen.remember()
+    chosen.remember(settings.run.root)
     schema = settings.schema_path
     if settings.data_gate.infer_schema and (not schema.is_file() or provisional.is_provisional(schema)):
         from graftline.runs.infer_schema import infer_schema

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from graftline.base.errors import SettingsError, did_you_mean
 from graftline.base.paths import CONFIGS, FOLDER_PREFIX, TFDS_PREFIX, absolute, aside, at_home
-from graftline.settings.load import CONFIG_VARIABLE, DEFAULT, PHOTOS, config_path, is_verbatim, names
+from graftline.settings.load import CONFIG_VARIABLE, DEFAULT, PHOTOS, config_path, is_verbatim, names, variable
+from graftline.settings.settings import Run
 from graftline.sources.kinds import is_given_alone, source_of
 
-LAST_RUN = Path("output/last_run")  # holds what GRAFTLINE_CONFIG was then; relative to the project
+LAST_RUN = "last_run"  # file in `run.root`, with what GRAFTLINE_CONFIG was then
 TFDS_NAME = re.compile(r"[a-z]\w*(:[\d.*]+)?")
 
 
@@ -82,8 +83,12 @@ def shown(config: str) -> str:
     return config.removeprefix(FOLDER_PREFIX).removeprefix(TFDS_PREFIX)
 
 
-def remember() -> None:
-    """Keeps what this run is about, as it can be found from any folder; what a pod runs is not kept."""
+def remember(root: Path) -> None:
+    """Keeps what this run is about, as it can be found from any folder; what a pod runs is not kept.
+
+    Args:
+      root: `run.root`.
+    """
     config = os.environ.get(CONFIG_VARIABLE) or DEFAULT
     if config.startswith("{"):
         return
@@ -92,7 +97,7 @@ def remember() -> None:
         config = dataset if is_given_alone(dataset) else source_of(config).argument()
     elif config not in names():
         config = str(config_path().absolute())
-    path = absolute(LAST_RUN)
+    path = root / LAST_RUN
     path.parent.mkdir(parents=True, exist_ok=True)
     written = aside(path)
     written.write_text(config, errors="surrogateescape")
@@ -101,7 +106,7 @@ def remember() -> None:
 
 def _last() -> str:
     """Returns what the last run was about; empty where that is not known, or not there any more."""
-    path = absolute(LAST_RUN)
+    path = absolute(Path(os.environ.get(variable("run.root")) or Run.model_fields["root"].default)) / LAST_RUN
     config = path.read_text(errors="surrogateescape").strip() if path.is_file() else ""
     known = is_verbatim(config) or (CONFIGS / f"{config}.yaml").is_file() or Path(config).is_file()
     return config if config and known else ""

@@ -113,7 +113,7 @@ def test_production_is_the_highest_version_of_the_configuration(model, photos, t
     shutil.copytree(model, tmp_path / "serving/digits/10")
     (tmp_path / "serving/digits/9").mkdir()
     (photos / "cut.jpg").write_bytes(b"GIF")
-    done = started(tmp_path, str(photos))
+    done = started(tmp_path, "-d", "digits", str(photos))
     assert done.returncode == 3, done.stderr
     assert len(done.stdout.splitlines()) == 70
     assert f"{photos}/cut.jpg: " in done.stderr
@@ -121,7 +121,7 @@ def test_production_is_the_highest_version_of_the_configuration(model, photos, t
 
 
 def test_without_a_model_it_ends_before_tensorflow_is_imported(photos, tmp_path):
-    done = started(tmp_path, str(photos), python=["-X", "importtime"])
+    done = started(tmp_path, "-d", "digits", str(photos), python=["-X", "importtime"])
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"There is no model in {tmp_path}/serving/digits: ")
     assert "tensorflow" not in done.stderr

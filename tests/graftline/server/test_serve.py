@@ -31,7 +31,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(root: Path, *arguments: str) -> subprocess.Popen:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "graftline.cli", "serve", *arguments],
+        [sys.executable, "-m", "graftline.cli", "serve", "-d", "digits", *arguments],
         cwd=PROJECT,
         env=clean | {"GRAFTLINE_RUN__SERVING_DIR": str(root / "serving")},
         stdout=subprocess.PIPE,
