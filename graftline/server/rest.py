@@ -100,6 +100,8 @@ def _value(value: Any, name: str, spec: tf.TensorSpec) -> Any:
         found = np.array(value, spec.dtype.as_numpy_dtype)
     except (ValueError, TypeError):
         raise RequestError(400, f"{name!r} holds what is no {spec.dtype.name}, or rows of unequal length.") from None
+    if not np.isfinite(found).all():  # whose probabilities would be no numbers either
+        raise RequestError(400, f"{name!r} holds numbers that are not finite.")
     if not spec.shape[1:].is_compatible_with(found.shape):
         raise RequestError(400, f"{name!r} has the shape {list(found.shape)}, not {spec.shape[1:].as_list()}.")
     return found
