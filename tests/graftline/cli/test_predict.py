@@ -47,6 +47,12 @@ def test_a_folder_gives_a_line_for_each_image(model, photos, capsys):
     assert all(0.5 <= float(row[2]) <= 1 for row in rows)
 
 
+def test_a_model_may_be_in_a_folder_whose_name_holds_signs_of_patterns(model, photos, tmp_path):
+    copied = tmp_path / "models [2024]*?"
+    shutil.copytree(model, copied)
+    assert run(copied, photos / "00.jpg") == 0
+
+
 def test_json_has_what_serving_answers(model, photos, capsys):
     paths = [photos / "00.jpg", photos / "02.jpg", photos / "04.jpg"]
     assert run(model, *paths, "--json", "--batch-size", 2) == 0
