@@ -137,6 +137,7 @@ GOOD = b64(IMAGES[0])
         ({"instances": [GOOD]}, "The signature serving_default takes serialized tf.Examples: give encoded images to"),
         (PIXELS | {"instances": [np.full((32, 32, 3), np.nan).tolist()]}, "'image' holds numbers that are not finite."),
         (PIXELS | {"instances": [np.full((32, 32, 3), 1e300).tolist()]}, "'image' holds numbers that are not finite."),
+        (PIXELS | {"instances": [[10**400]]}, "'image' holds what is no float32, or rows of"),
         ({"signature_name": "serving_pixels", "instances": [[1, [2]]]}, "'image' holds what is no float32, or rows of"),
         ({"signature_name": "serving_pixels", "instances": [[1, 2]]}, "'image' has the shape [2], not [32, 32, 3]."),
     ],
