@@ -375,6 +375,25 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, program, r
     assert "▶ Transform" not in printed
 
 
+@pytest.mark.parametrize("line", ["▶ TfdsExampleGen", "✔ TfdsExampleGen", "▶ StatisticsGen", "✔ StatisticsGen"])
+def test_asked_to_stop_while_the_schema_is_inferred_it_says_how_to_go_on(tmp_path, line):
+    random = np.random.default_rng(0)
+    for index in range(20):
+        path = tmp_path / "photos" / ("cat" if index % 2 else "dog") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    photos = {CONFIG_VARIABLE: f"folder:{tmp_path}/photos"}
+    started = warm.Program("pipeline", env=environment(tmp_path) | photos, together=True)
+    while line not in started.said():
+        assert started.running(), started.said()
+        time.sleep(0.01)
+    os.kill(started.pid, signal.SIGINT)
+    done = started.wait(60)
+    assert (done.returncode, "▶ ImportSchemaGen" in done.stdout) == (130, False)
+    assert done.stdout.endswith("Stopped. The same command goes on from where it was.\n")
+    assert "Traceback" not in done.stdout
+
+
 def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, program, root, tmp_path):
     images, labels = load_digits(return_X_y=True)
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):

@@ -8,6 +8,8 @@ from typing import Any
 
 from tfx.types.artifact import Artifact
 
+from graftline.base.errors import UserError, short
+
 REVIEW_FILE = "review.json"
 
 
@@ -88,7 +90,13 @@ def accepted(file: Path, data: str) -> Acceptance | None:
     Args:
       file: that of the pipeline, which may be missing.
       data: identity of its statistics.
+
+    Raises:
+      UserError: where a line of the file is damaged.
     """
-    lines = file.read_text().splitlines() if file.is_file() else []
-    found = [Acceptance(**json.loads(line)) for line in lines]
+    lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+    try:
+        found = [Acceptance(**json.loads(line)) for line in lines if line.strip()]
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} has a line that is damaged ({short(error)}): mend it, or delete that line.") from None
     return next((one for one in reversed(found) if one.data == data), None)

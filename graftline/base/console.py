@@ -1,6 +1,7 @@
 """What a run prints: a line a component, a summary at the end. The one place that knows how things look."""
 
 import contextlib
+import io
 import logging
 import os
 import re
@@ -16,6 +17,9 @@ from graftline.base.states import State
 
 MARKS = {State.DONE: "[green]✔", State.CACHED: "[cyan]↺", State.FAILED: "[red]✘"}
 FILE_WIDTH = 200  # columns of a table that goes to a file or another program, where nothing need be folded
+for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # its encoding may have no check marks, and a file's name need not be text
 OUT = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 

@@ -91,9 +91,18 @@ def _paths(names: Sequence[str]) -> tuple[Iterable[Path], int | None]:
 
 def _below(name: str) -> Iterable[Path]:
     if name == "-":
-        return (Path(line.rstrip("\n")) for line in sys.stdin if line.strip())
+        return _listed(sys.stdin)
     path = Path(name)
     return image_files(path) if path.is_dir() else [path]
+
+
+def _listed(lines: TextIO) -> Iterator[Path]:
+    """Yields paths, a line each, or each ended by NUL as `find -print0` does."""
+    for line in lines:
+        if "\0" in line:
+            yield from (Path(path) for path in (line + lines.read()).split("\0") if path.strip())
+        elif path := line.rstrip("\r\n"):
+            yield Path(path)
 
 
 def _predict(answers: Answers, count: int | None, write: Write, bar: bool) -> tuple[int, int]:

@@ -75,26 +75,13 @@ def check_store(settings: Settings) -> Iterator[Finding]:
     elif not path.is_file():
         yield Finding(GOOD, "metadata store", "none yet: the first run makes it")
         return
-    elif reason := _damage(path):
-        cure = "put a copy of it back; or move it away, and the next run knows neither earlier runs nor a baseline"
-        yield Finding(BAD, "metadata store", f"{path} is damaged ({reason})", cure)
-        return
+    else:
+        from graftline.runs import store
+
+        if reason := store.damage(path):
+            yield Finding(BAD, "metadata store", f"{path} is damaged ({reason})", store.CURE)
+            return
     yield from _check_runs(settings)
-
-
-def _damage(path: Path) -> str | None:
-    """Returns what SQLite says is wrong with its file."""
-    import sqlite3
-
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=NETWORK_SECONDS)
-        try:
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    return None if found == "ok" else found
 
 
 def _check_runs(settings: Settings) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from graftline.base.errors import UserError
+from graftline.runs import store
 from graftline.serving import pushes
 from graftline.settings.settings import Settings
 
@@ -17,10 +18,12 @@ def check(settings: Settings) -> None:
       settings: those of the run.
 
     Raises:
-      UserError: where that is not allowed, or there is something else in a folder's place.
+      UserError: where that is not allowed, there is something else in a folder's place, or the metadata store is damaged.
     """
     root = settings.run.root
-    of_root = [root, settings.pipeline_root, settings.work_dir, settings.metadata_path.parent, root / "locks"]
+    of_root = [root, settings.pipeline_root, settings.work_dir]
+    if settings.metadata is None:
+        of_root += [settings.metadata_path.parent, root / "locks"]
     for setting, folders in {"run.root": of_root, "run.serving_dir": [settings.push_dir]}.items():
         for folder in folders:
             _try(folder, setting)
@@ -29,6 +32,8 @@ def check(settings: Settings) -> None:
             raise UserError(
                 f"{file} cannot be written by user {pushes.user()}: let that user write it, or move it away."
             )
+    if settings.metadata is None:
+        store.check(settings.metadata_path)
 
 
 def _try(folder: Path, setting: str) -> None:

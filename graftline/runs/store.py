@@ -3,14 +3,15 @@
 Nothing here imports TFX, and so TensorFlow: who only asks what was done need not wait for it.
 """
 
+import contextlib
 import json
 import logging
 import os
 import random
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from graftline.artifacts import push as noted
 from graftline.artifacts.infra_blessing import BLESSED
+from graftline.base.errors import UserError
 from graftline.base.states import State
 from graftline.serving import versions
 from graftline.settings.settings import Settings
@@ -40,6 +42,7 @@ COMPLETE = metadata_store_pb2.Execution.COMPLETE
 FAILED = metadata_store_pb2.Execution.FAILED
 STATES = {COMPLETE: State.DONE, CACHED: State.CACHED, NEW: State.RUNNING, RUNNING: State.RUNNING}
 ATTEMPTS = 10  # at a server's new database
+CURE = "put a copy of it back; or move it away, and the next run knows neither earlier runs nor a baseline"
 
 
 class Output(NamedTuple):
@@ -147,10 +150,38 @@ def connection(settings: Settings) -> metadata_store_pb2.ConnectionConfig:
     return metadata_store_pb2.ConnectionConfig(mysql=metadata_store_pb2.MySQLDatabaseConfig(**values))
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[MetadataStore]:
-    """Opens the metadata store of a pipeline."""
-    yield _open(connection(settings))
+    """Opens the metadata store of a pipeline.
+
+    Raises:
+      UserError: where it is a file that is damaged.
+    """
+    try:
+        opened = _open(connection(settings))
+    except RuntimeError:
+        if settings.metadata is None:
+            check(settings.metadata_path)
+        raise
+    yield opened
+
+
+def check(path: Path) -> None:
+    """Raises UserError where the SQLite file of a metadata store is damaged; one that is not there is none."""
+    if path.exists() and (reason := damage(path)):
+        raise UserError(f"The metadata store {path} is damaged ({reason}): {CURE}.")
+
+
+def damage(path: Path) -> str | None:
+    """Returns what SQLite says is wrong with its file; None where nothing is."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        return None if "locked" in str(error) else str(error)
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if found == "ok" else found
 
 
 def _open(config: metadata_store_pb2.ConnectionConfig) -> MetadataStore:

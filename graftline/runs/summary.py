@@ -1,6 +1,7 @@
 """The summary at the end of a run, read from the metadata store."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ml_metadata.proto import metadata_store_pb2
 from graftline.artifacts import data_review, duplicates, verdict
 from graftline.artifacts import push as noted
 from graftline.artifacts.data_review import Review
+from graftline.artifacts.examples import LEFT_OUT, LEFT_OUT_FILE
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.history import HISTORY_FILE, taken
 from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
@@ -40,6 +42,7 @@ def show(nodes: list[Node]) -> None:
       nodes: those of a run that did not fail.
     """
     _show_nodes(nodes)
+    _show_left_out(nodes)
     _show_copies(duplicates.read(_output(nodes, store.DUPLICATES).uri))
     _show_review(data_review.read(_output(nodes, store.REVIEW).uri))
     _show_accuracies(Path(_output(nodes, store.MODEL_RUN).uri, HISTORY_FILE))
@@ -100,6 +103,17 @@ def _show_nodes(nodes: list[Node]) -> None:
     ]
     rows.append(["all", f"{sum(node.seconds for node in nodes):.1f} s", ""])
     console.table("Components", ["component", "time", "peak memory"], rows)
+
+
+def _show_left_out(nodes: list[Node]) -> None:
+    """Says how many files of a dataset, and of photos without labels, are no images that can be used, and why."""
+    for examples in [node.outputs["examples"] for node in nodes if "examples" in node.outputs]:
+        reasons = json.loads(examples.custom_properties[LEFT_OUT].string_value or "{}")
+        if reasons:
+            why = ", ".join(f"{count:,} {reason}" for reason, count in Counter(reasons).most_common())
+            console.line(
+                f"Left out: {sum(reasons.values()):,} files ({why}), listed in {Path(examples.uri, LEFT_OUT_FILE)}"
+            )
 
 
 def _show_copies(report: duplicates.Report) -> None:

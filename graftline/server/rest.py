@@ -97,9 +97,12 @@ def _value(value: Any, name: str, spec: tf.TensorSpec) -> Any:
     if spec.dtype == tf.string:
         return _bytes(value, name)
     try:
-        found = np.array(value, spec.dtype.as_numpy_dtype)
-    except (ValueError, TypeError):
+        with np.errstate(over="ignore"):  # it becomes infinite, and is refused as such
+            found = np.array(value, spec.dtype.as_numpy_dtype)
+    except (ValueError, TypeError, OverflowError):
         raise RequestError(400, f"{name!r} holds what is no {spec.dtype.name}, or rows of unequal length.") from None
+    if not np.isfinite(found).all():  # whose probabilities would be no numbers either
+        raise RequestError(400, f"{name!r} holds numbers that are not finite.")
     if not spec.shape[1:].is_compatible_with(found.shape):
         raise RequestError(400, f"{name!r} has the shape {list(found.shape)}, not {spec.shape[1:].as_list()}.")
     return found

@@ -64,7 +64,7 @@ class ServingModule(tf.Module):
         return {"probabilities": probabilities(logits, self._temperature)}
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies images [batch, size, size, 3] as the Transform gives them."""
+        """Classifies images [batch, size, size, 3] as the Transform gives them; one that is not finite gets NaN."""
         _, logits = self._network(image)
         return {"probabilities": probabilities(logits, self._temperature)}
 

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from graftline.artifacts.examples import EXTRA, read_label_names
+from graftline.base.aliases import without_pattern
 from graftline.base.errors import UserError
 
 CURE = "run the pipeline again, which exports what is needed"
@@ -47,7 +48,7 @@ def load(folder: Path) -> Exported:
     except OSError:
         raise UserError(f"The model in {folder} does not say what its classes are called: {CURE}.") from None
     try:
-        saved = tf.saved_model.load(str(folder))
-    except (OSError, tf.errors.OpError) as error:
+        saved = tf.saved_model.load(str(without_pattern(folder.absolute())))
+    except (OSError, ValueError, tf.errors.OpError) as error:
         raise UserError(f"{folder} cannot be loaded ({str(error).splitlines()[0]}): {CURE}.") from error
     return Exported(folder, saved, label_names)

@@ -4,9 +4,11 @@ A model is known by its digest, which says the same of its files wherever they l
 another one.
 """
 
+import functools
 import getpass
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
@@ -67,17 +69,51 @@ def digest(model: Path) -> str:
 
 
 def read(directory: Path) -> list[Push]:
-    """Returns what is known of the versions that were ever pushed, in that order."""
+    """Returns what is known of the versions that were ever pushed, in that order; a line that is damaged says nothing."""
+    found = _parsed(directory)
+    for line in found:
+        if isinstance(line, str):
+            _warn(directory / PUSHES, line)
+    return [line for line in found if isinstance(line, Push)]
+
+
+def _parsed(directory: Path) -> list[Push | str]:
+    """Returns the pushes that the lines stand for, and those lines that stand for none as they are."""
     path = directory / PUSHES
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.is_file() else []
+    lines = path.read_text(errors="surrogateescape").split("\n") if path.is_file() else []
+    return [_push(line) or line for line in lines if line.strip()]
+
+
+def _push(line: str) -> Push | None:
     known = {one.name for one in fields(Push)}  # a line may be of another revision
-    return [Push(**{name: value for name, value in line.items() if name in known}) for line in lines]
+    try:
+        push = Push(**{name: value for name, value in json.loads(line).items() if name in known})
+    except (ValueError, TypeError, AttributeError):
+        return None
+    kinds = {
+        "version": int,
+        "digest": str,
+        "why": str,
+        "who": str,
+        "when": str,
+        "accuracy": int | float,
+        "opponents": dict,
+    }
+    sound = all(isinstance(getattr(push, name), kind) for name, kind in kinds.items())
+    return push if sound and isinstance(push.withdrawn, int | None) else None
+
+
+@functools.cache
+def _warn(path: Path, line: str) -> None:
+    logging.getLogger("absl").warning("%s has a line that is damaged and not heeded; mend it: %s", path, line[:80])
 
 
 def write(directory: Path, history: Iterable[Push]) -> None:
-    """Replaces what is known of the versions."""
+    """Replaces what is known of the versions; lines that are damaged stay, before the others, for a person to mend."""
+    damaged = [line for line in _parsed(directory) if isinstance(line, str)]
     written = aside(directory / PUSHES)
-    with written.open("w") as file:
+    with written.open("w", errors="surrogateescape") as file:
+        file.writelines(f"{line}\n" for line in damaged)
         file.writelines(json.dumps(asdict(push)) + "\n" for push in history)
         file.flush()
         os.fsync(file.fileno())

@@ -50,6 +50,12 @@ def test_a_folder_gives_a_line_for_each_image(model, photos, capsys):
     assert all(0.5 <= float(row[2]) <= 1 for row in rows)
 
 
+def test_a_model_may_be_in_a_folder_whose_name_holds_signs_of_patterns(model, photos, tmp_path):
+    copied = tmp_path / "models [2024]*?"
+    shutil.copytree(model, copied)
+    assert run(copied, photos / "00.jpg") == 0
+
+
 def test_json_has_what_serving_answers(model, photos, capsys):
     paths = [photos / "00.jpg", photos / "02.jpg", photos / "04.jpg"]
     assert run(model, *paths, "--json", "--batch-size", 2) == 0
@@ -81,6 +87,16 @@ def test_paths_are_read_from_standard_input(model, photos, capsys, monkeypatch):
     header, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
     assert header == ["path", "label", "probability"]
     assert [row[0] for row in rows] == [f"{photos}/00.jpg", f"{photos}/02.jpg"]
+
+
+@pytest.mark.parametrize("listed", ["{0}\r\n{1}\r\n", "{0}\0{1}\0", "{0}\0\0{1}", "{0}\n\n{1}"])
+def test_lists_of_paths_may_be_of_find_or_of_windows(listed):
+    names = ["a b.jpg", " c.jpg"]
+    assert [str(path) for path in predict._listed(io.StringIO(listed.format(*names)))] == names
+
+
+def test_a_path_that_ends_with_nul_may_hold_a_line_end():
+    assert [str(path) for path in predict._listed(io.StringIO("a.jpg\0b\nc.jpg\0"))] == ["a.jpg", "b\nc.jpg"]
 
 
 def test_a_file_is_written_whole_or_left_as_it_was(model, photos, tmp_path):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2
 
-from graftline.runs import store
+from graftline.base.errors import UserError
+from graftline.runs import places, store
 from graftline.serving import versions
 from graftline.settings.settings import Settings
 from tests.past import Made, output_event, write
@@ -36,6 +37,25 @@ def executed(settings, tmp_path):
         store.note_files(opened, execution)
         opened.put_executions([execution])
     return output
+
+
+@pytest.mark.parametrize("keep", [0, 50, 0.5], ids=["another file", "header", "half"])
+def test_a_damaged_file_is_told_with_what_to_do(settings, executed, keep):
+    whole = settings.metadata_path.read_bytes()
+    settings.metadata_path.write_bytes(whole[: int(keep * len(whole)) if keep < 1 else keep] or b"no database" * 1000)
+    with pytest.raises(UserError, match=rf"{settings.metadata_path} is damaged \(.*\): .* move it away"):  # noqa: SIM117
+        with store.opened(settings):
+            pass
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_a_run_finds_a_damage_before_it_begins(settings, executed, place):
+    contents = bytearray(settings.metadata_path.read_bytes())
+    start = place * len(contents) // 4
+    contents[start : start + 8192] = b"x" * 8192
+    settings.metadata_path.write_bytes(contents)
+    with pytest.raises(UserError, match=f"{settings.metadata_path} is damaged"):
+        places.check(settings)
 
 
 def test_whole_outputs_stay(settings, executed):

@@ -105,7 +105,7 @@ def test_status_metadata_and_classes_are_told(client):
     assert client.get("/classes").json() == {"name": "pets", "version": 7, "classes": ["cat", "dog", "eel"]}
 
 
-BYTES = {"signature_name": "serving_bytes"}
+BYTES, PIXELS = {"signature_name": "serving_bytes"}, {"signature_name": "serving_pixels"}
 LARGE = tf.io.encode_png(tf.zeros([200, 200, 3], tf.uint8)).numpy()
 GOOD = b64(IMAGES[0])
 
@@ -135,6 +135,9 @@ GOOD = b64(IMAGES[0])
             "serving_default takes serialized tf.Examples: give encoded images to serving_b",
         ),
         ({"instances": [GOOD]}, "The signature serving_default takes serialized tf.Examples: give encoded images to"),
+        (PIXELS | {"instances": [np.full((32, 32, 3), np.nan).tolist()]}, "'image' holds numbers that are not finite."),
+        (PIXELS | {"instances": [np.full((32, 32, 3), 1e300).tolist()]}, "'image' holds numbers that are not finite."),
+        (PIXELS | {"instances": [[10**400]]}, "'image' holds what is no float32, or rows of"),
         ({"signature_name": "serving_pixels", "instances": [[1, [2]]]}, "'image' holds what is no float32, or rows of"),
         ({"signature_name": "serving_pixels", "instances": [[1, 2]]}, "'image' has the shape [2], not [32, 32, 3]."),
     ],
