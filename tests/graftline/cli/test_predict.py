@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
-from graftline.cli.predict import predict
+from graftline.cli.predict import _listed, predict
 from tests import tiny
 
 
@@ -92,11 +92,11 @@ def test_paths_are_read_from_standard_input(model, photos, capsys, monkeypatch):
 @pytest.mark.parametrize("listed", ["{0}\r\n{1}\r\n", "{0}\0{1}\0", "{0}\0\0{1}", "{0}\n\n{1}"])
 def test_lists_of_paths_may_be_of_find_or_of_windows(listed):
     names = ["a b.jpg", " c.jpg"]
-    assert [str(path) for path in predict._listed(io.StringIO(listed.format(*names)))] == names
+    assert [str(path) for path in _listed(io.StringIO(listed.format(*names)))] == names
 
 
 def test_a_path_that_ends_with_nul_may_hold_a_line_end():
-    assert [str(path) for path in predict._listed(io.StringIO("a.jpg\0b\nc.jpg\0"))] == ["a.jpg", "b\nc.jpg"]
+    assert [str(path) for path in _listed(io.StringIO("a.jpg\0b\nc.jpg\0"))] == ["a.jpg", "b\nc.jpg"]
 
 
 def test_a_file_is_written_whole_or_left_as_it_was(model, photos, tmp_path):
