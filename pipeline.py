@@ -19,9 +19,10 @@ if __name__ == "__main__":
     SETTINGS = load_or_exit()  # before TensorFlow is imported: mistakes are told in a second
     console.quiet(SETTINGS.run.log_level)
 
-# Not `from tfx import v1`: that imports Vertex AI too, at every start
-from tfx.components import ExampleValidator, StatisticsGen
+# Not `from tfx import v1`, nor from `tfx.components` as a whole: that imports all that TFX can do, at every start
+from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.orchestration.pipeline import Pipeline
 
 from components.baseline.component import data_resolver

@@ -36,7 +36,7 @@ def _measure(classes: int, images: int) -> dict[str, float]:
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import standard_artifacts
 
-    from components.evaluator.component import Executor
+    from components.evaluator.executor import Executor
     from components.report import numbers
     from graftline.artifacts import evaluation
     from graftline.runs.dag import BEAM_ARGS

@@ -12,8 +12,9 @@ from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.evaluator.component import DUPLICATES, GATE, OPPONENTS, SERVING_DIR, Driver, Executor
+from components.evaluator.component import DUPLICATES, GATE, OPPONENTS, SERVING_DIR, Driver
 from components.evaluator.config import eval_config
+from components.evaluator.executor import Executor
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
 from graftline.artifacts.examples import (
     COUNTS,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
-from tfx.components import BulkInferrer
+from tfx.components.bulk_inferrer.component import BulkInferrer
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.base.base_node import BaseNode

@@ -5,54 +5,29 @@ digest, before the cache is asked.
 """
 
 import json
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from tfx.components.evaluator import component, constants, executor
-from tfx.dsl.components.base import base_driver, executor_spec
+from tfx.dsl.components.base import base_beam_component, base_driver
 from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable import base_driver as portable_driver
 from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.proto.orchestration.driver_output_pb2 import DriverOutput
-from tfx.types import Artifact, artifact_utils
-from tfx.types.channel import BaseChannel
-from tfx.types.component_spec import ChannelParameter
-from tfx.utils import path_utils
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types.channel import BaseChannel, OutputChannel
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+from tfx.utils import json_utils, path_utils
 
 from components.evaluator.config import eval_config
-from components.evaluator.rules import decide
-from graftline.artifacts import duplicates, evaluation, push, verdict
 from graftline.artifacts.duplicates import DuplicatesReport
-from graftline.artifacts.evaluation import CANDIDATE
-from graftline.artifacts.examples import COUNTS, EXTRA, TEST, read_label_names
-from graftline.base.errors import UserError
+from graftline.artifacts.examples import TEST
+from graftline.runs.executors import BeamExecutorNamed
 from graftline.serving import pushes, versions
-from graftline.serving.versions import PRODUCTION, OvertakenError
 from graftline.settings.gate import Gate
 
-BATCH = 64  # images that a model answers at once
 GATE = "gate"  # a property of an execution: `Gate` as JSON
 DUPLICATES = "duplicates"  # an input: what the component of that name found
 SERVING_DIR = "serving_dir"  # another one: where the model in production is
 OPPONENTS = "opponents"  # another one, of the driver: digests by what they are, as JSON
-
-
-class Task(NamedTuple):
-    """What `extractors` are not told.
-
-    Attributes:
-      folder: where they write.
-      asked: folders of the models that they ask beside the candidate, by what they are.
-      leaked: ids of test images that they leave out.
-    """
-
-    folder: str
-    asked: dict[str, str]
-    leaked: frozenset[str]
-
-
-TASK: ContextVar[Task] = ContextVar("task")
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
@@ -72,94 +47,21 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         return output
 
 
-class Executor(executor.Executor):
-    """TFX's, which is given no thresholds and so blesses nothing itself."""
+class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
+    """What goes in and out: as of TFX's, and what the gate needs."""
 
-    def Do(  # noqa: N802 (TFX's name)
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        """Evaluates and decides; arguments as TFX gives them, `GATE`, `SERVING_DIR` and `OPPONENTS`.
-
-        Raises:
-          OvertakenError: where another model went into production meanwhile.
-          UserError: where no test image is left to measure, or a model does not say what its classes are called.
-        """
-        folder = artifact_utils.get_single_uri(output_dict["evaluation"])
-        (model,), (blessing,) = input_dict["model"], output_dict["blessing"]
-        candidate = Path(path_utils.serving_model_path(model.uri))
-        digests = json.loads(exec_properties[OPPONENTS])
-        opponents = find(Path(exec_properties[SERVING_DIR]), pushes.digest(candidate), digests)
-        token = TASK.set(Task(folder, {name: str(path) for name, path in opponents.items()}, _leaked(input_dict)))
-        try:
-            super().Do(input_dict, output_dict, exec_properties)
-        finally:
-            TASK.reset(token)
-        names = {name: _label_names(path) for name, path in ({CANDIDATE: candidate} | opponents).items()}
-        evaluation.write_classes(folder, names)
-        answers = evaluation.predictions(folder)
-        decided = decide(answers, Gate.model_validate_json(exec_properties[GATE]))
-        verdict.write(folder, decided)
-        blessing.set_string_custom_property(push.SERVED, digests.get(PRODUCTION, ""))
-        blessing.set_string_custom_property(push.OPPONENTS, exec_properties[OPPONENTS])
-        blessing.set_float_custom_property(push.ACCURACY, float(answers.right.mean()) if len(answers.labels) else 0.0)
-        _bless(blessing, decided.blessed, model)
+    PARAMETERS = standard_component_specs.EvaluatorSpec.PARAMETERS | {
+        GATE: ExecutionParameter(type=str),
+        SERVING_DIR: ExecutionParameter(type=str),
+    }
+    INPUTS = standard_component_specs.EvaluatorSpec.INPUTS | {DUPLICATES: ChannelParameter(type=DuplicatesReport)}
 
 
-def find(directory: Path, candidate: str, digests: dict[str, str]) -> dict[str, Path]:
-    """Returns the folders of the models that a candidate is held against, by what they are.
+class Evaluator(base_beam_component.BaseBeamComponent):
+    """TFX's in all but its class, which would import TFMA; with that driver and an executor of its own."""
 
-    Args:
-      directory: the serving directory.
-      candidate: the candidate's digest.
-      digests: those of the models. Where the candidate is in production they may be gone, and are left out.
-
-    Raises:
-      OvertakenError: where one of them is gone otherwise.
-    """
-    folders = {name: versions.folder_of(directory, digest) for name, digest in digests.items()}
-    if None in folders.values() and versions.served(directory) != candidate:
-        raise OvertakenError(f"In {directory} other models are there than the candidate was to be held against.")
-    return {name: folder for name, folder in folders.items() if folder}
-
-
-def _label_names(model: Path) -> list[str]:
-    try:
-        return read_label_names(str(model / EXTRA))
-    except OSError:
-        raise UserError(
-            f"The model in {model} does not say what its classes are called, so no other can be compared with it: put a "
-            "model there that this pipeline made, or remove it."
-        ) from None
-
-
-def _leaked(input_dict: dict[str, list[Artifact]]) -> frozenset[str]:
-    """Returns the ids of the test images that look like one of training, and so tell nothing of a candidate."""
-    leaked = frozenset(duplicates.read(artifact_utils.get_single_uri(input_dict[DUPLICATES])).leaked_ids)
-    counts = json.loads(artifact_utils.get_single_instance(input_dict["examples"]).get_string_custom_property(COUNTS))
-    if len(leaked) >= sum(counts[TEST].values()):
-        raise UserError(
-            f"All {len(leaked):,} images of the test split look like one of training, such as {min(leaked)!r}, so nothing "
-            "can be measured: keep one image of each series, or add images of other things."
-        )
-    return leaked
-
-
-def _bless(blessing: Artifact, blessed: bool, model: Artifact) -> None:
-    """Notes on a blessing what TFX's Evaluator would: that is where TFX's components look for it."""
-    blessing.set_string_custom_property("current_model", model.uri)
-    blessing.set_int_custom_property("current_model_id", model.id)
-    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
-    Path(blessing.uri).mkdir(parents=True, exist_ok=True)
-    Path(blessing.uri, constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME).touch()
-
-
-class Evaluator(component.Evaluator):
-    """TFX's, with that driver and that executor."""
-
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    SPEC_CLASS = EvaluatorSpec
+    EXECUTOR_SPEC = BeamExecutorNamed("components.evaluator.executor.Executor")
     DRIVER_CLASS = Driver
 
     def __init__(
@@ -174,14 +76,16 @@ class Evaluator(component.Evaluator):
           gate: what is demanded.
           serving_dir: folder of the versions that were pushed.
         """
-        super().__init__(
+        spec = EvaluatorSpec(
             examples=examples,
             model=model,
+            duplicates=duplicates,
+            evaluation=OutputChannel(standard_artifacts.ModelEvaluation, self, "evaluation"),
+            blessing=OutputChannel(standard_artifacts.ModelBlessing, self, "blessing"),
             eval_config=eval_config(),
-            example_splits=[TEST],
+            example_splits=json_utils.dumps([TEST]),
             module_path="components.evaluator.extractors",
+            gate=gate.model_dump_json(exclude={"max_export_drop"}),  # the Exporter's
+            serving_dir=str(serving_dir),
         )
-        self.spec.INPUTS = self.spec.INPUTS | {DUPLICATES: ChannelParameter(type=DuplicatesReport)}
-        self.spec.inputs[DUPLICATES] = duplicates
-        self.exec_properties[GATE] = gate.model_dump_json(exclude={"max_export_drop"})  # the Exporter's
-        self.exec_properties[SERVING_DIR] = str(serving_dir)
+        super().__init__(spec)

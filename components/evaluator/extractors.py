@@ -15,8 +15,8 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluator import component
-from components.evaluator.component import TASK
+from components.evaluator import executor
+from components.evaluator.executor import TASK
 from graftline.artifacts.evaluation import CANDIDATE, PREDICTIONS, PROBABILITIES
 from graftline.artifacts.examples import IMAGE_ID, LABEL
 from graftline.serving import exported
@@ -49,8 +49,8 @@ def _cut(extracts: tfma.types.Extracts, leaked: frozenset[str]) -> Iterator[tfma
     records = extracts[tfma.ARROW_RECORD_BATCH_KEY]
     ids = [image_id.decode(errors="backslashreplace") for [image_id] in records.column(IMAGE_ID).to_pylist()]
     records = records.filter(pa.array([image_id not in leaked for image_id in ids], pa.bool_()))
-    for start in range(0, records.num_rows, component.BATCH):
-        yield {**extracts, tfma.ARROW_RECORD_BATCH_KEY: records.slice(start, component.BATCH)}
+    for start in range(0, records.num_rows, executor.BATCH):
+        yield {**extracts, tfma.ARROW_RECORD_BATCH_KEY: records.slice(start, executor.BATCH)}
 
 
 @beam.ptransform_fn

@@ -171,7 +171,7 @@ def serving_check(model: BaseChannel, examples: BaseChannel, limits: Serving) ->
     tag = limits.tensorflow_serving
     if tag is None:
         return ServingCheck(model=model, examples=examples, limits=limits.model_dump_json())
-    from tfx.components import InfraValidator
+    from tfx.components.infra_validator.component import InfraValidator
     from tfx.proto import infra_validator_pb2 as spec
 
     validator = InfraValidator(

@@ -1,6 +1,6 @@
 """Transform: TFX's, with the function of `preprocessing`."""
 
-from tfx.components import Transform
+from tfx.components.transform.component import Transform
 from tfx.proto.transform_pb2 import SplitsConfig
 from tfx.types.channel import BaseChannel
 

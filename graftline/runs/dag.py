@@ -28,10 +28,10 @@ def modules(node: BaseNode) -> set[str]:
     if not isinstance(node, BaseComponent):
         return set()
     given = node.exec_properties
-    classes = [type(node), node.executor_spec.executor_class, node.driver_class]
-    functions = [given[name].rpartition(".")[0] for name in USER_CODE if given.get(name)]
+    classes = [type(node), node.driver_class]
+    named = [node.executor_spec.class_path, *(given[name] for name in USER_CODE if given.get(name))]
     whole = [given[USER_MODULE]] if given.get(USER_MODULE) else []
-    return {kind.__module__ for kind in classes if kind} | set(functions) | set(whole)
+    return {kind.__module__ for kind in classes if kind} | {path.rpartition(".")[0] for path in named} | set(whole)
 
 
 def _names(node: BaseNode, path: Path) -> bool:

@@ -21,6 +21,7 @@ from graftline.base import console, stop
 from graftline.base.errors import UserError
 from graftline.base.states import State
 from graftline.runs import binding, lock, places, provisional, pruning, store
+from graftline.runs.executors import OPERATORS
 from graftline.runs.meter import Meter
 from graftline.runs.stages import TRAINER
 from graftline.serving.versions import OvertakenError
@@ -241,6 +242,7 @@ def _launcher(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipelin
         pipeline_runtime_spec=pipeline.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, node.node_info.id),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node.node_info.id),
+        custom_executor_operators=OPERATORS,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
 
-from components.evaluator import component
+from components.evaluator import executor
 from graftline.artifacts import evaluation, push, verdict
 from graftline.artifacts.examples import EXTRA
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES
@@ -93,11 +93,11 @@ def test_a_candidate_in_production_meets_what_it_met_before(tmp_path):
     assert held_against == {PRODUCTION: before.digest}
     pushed = versions.publish(candidate, serving, pushes.Push(0, "", opponents=held_against))
     assert versions.opponents(serving, pushed.digest) == held_against
-    assert set(component.find(serving, pushed.digest, held_against)) == {PRODUCTION}
+    assert set(executor.find(serving, pushed.digest, held_against)) == {PRODUCTION}
     shutil.rmtree(serving / str(before.version))
-    assert component.find(serving, pushed.digest, held_against) == {}
+    assert executor.find(serving, pushed.digest, held_against) == {}
     with pytest.raises(OvertakenError, match="other models are there than the candidate was to be held against"):
-        component.find(serving, "another", held_against)
+        executor.find(serving, "another", held_against)
 
 
 def test_a_model_without_the_names_of_its_classes_stops_the_run(evaluate, tmp_path):
@@ -130,7 +130,7 @@ def test_a_class_that_is_never_answered_is_never_recalled(evaluate):
 
 
 def test_what_both_models_answered_is_kept_to_the_bit(evaluate, monkeypatch):
-    monkeypatch.setattr(component, "BATCH", 4)  # so that there are several
+    monkeypatch.setattr(executor, "BATCH", 4)  # so that there are several
     uri, _ = evaluate(LENIENT(min_accuracy=0.5), CANDIDATE_ANSWERS, production=LABELS)
     kept = evaluation.predictions(uri)
     assert kept.image_ids == [str(number) for number in range(10)]
