@@ -74,6 +74,8 @@ def test_the_command_runs_what_is_in_the_checkout_from_any_folder_and_through_a_
     packages, programs = root / ".venv/lib/python3.11/site-packages", root / ".venv/bin"
     for folder in (packages, programs, root / "graftline/cli"):
         folder.mkdir(parents=True)
+    for package in ("graftline", "graftline/cli"):  # or the real one, where it is on the path, comes before
+        (root / package / "__init__.py").touch()
     (root / "graftline/cli/main.py").write_text("import sys\ndef main():\n    print(sys.argv[1:])\n    return 3\n")
     (programs / "python").write_text(f'#!/bin/sh\nPYTHONPATH="$(cat "{packages}"/*.pth)" exec {sys.executable} "$@"\n')
     (programs / "python").chmod(0o755)
