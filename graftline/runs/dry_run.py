@@ -12,10 +12,8 @@ from pathlib import Path
 
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
-from tfx.dsl.compiler import constants
 from tfx.dsl.compiler.compiler import Compiler
 from tfx.orchestration.pipeline import Pipeline
-from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from graftline.base.errors import UserError
@@ -69,9 +67,7 @@ def plan(settings: Settings, create_pipeline: Callable[[Settings], Pipeline]) ->
         _copy_store(settings, trial)
         run = runner.named(settings, Compiler().compile(create_pipeline(settings)), RUN_ID)
         # TFX makes folders for what is to come
-        runtime_parameter_utils.substitute_runtime_parameter(
-            run, {constants.PIPELINE_ROOT_PARAMETER_NAME: str(trial.pipeline_root)}
-        )
+        run.runtime_spec.pipeline_root.field_value.string_value = str(trial.pipeline_root)
         with store.opened(trial) as opened:
             gone = store.outdated(opened, settings)
             _forget(opened, gone)
@@ -148,7 +144,8 @@ def _why(settings: Settings, opened: MetadataStore, name: str, gone: set[str]) -
 
 def _changed(this: metadata_store_pb2.Execution, last: metadata_store_pb2.Execution) -> list[str]:
     """Returns the execution properties that differ, in a user's words."""
-    names = sorted({*this.custom_properties, *last.custom_properties} - {store.SECONDS, store.PEAK_BYTES, store.FILES})
+    # What a driver adds, and what is measured, are on the last one alone
+    names = sorted({*this.custom_properties} & {*last.custom_properties})
     differ = [name for name in names if this.custom_properties[name] != last.custom_properties[name]]
     return ["its code, or a library," if name == CODE else name for name in differ if not name.startswith("__")]
 
