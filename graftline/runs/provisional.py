@@ -31,7 +31,8 @@ def put(inferred: Path, schema: Path) -> None:
 def keep(schema: Path) -> bool:
     """Keeps a schema from now on; returns whether it was provisional."""
     provisional = is_provisional(schema)
-    _mark(schema).unlink(missing_ok=True)
+    if _mark(schema).is_file():  # a reviewed schema has none, and may lie where nothing can be removed
+        _mark(schema).unlink()
     return provisional
 
 

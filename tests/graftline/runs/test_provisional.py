@@ -48,3 +48,9 @@ def test_killed_before_it_is_in_its_place_it_is_inferred_again(schema, monkeypat
         patch.setattr(Path, "replace", killed)
         put(schema, "without")
     assert provisional.is_provisional(schema)
+
+
+def test_nothing_is_removed_beside_a_reviewed_schema_which_may_lie_where_nobody_writes(schema, monkeypatch):
+    schema.write_text("reviewed")
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: pytest.fail("written to"))
+    assert not provisional.keep(schema)
