@@ -93,5 +93,5 @@ def test_where_nothing_is_pushed_or_the_port_is_taken_the_cure_is_told(root, tmp
                 _, errors = process.communicate()
             assert process.returncode == 1
             assert errors.startswith(f"Data: digits (as given)\n{told}")
-            assert "`make " in errors
-            assert len(errors.splitlines()) == 1
+            assert "give " in errors
+            assert len(errors.splitlines()) == 2
