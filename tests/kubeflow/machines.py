@@ -147,12 +147,20 @@ def mariadb(folder: Path) -> Iterator[Path]:
         f"CREATE USER graftline@localhost IDENTIFIED BY '{PASSWORD}';\n"
         "GRANT ALL ON graftline.* TO graftline@localhost;\n"
     )
+    # Servers that share a folder for temporary tables take each other's away, where tests run side by side
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    surroundings = os.environ | {"TMPDIR": str(temporary)}
     user = ["--user=root"] if os.geteuid() == 0 else []
     install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", *user]
-    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(install, env=surroundings, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     command = ["mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}", "--skip-networking", *user]
     with subprocess.Popen(
-        [*command, f"--init-file={setup}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, f"--init-file={setup}"],
+        env=surroundings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as server:
         said = []
         for line in server.stdout or ():
