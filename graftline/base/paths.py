@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 PREFIX = "GRAFTLINE_"
@@ -30,6 +31,15 @@ def absolute(path: Path) -> Path:
       ValueError: where nobody knows that home folder.
     """
     return HOME / at_home(path)
+
+
+def from_here(path: str) -> Path:
+    """Returns a path as an absolute one, seen from the folder that the user is in; no link is followed.
+
+    Raises:
+      ValueError: as `at_home`.
+    """
+    return Path(os.path.abspath(at_home(Path(path))))  # noqa: PTH100 (resolve follows links)
 
 
 def reviewed_schema(name: str) -> Path:
@@ -63,6 +73,17 @@ def in_use(path: Path) -> bool:
         return time.time() - path.stat().st_mtime < DAY
     except FileNotFoundError:
         return False
+
+
+def size_on_disk(folders: Iterable[Path]) -> int:
+    """Returns the bytes that folders take; what lies there twice by hard links counts once."""
+    files = {
+        (status.st_dev, status.st_ino): status.st_size
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and (status := path.stat())
+    }
+    return sum(files.values())
 
 
 def copy_tree(source: Path, target: Path) -> None:

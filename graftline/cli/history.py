@@ -15,6 +15,7 @@ from graftline.base.errors import UserError
 from graftline.cli.options import about, json_option
 from graftline.runs import history, pruning
 from graftline.runs.history import LATEST, PRODUCTION, Values, alive, facts, find, local, metrics, read, state
+from graftline.settings.section import flat, text
 from graftline.settings.settings import Settings
 from graftline.sources.kinds import source_of
 
@@ -101,15 +102,8 @@ def show_pair(settings: Settings, one: str, other: str, as_json: bool) -> None:
         console.line(f"The settings of run {' and '.join(bare)} were not kept then.")
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Values:
-    """Returns nested settings by their whole keys, as text."""
-    flat: Values = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
-    return flat
+def _flat(values: dict[str, Any]) -> Values:
+    return {name: text(value) for name, value in flat(values)}
 
 
 def show_report(settings: Settings, name: str) -> None:

@@ -14,12 +14,12 @@ from graftline.base import console
 from graftline.base.code import revision
 from graftline.base.errors import UserError
 from graftline.base.paths import HOME, IS_CHECKOUT, PROJECT
+from graftline.base.stop import STATUS as STOPPED
 from graftline.cli.options import about, change_setting, reason_option
 from graftline.settings.settings import Settings
 
 OUTPUT = HOME / "output" / "kubeflow"
 IMAGE_FILE = PROJECT / "kubeflow" / "image" / "Containerfile"
-STOPPED = 130
 
 Command = Callable[..., Any]
 run_argument = click.argument("run", default="latest", required=False)

@@ -10,8 +10,8 @@ import click
 
 from graftline import __version__
 from graftline.base.errors import UserError, did_you_mean
+from graftline.base.stop import STATUS as STOPPED
 
-STOPPED = 130  # exit status
 # Command, the module it is in, and what it does, by what it is for
 COMMANDS = {
     "Train": {

@@ -75,9 +75,9 @@ def run(settings: Settings, dry_run: bool, as_json: bool) -> int:
 
 
 def _show_plan(settings: Settings, create_pipeline: Any, as_json: bool) -> int:
-    from graftline.runs import dry_run
+    from graftline.runs import dry_run, provisional
 
-    if settings.data_gate.infer_schema and not settings.schema_path.is_file():
+    if provisional.is_due(settings):
         console.line("These data never ran: their schema is inferred first, and all is made.")
         return 0
     steps = dry_run.plan(settings, create_pipeline)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from graftline.base.errors import SettingsError, did_you_mean
 from graftline.cli.options import about, json_option
 from graftline.settings import load
 from graftline.settings.backbones import BACKBONES
+from graftline.settings.section import flat, text
 from graftline.settings.settings import Settings
 
 
@@ -21,29 +21,17 @@ from graftline.settings.settings import Settings
 @json_option
 def settings(settings: Settings, key: str | None, as_json: bool) -> None:
     """Show every setting, its value and where that is from; of a KEY, such as training or gate.min_accuracy, alone."""
-    values = dict(_flat(settings.model_dump(mode="json", exclude={"metadata": {"password"}, "cluster": True})))
+    values = dict(flat(settings.model_dump(mode="json", exclude={"metadata": {"password"}, "cluster": True})))
     shown = {name: value for name, value in values.items() if key is None or f"{name}.".startswith(f"{key}.")}
     if not shown:
         raise SettingsError(f"There is no setting {key!r}: {did_you_mean(str(key), [*Settings.model_fields, *values])}")
     if as_json:
         click.echo(json.dumps(shown, indent=1))
         return
-    written = dict(_flat(load.written()))
-    rows = [[name, _text(value), _origin(name, written)] for name, value in shown.items()]
+    written = dict(flat(load.written()))
+    rows = [[name, text(value), _origin(name, written)] for name, value in shown.items()]
     console.table(f"Settings of {settings.name}", ["setting", "value", "from"], rows, texts=3)
     console.line("What each is for stands in docs/settings.md; `--set KEY=VALUE` changes one for a run.")
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _origin(name: str, written: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import filelock
 
 from graftline.base.errors import UserError
+from graftline.base.paths import size_on_disk
 from graftline.runs.lock import RUN
 
 # Datasets, weights, pushed models and what a person has accepted stay
@@ -22,14 +23,8 @@ def folders(root: Path) -> list[Path]:
 
 
 def size(root: Path) -> int:
-    """Returns how many bytes `clean` would free; what lies there twice by hard links counts once."""
-    files = {
-        status.st_ino: status.st_size
-        for folder in folders(root)
-        for path in folder.rglob("*")
-        if path.is_file() and (status := path.stat())
-    }
-    return sum(files.values())
+    """Returns how many bytes `clean` would free."""
+    return size_on_disk(folders(root))
 
 
 def clean(root: Path) -> None:

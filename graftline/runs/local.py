@@ -58,8 +58,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
 
     places.check(settings)
     chosen.remember(settings.run.root)
-    schema = settings.schema_path
-    if settings.data_gate.infer_schema and (not schema.is_file() or provisional.is_provisional(schema)):
+    if provisional.is_due(settings):
         from graftline.runs.infer_schema import infer_schema
 
         binding.bind(settings)  # before another dataset's schema is taken for this one's

@@ -7,6 +7,8 @@ hashes of all that were inferred in its place; one that a person has changed is 
 import hashlib
 from pathlib import Path
 
+from graftline.settings.settings import Settings
+
 MARK = ".provisional"  # ends the name of that file
 
 
@@ -14,6 +16,12 @@ def is_provisional(schema: Path) -> bool:
     """Tells whether a schema was inferred, and no data has passed its checks by it yet."""
     mark = _mark(schema)
     return schema.is_file() and mark.is_file() and _digest(schema) in mark.read_text().split()
+
+
+def is_due(settings: Settings) -> bool:
+    """Tells whether a run infers the schema of its data: it may, and no data has passed its checks by one yet."""
+    schema = settings.schema_path
+    return settings.data_gate.infer_schema and (not schema.is_file() or is_provisional(schema))
 
 
 def put(inferred: Path, schema: Path) -> None:

@@ -15,7 +15,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 
 from graftline.artifacts.push import DIGEST, MODEL_ID
-from graftline.base.paths import in_use
+from graftline.base.paths import in_use, size_on_disk
 from graftline.runs import store
 from graftline.serving import versions
 from graftline.settings.settings import Settings
@@ -83,14 +83,8 @@ def told(settings: Settings) -> Iterator[str]:
 
 
 def _size(folders: list[Path]) -> str:
-    """Returns what folders take of the disk; what lies there twice by hard links counts once."""
-    files = {
-        (status.st_dev, status.st_ino): status.st_size
-        for folder in folders
-        for path in folder.rglob("*")
-        if path.is_file() and (status := path.stat())
-    }
-    return f"{sum(files.values()) / 1e6:,.1f} MB"
+    """Returns what folders take of the disk, in words."""
+    return f"{size_on_disk(folders) / 1e6:,.1f} MB"
 
 
 def _work(settings: Settings) -> Iterator[Place]:

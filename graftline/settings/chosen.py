@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graftline.base.errors import SettingsError, did_you_mean
-from graftline.base.paths import CONFIGS, FOLDER_PREFIX, TFDS_PREFIX, absolute, aside, at_home
+from graftline.base.paths import CONFIGS, FOLDER_PREFIX, TFDS_PREFIX, absolute, aside, from_here
 from graftline.settings.load import CONFIG_VARIABLE, DEFAULT, PHOTOS, config_path, is_verbatim, names, variable
 from graftline.settings.settings import Run
 from graftline.sources.kinds import is_given_alone, source_of
@@ -62,7 +62,7 @@ def spelled(data: str) -> str:
     if is_verbatim(data) or data in names():
         return data
     try:
-        path = Path(os.path.abspath(at_home(Path(data))))  # noqa: PTH100 (no link is followed)
+        path = from_here(data)
     except ValueError as error:
         raise SettingsError(f"{data!r}: {error}.") from None
     if data.strip() and path.is_dir():

@@ -1,5 +1,7 @@
 """What every section of the settings is; the sections themselves are in the files beside this one."""
 
+import json
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -21,6 +23,20 @@ class Section(BaseModel):
 def listed(value: Any) -> Any:
     """Returns what is given for a list of words or numbers: a text is one with commas, as it is easily typed."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields nested settings by their whole keys, such as `training.phase_1.epochs`, and their values."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def text(value: Any) -> str:
+    """Returns the value of a setting as it is shown."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def section_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from graftline.base import photos
 from graftline.base.errors import UserError
-from graftline.base.paths import FOLDER_PREFIX, absolute, at_home
+from graftline.base.paths import FOLDER_PREFIX, absolute, from_here
 from graftline.base.raw_image import read_file
 
 STEM_LENGTH, HASH_LENGTH = 40, 6  # characters of the name of runs on a folder that is given alone
@@ -64,7 +64,7 @@ class Folder:
 
     def alone(self) -> tuple[str, str]:
         """Returns the folder as seen from where the user is, and a name for its runs."""
-        folder = Path(os.path.abspath(at_home(Path(self.path))))  # noqa: PTH100 (no link is followed)
+        folder = from_here(self.path)
         return f"{FOLDER_PREFIX}{folder}", name_of(folder)
 
     def argument(self) -> str:
