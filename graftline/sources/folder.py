@@ -90,6 +90,10 @@ class Folder:
         read = beam.Create(files[:limit]) | beam.Map(read_file, str(self.folder))
         return read, [path.name for path in classes]
 
+    def count(self) -> int | None:
+        """Returns how many photos are there; None where there is no such folder."""
+        return len(self._files()) if self.folder.is_dir() else None
+
     def size(self) -> dict[str, Any]:
         """Returns how many photos are there, and how many bytes they take."""
         files = self._files()
