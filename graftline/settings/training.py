@@ -94,9 +94,9 @@ class Phase(Section):
     """One phase of training."""
 
     epochs: Annotated[int, Field(ge=0)] = 10
-    """Passes over the training split; 0 leaves the phase out."""
+    """Passes over the training split, at most; 0 leaves the phase out."""
     steps: Annotated[int, Field(ge=1)] | None = None
-    """Batches in all, rounded to whole passes, so that few images are seen more often; unset takes `epochs`."""
+    """Batches after which the phase ends, rounded to whole passes; unset takes all `epochs`."""
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     """By its name in Keras."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -110,9 +110,7 @@ class Phase(Section):
         Args:
           steps: batches of a pass.
         """
-        if self.steps is None or not self.epochs:
-            return self.epochs
-        return max(round(self.steps / steps), 1)
+        return self.epochs if self.steps is None else min(self.epochs, max(round(self.steps / steps), 1))
 
 
 class Head(Phase):
