@@ -12,7 +12,7 @@ MAGIC = {
     BMP: b"BM",
     WEBP: b"RIFF",
 }  # as the decoder has it
-FIRST_BYTES = 12  # that tell the kind, and no size
+FIRST_BYTES = 16  # that tell the kind, and no size
 MOST_BLOCKS = 65_536  # of a GIF up to the end of its first frame: 16 MB as encoders write it; a hostile one is given up
 
 

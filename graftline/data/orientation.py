@@ -18,6 +18,7 @@ MOST_ENTRIES = 64  # of a directory; cameras write some fifteen, in the order of
 ENTRY = 12  # bytes of one
 TAG, SHORT = 0x0112, 3
 HEADER = b"Exif\0\0"  # before the block in a JPEG, and in what some programs write elsewhere
+NAMES = b"Exif", b"eXIf", b"EXIF"  # without one of which an image has no block
 Segment = tuple[
     tf.Tensor, int, tf.Tensor, tf.Tensor
 ]  # is it EXIF, where are its contents, their size, where is the next

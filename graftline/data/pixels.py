@@ -9,7 +9,6 @@ from graftline.data import headers
 CHANNELS = 3
 RATIOS = 1, 2, 4, 8  # by which the JPEG decoder shrinks, in a fraction of the time
 COVER = 2  # at which 36 to 43 dB are kept of a full decoding, at 1 30 to 35; its own distance from Lanczos is 33 to 36
-REFUSED = "The image claims more pixels than data.max_pixels allows"  # by which its error is known
 
 
 def decode(contents: tf.Tensor, max_pixels: int | tf.Tensor) -> tf.Tensor:
@@ -30,7 +29,13 @@ def decode(contents: tf.Tensor, max_pixels: int | tf.Tensor) -> tf.Tensor:
 def _allowed(contents: tf.Tensor, max_pixels: int | tf.Tensor) -> tf.Tensor:
     claimed, encoded = headers.read(contents)
     most = tf.cast(max_pixels, tf.int64)
-    with tf.control_dependencies([tf.debugging.Assert(claimed <= most, [f"{REFUSED}:", claimed, "over", most])]):
+    with tf.control_dependencies(
+        [
+            tf.debugging.Assert(
+                claimed <= most, ["The image claims more pixels than data.max_pixels allows:", claimed, "over", most]
+            )
+        ]
+    ):
         return tf.identity(encoded)  # bound to the check, which would be pruned otherwise
 
 
