@@ -26,6 +26,8 @@ class Model(Section):
     """`imagenet`, `none` for random ones, or the path of an .h5 file; relative to the project."""
     image_size: Annotated[int, Field(ge=32, le=1024)] = OWN
     """Height and width in pixels that images are resized to; unset takes the backbone's own, 160 of MobileNetV2."""
+    resize: Literal["bilinear", "antialias"] = "bilinear"
+    """How: `bilinear` takes four pixels for each, as the tutorial; `antialias` all, and decodes large JPEGs shrunk."""
     fine_tune_at: str = OWN
     """Name of the first layer that phase 2 trains; unset takes the backbone's own, `block_11_expand_BN` of MobileNetV2."""
     batch_norm: Literal["frozen", "train"] = "frozen"
