@@ -109,7 +109,7 @@ def trained(one: PhotoSet, splits: dict[str, np.ndarray], loaded: Settings, fold
 
     examples = folder / "examples"
     write_examples(one, splits, examples)
-    tiny.write_transform(folder, [], loaded.model.image_size)
+    tiny.write_transform(folder, [], loaded.model.image_size, loaded.model.resize)
     started = time.monotonic()
     history = common.train(common.Prepared(loaded, str(examples), str(folder / "graph")), loaded, str(folder))
     return 100 * history["phases"][-1]["test_accuracy"], time.monotonic() - started
@@ -155,7 +155,8 @@ def pooled(images: list[bytes], loaded: Settings) -> np.ndarray:
     base = backbone.build(model, found.path if found else None)
     prefix = backbone.prefix(base, model, backbone.cut(base, model.fine_tune_at))
     run = inference.compile_prefix(prefix, inference.choose(Prefix()))
-    pixels = (image(tf.constant(one), model.image_size).numpy() for one in images)
+    seen = {"image_size": model.image_size, "resize": model.resize, "max_pixels": loaded.data.max_pixels}
+    pixels = (image(tf.constant(one), **seen).numpy() for one in images)
     return np.concatenate([run(one[np.newaxis])[1].copy() for one in pixels])
 
 

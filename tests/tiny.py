@@ -148,12 +148,14 @@ def transform_config(image_size: int = SIZE, resize: str = "bilinear", max_pixel
     return {"image_size": image_size, "resize": resize, "max_pixels": max_pixels}
 
 
-def write_transform(folder: Path, shape: list[int], image_size: int = SIZE) -> tft.TFTransformOutput:
+def write_transform(
+    folder: Path, shape: list[int], image_size: int = SIZE, resize: str = "bilinear"
+) -> tft.TFTransformOutput:
     """Writes what TFX's Transform would, for raw features of this shape."""
     spec = {name: tf.io.FixedLenFeature(shape, tf.string) for name in (IMAGE, LABEL_NAME)}
     spec[LABEL] = tf.io.FixedLenFeature(shape, tf.int64)
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
-    function = functools.partial(preprocessing_fn, custom_config=transform_config(image_size))
+    function = functools.partial(preprocessing_fn, custom_config=transform_config(image_size, resize))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
         graph = (pipeline | beam.Create([]), metadata) | tft_beam.AnalyzeDataset(function)
         graph | tft_beam.WriteTransformFn(str(folder / "graph"))

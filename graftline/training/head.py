@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from graftline.features.cache import POOLED, CachedSplit, Rows
 
 MOST_ROWS = 50_000  # features of 1,280 channels: a quarter of a gigabyte, which the solver holds twice
-STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # with 1,280 channels and up to a thousand images the best lies within
+STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 FOLDS = 5
 MANY = 5000  # images from which on one fold is enough to choose by
 ITERATIONS = 100
@@ -65,7 +65,7 @@ def solved(features: np.ndarray, labels: np.ndarray, seed: int) -> Solution:
       seed: of the folds.
     """
     fold_of = folds(labels, seed)
-    shown = features[:2]  # enough to choose by, and several times faster than all
+    shown = features[:1]  # enough to choose by, and several times faster than all
     tried = np.full((len(STRENGTHS), len(labels), labels.max() + 1), np.nan)
     for fold in range(FOLDS if len(labels) <= MANY else 1):
         out = fold_of == fold
