@@ -24,7 +24,7 @@ from graftline.settings.settings import Settings
 from graftline.settings.training import Model, Prefix, Training
 
 RESPLITS, LEARN, CHOOSE = 3, 0.7, 0.15
-OLD_MODEL = {"image_size": 160, "dropout": 0.2}
+OLD_MODEL: dict[str, Any] = {"image_size": 160, "dropout": 0.2}
 OLD_TRAINING: dict[str, Any] = {
     "augmentation": "flip",
     "label_smoothing": 0.1,
@@ -155,7 +155,11 @@ def pooled(images: list[bytes], loaded: Settings) -> np.ndarray:
     base = backbone.build(model, found.path if found else None)
     prefix = backbone.prefix(base, model, backbone.cut(base, model.fine_tune_at))
     run = inference.compile_prefix(prefix, inference.choose(Prefix()))
-    seen = {"image_size": model.image_size, "resize": model.resize, "max_pixels": loaded.data.max_pixels}
+    seen: dict[str, Any] = {
+        "image_size": model.image_size,
+        "resize": model.resize,
+        "max_pixels": loaded.data.max_pixels,
+    }
     pixels = (image(tf.constant(one), **seen).numpy() for one in images)
     return np.concatenate([run(one[np.newaxis])[1].copy() for one in pixels])
 

@@ -118,7 +118,7 @@ class Phase(Section):
 class Head(Phase):
     """Phase 1, which may solve the head instead of stepping towards the solution."""
 
-    optimizer: Literal["adam", "rmsprop", "sgd", "lbfgs"] = "adam"
+    optimizer: Literal["adam", "rmsprop", "sgd", "lbfgs"] = "adam"  # type: ignore[assignment]
     """By its name in Keras; `lbfgs` solves the head, of up to 50,000 versions of images, and takes `adam` for more."""
 
 
