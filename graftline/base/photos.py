@@ -8,6 +8,8 @@ from pathlib import Path
 LATEST, SPAN = "latest", "span-"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+NOT_OF_A_USER = frozenset({"@eaDir", "__MACOSX"})  # folders that systems write beside photos, with thumbnails or worse
+LITTER = frozenset({"thumbs.db", "desktop.ini"})  # files of systems, which nobody misses
 MIN_IMAGES = 2  # of a class: one to learn from, one to be tested on
 SHOWN = 5  # names in a message
 
@@ -28,18 +30,42 @@ def span_folder(root: Path, span: str) -> Path:
 
 def class_folders(folder: Path) -> list[Path]:
     """Returns the folders of a dataset's classes, sorted by name; hidden ones do not count."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Returns the image files below a folder, sorted; hidden ones do not count."""
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    return sorted(path for path in files if not path.name.startswith("."))
+    """Returns the image files below a folder, sorted; none that is hidden, or in a hidden folder."""
+    return [path for path in files(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+
+
+def files(folder: Path) -> list[Path]:
+    """Returns the files below a folder, sorted, of any kind; none that is hidden, in a hidden folder, or litter.
+
+    Links are followed wherever they lead, for a user put them there; a folder that is reached again is left out. A link that
+    leads nowhere is returned, so that it is counted.
+    """
+    found, seen = [], {_identity(folder)}
+    for parent, names, inner in os.walk(folder, followlinks=True):
+        below = {Path(parent, name): name for name in names if not _is_hidden(name)}
+        names[:] = [name for path, name in below.items() if _identity(path) not in seen]
+        seen.update(map(_identity, below))
+        found += [Path(parent, name) for name in inner if not _is_hidden(name) and name.lower() not in LITTER]
+    return sorted(path for path in found if path.is_file() or path.is_symlink())
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in NOT_OF_A_USER
 
 
 def files_fingerprint(folder: Path, files: list[Path]) -> str:
     """Returns what changes when one of a folder's files does, by name, size and time."""
-    stats = [(path.relative_to(folder), path.stat()) for path in files]
+    # A link that leads nowhere has no other status than its own
+    stats = [(path.relative_to(folder), path.stat() if path.is_file() else path.lstat()) for path in files]
     lines = (f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
@@ -101,8 +127,7 @@ def _check_images(counts: dict[str, int], folder: Path) -> None:
 
 def _others(folder: Path, classes: list[str]) -> str:
     """Returns how many files of other kinds are in some classes, and of which kinds; empty where there are none."""
-    files = (path for name in classes for path in (folder / name).rglob("*") if path.is_file())
-    counted = Counter(path.suffix.lower() or "no suffix" for path in files if not path.name.startswith("."))
+    counted = Counter(path.suffix.lower() or "no suffix" for name in classes for path in files(folder / name))
     if not counted:
         return ""
     return f", but {counted.total():,} files of other kinds ({_some([kind for kind, _ in counted.most_common()])})"

@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from graftline.base.photos import IMAGE_SUFFIXES
+
 UNREADABLE = "file cannot be read"
-OUTSIDE = "symbolic link out of the folder"
+OTHER = "a {}, which is not read"
 
 
 class RawImage(NamedTuple):
@@ -22,12 +24,12 @@ def read_file(file: tuple[bytes, int], folder: str) -> RawImage:
 
     Args:
       file: its path in the folder, and its label.
-      folder: no link leads out of it.
+      folder: that the path is relative to.
     """
     name, label = file
     path = Path(folder, os.fsdecode(name))
-    if not path.resolve().is_relative_to(Path(folder).resolve()):
-        return RawImage(None, label, name, OUTSIDE)
+    if (suffix := path.suffix.lower()) not in IMAGE_SUFFIXES:
+        return RawImage(None, label, name, OTHER.format(f"{suffix} file" if suffix else "file without a suffix"))
     try:
         return RawImage(path.read_bytes(), label, name)
     except OSError:

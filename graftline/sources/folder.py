@@ -72,8 +72,9 @@ class Folder:
         return self.path
 
     def fingerprint(self) -> str:
-        """Returns what changes when a photo does, by name, size and time."""
-        return photos.files_fingerprint(self.folder, self._files())
+        """Returns what changes when a file does, by name, size and time."""
+        files = [path for label in photos.class_folders(self.folder) for path in photos.files(label)]
+        return photos.files_fingerprint(self.folder, files)
 
     def images(self, limit: int | None) -> tuple[Any, list[str]]:
         """Returns what reads the photos, in an order that mixes the classes, and the names of the classes."""
@@ -83,7 +84,7 @@ class Folder:
         files = [
             (os.fsencode(path.relative_to(self.folder)), number)
             for number, label in enumerate(classes)
-            for path in photos.image_files(label)
+            for path in photos.files(label)  # also of other kinds: what is left out is counted, and said why
         ]
         # The folder's order holds one class after the other, which would be the order of training.
         files.sort(key=lambda file: hashlib.sha256(file[0]).digest())

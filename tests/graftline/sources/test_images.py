@@ -15,7 +15,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from graftline.base.errors import UserError
-from graftline.base.raw_image import OUTSIDE, UNREADABLE, RawImage
+from graftline.base.raw_image import UNREADABLE, RawImage
 from graftline.data import images
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
 from graftline.data.images import NO_LABEL
@@ -164,16 +164,37 @@ def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
         assert_that(found, equal_to([UNREADABLE] + [(20, 24)] * 39))
 
 
-def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):
-    (tmp_path / "secret.jpg").write_bytes(JPEG)
-    (folder / "cat/link.jpg").symlink_to(tmp_path / "secret.jpg")
+def test_links_are_followed_wherever_they_lead(folder, tmp_path):
+    (tmp_path / "elsewhere/more").mkdir(parents=True)
+    for name in ("elsewhere/1.jpg", "elsewhere/more/2.jpg", "alone.jpg"):
+        (tmp_path / name).write_bytes(JPEG)
+    (folder / "cat/link.jpg").symlink_to(tmp_path / "alone.jpg")
     (folder / "cat/inside.jpg").symlink_to(folder / "dog/deep/0.jpg")
-    (folder / "dog/elsewhere").symlink_to(tmp_path)
+    (folder / "bird").symlink_to(tmp_path / "elsewhere")  # a class
+    (folder / "dog/round").symlink_to(folder / "dog")
+    (folder / "dog/nowhere.jpg").symlink_to(tmp_path / "gone.jpg")
+    found, label_names = read(Data(dataset=f"folder:{folder}"))
+    told = {image.image_id: images.examine(image, MAX_PIXELS) for image in found}
+    assert label_names == ["bird", "cat", "dog"]
+    assert len(told) == 40 + 5
+    assert told.pop(b"dog/nowhere.jpg") == UNREADABLE
+    assert set(told.values()) == {(20, 24)}
+
+
+def test_every_file_of_a_class_is_an_image_or_says_why_it_is_none(folder):
+    for name in ("cat/film.MOV", "cat/1.aae", "dog/notes", "dog/deep/Thumbs.db", "dog/.DS_Store"):
+        (folder / name).write_bytes(b"x")
+    for name in ("cat/.thumbnails/1.jpg", "dog/@eaDir/deep/2.jpg", "dog/.Trash/3.jpg"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(JPEG)
     found, _ = read(Data(dataset=f"folder:{folder}"))
     told = {image.image_id: images.examine(image, MAX_PIXELS) for image in found}
-    assert len(told) == 42
-    assert told[b"cat/link.jpg"] == OUTSIDE
-    assert told[b"cat/inside.jpg"] == (20, 24)
+    assert {name: reason for name, reason in told.items() if isinstance(reason, str)} == {
+        b"cat/film.MOV": "a .mov file, which is not read",
+        b"cat/1.aae": "a .aae file, which is not read",
+        b"dog/notes": "a file without a suffix, which is not read",
+    }
+    assert len(told) == 43, "what is hidden, and litter, is nobody's photo"
 
 
 def test_names_with_newlines_or_invalid_utf_8_are_names_like_others(folder):
