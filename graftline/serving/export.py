@@ -137,9 +137,9 @@ def export(
     `serving_bytes` (input `image_bytes`, encoded images) give `probabilities` float32 [batch, classes], `label` int64
     [batch] and `label_name` string [batch]; `serving_explain` (input `image_bytes`) gives `heat_map` too, see the function
     of that name. `transform_features` gives the transformed features of labelled examples; `serving_pixels` takes an `image`
-    such as these, float32 [batch, size, size, 3], which the host has turned upright, and gives `probabilities` alone. So
-    does `serving_scores` of `examples`, for TFX's BulkInferrer, which fails on outputs of one string an image. Encoded
-    images are turned in the graph, as their EXIF orientation says. The class names lie beside the graph.
+    such as these, float32 [batch, size, size, 3], turned upright by the host, and gives `probabilities` alone. So does
+    `serving_scores` of `examples`, for TFX's BulkInferrer, which fails on outputs of one string an image. Encoded images are
+    turned in the graph, as their EXIF orientation says. The class names lie beside the graph.
 
     Args:
       model: as `backbone.classifier` makes it.
