@@ -139,8 +139,9 @@ class Training(Section):
     """`auto` multiplies in bfloat16 on processors that have it and on GPUs from Ampere on, in float16 on older GPUs."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
     """Minutes between two checkpoints: what an interruption can cost."""
-    export: Literal["best", "last"] = "best"
-    """Which epoch's weights become the model: `best` by validation accuracy, then loss, of both phases; or the `last`."""
+    export: Literal["best", "settled", "last"] = "best"
+    """Which epoch becomes the model: the `best` by validation accuracy, then loss; `settled`: the best of those that phases
+    end with; or the `last`."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without a better one after which a phase ends early; unset trains all of them."""
     temperature: bool = True

@@ -149,7 +149,7 @@ class Run:
         variables = self._variables()
         size = len(variables)
         checkpoints.restore(variables, arrays[:size])
-        held_best = size if self._chooses() and self.position.finished() else 0
+        held_best = size if self._candidates() else 0
         phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
         self.best, self.optimizer_states[phase] = arrays[size : size + held_best], arrays[size + held_best :]
         print(f"Going on where training stopped: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
@@ -157,8 +157,12 @@ class Run:
     def _variables(self) -> list[keras.Variable]:
         return [*self.network.base.variables, *self.network.head.variables]  # with the state of dropout
 
-    def _chooses(self) -> bool:
-        return self.training.export == "best"
+    def _candidates(self) -> list[tuple[int, Epoch]]:
+        """Returns the phase and the record of each epoch so far that may become the model; none where the last one does."""
+        if self.training.export == "best":
+            return self.position.finished()
+        ended = [(phase["phase"], phase["epochs"][-1]) for phase in self.position.phases]
+        return ended if self.training.export == "settled" else []
 
     def _plans(self) -> list[Plan]:
         steps = self.splits[TRAIN].steps(self.training.batch_size)
@@ -219,11 +223,14 @@ class Run:
 
     def _chosen(self) -> tuple[int, Epoch]:
         """Gives the network the weights of the epoch that is to be exported so far; returns its phase and what was noted."""
-        finished = self.position.finished()
-        if not self._chooses():
-            return finished[-1]
+        last, candidates = self.position.finished()[-1], self._candidates()
+        if self.training.export == "settled":
+            self._keep_if_best(last, candidates)
+            candidates.append(last)
+        if not candidates:
+            return last
         checkpoints.restore(self._variables(), self.best)
-        return max(finished, key=lambda one: rank(one[1]))  # of equal ones the first, whose weights were kept
+        return max(candidates, key=lambda one: rank(one[1]))  # of equal ones the first, whose weights were kept
 
     def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
         """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
@@ -279,9 +286,13 @@ class Run:
         ]
 
     def _keep_best(self) -> None:
-        """Keeps the weights of the epoch that has just ended, where none before was as good."""
-        *before, (_, last) = self.position.finished()
-        if self._chooses() and all(rank(last) > rank(epoch) for _, epoch in before):
+        """Keeps the weights of the epoch that has just ended, where the best one is exported and none before was as good."""
+        if self.training.export == "best":
+            *before, last = self.position.finished()
+            self._keep_if_best(last, before)
+
+    def _keep_if_best(self, last: tuple[int, Epoch], before: list[tuple[int, Epoch]]) -> None:
+        if all(rank(last[1]) > rank(epoch) for _, epoch in before):
             self.best = [variable.numpy() for variable in self._variables()]
 
     def _is_out_of_patience(self) -> bool:

@@ -247,8 +247,11 @@ def test_a_solved_head_is_one_epoch_and_what_phase_2_begins_with(data: tuple[Pat
 
 
 @pytest.mark.faults
-def test_a_training_with_a_solved_head_goes_on_to_the_same_end(data: tuple[Path, str], tmp_path: Path) -> None:
-    settings = SOLVED | {"checkpoint_minutes": 1e-9}
+@pytest.mark.parametrize("export", ["best", "settled"])
+def test_a_training_with_a_solved_head_goes_on_to_the_same_end(
+    data: tuple[Path, str], tmp_path: Path, export: str
+) -> None:
+    settings = SOLVED | {"checkpoint_minutes": 1e-9, "export": export}
     expected = tiny.train(*data, tmp_path / "uninterrupted", training=settings, model=MODEL)
     saves = 0
     save = Checkpoints.save
@@ -283,3 +286,26 @@ def test_steps_are_whole_passes(data: tuple[Path, str], tmp_path: Path, steps: i
     training = {"phase_1": {"epochs": 9, "steps": steps, "learning_rate": 1e-2}, "phase_2": {"epochs": 0, "steps": 9}}
     (phase,) = tiny.train(*data, tmp_path, training=training, model=MODEL)["phases"]
     assert len(phase["epochs"]) == passes
+
+
+@pytest.mark.parametrize("ruined", [True, False])
+def test_of_epochs_that_phases_end_with_the_best_is_exported(
+    data: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ruined: bool
+) -> None:
+    # What validation says of each epoch: in the middle of phase 2 it is luck
+    said = iter([(0.5, 1.0), (0.75, 0.5), (1.0, 0.1), (0.5 if ruined else 0.8, 0.4)])
+    real = phases.EpochLog.on_epoch_end
+
+    def end(self: Any, epoch: int, logs: dict[str, float] | None = None) -> None:
+        real(self, epoch, (logs or {}) | dict(zip(("val_accuracy", "val_loss"), next(said), strict=True)))
+
+    monkeypatch.setattr(phases.EpochLog, "on_epoch_end", end)
+    history = tiny.train(*data, tmp_path / "settled", training=EPOCHS | {"export": "settled"}, model=MODEL)
+    first, second = history["phases"]
+    assert first["weights_of"] == {"phase": 1, "epoch": 2}
+    assert second["weights_of"] == ({"phase": 1, "epoch": 2} if ruined else {"phase": 2, "epoch": 2})
+    monkeypatch.undo()
+    alone = EPOCHS | {"export": "last"} | ({"phase_2": {"epochs": 0}} if ruined else {})
+    tiny.train(*data, tmp_path / "last", training=alone, model=MODEL)
+    for mine, theirs in zip(_weights(tmp_path / "settled"), _weights(tmp_path / "last"), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
