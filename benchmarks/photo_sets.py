@@ -147,21 +147,19 @@ def pooled(images: list[bytes], loaded: Settings) -> np.ndarray:
     """Returns pooled features of images, float32 [images, channels]."""
     import tensorflow as tf
 
-    from components.transform.preprocessing import image
+    from components.transform.preprocessing import preprocessing_fn
+    from graftline.artifacts.examples import IMAGE, LABEL
     from graftline.network import backbone, inference, weights
+    from tests import tiny
 
     model = loaded.model
     found = weights.resolve(model.backbone, model.image_size, model.weights)
     base = backbone.build(model, found.path if found else None)
     prefix = backbone.prefix(base, model, backbone.cut(base, model.fine_tune_at))
     run = inference.compile_prefix(prefix, inference.choose(Prefix()))
-    seen: dict[str, Any] = {
-        "image_size": model.image_size,
-        "resize": model.resize,
-        "max_pixels": loaded.data.max_pixels,
-    }
-    pixels = (image(tf.constant(one), **seen).numpy() for one in images)
-    return np.concatenate([run(one[np.newaxis])[1].copy() for one in pixels])
+    config = tiny.transform_config(model.image_size, model.resize)
+    raw = ({IMAGE: tf.constant([one]), LABEL: tf.constant([0])} for one in images)
+    return np.concatenate([run(preprocessing_fn(one, config)[IMAGE].numpy())[1].copy() for one in raw])
 
 
 def tell(found: dict[str, list[dict[str, tuple[float, float]]]]) -> None:

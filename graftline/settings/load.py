@@ -130,13 +130,19 @@ def _read() -> tuple[str, Any]:
 
 def _with_recipe(source: str, values: dict[str, Any]) -> dict[str, Any]:
     """Returns a configuration with the row of its recipes that suits its images."""
-    data = values.get("data")
-    given = data if isinstance(data, dict) else {}
     try:
-        found = source_of(str(given.get("dataset", "")), str(given.get("span", LATEST)))
-        return recipes.resolved(values, found.count() if DATA_IS_HERE.get() else None)
+        return recipes.resolved(values, _images(values.get("data")) if DATA_IS_HERE.get() else None)
     except ValueError as error:
         raise SettingsError(f"{source} cannot be used: {error}.") from None
+
+
+def _images(data: Any) -> int | None:
+    """Returns how many images a configuration's data have, where that can be seen."""
+    given = data if isinstance(data, dict) else {}
+    try:
+        return source_of(str(given.get("dataset", "")), str(given.get("span", LATEST))).count()
+    except OSError:  # what is wrong with them is told when the settings are checked
+        return None
 
 
 def written() -> dict[str, Any]:

@@ -60,7 +60,7 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": keras.optimizers.Adam,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
-    SOLVER: keras.optimizers.Adam,  # which takes no step: the head is solved
+    SOLVER: keras.optimizers.Adam,  # where the head is solved it takes no step; the Tuner's trials take some
 }
 
 

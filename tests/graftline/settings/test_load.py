@@ -409,3 +409,38 @@ def test_a_mistake_in_a_secret_is_told_without_its_value(variable, value, key, m
     with pytest.raises(SettingsError, match=f"{key}: ") as told:
         configuration.load()
     assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize(("images", "size", "augmentation"), [(4, 224, "crops"), (1001, 160, "flip")])
+def test_the_recipe_of_a_folder_follows_the_number_of_its_photos(monkeypatch, tmp_path, images, size, augmentation):
+    for number in range(images):
+        path = tmp_path / "photos" / ("cat" if number % 2 else "dog") / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.setenv("GRAFTLINE_CONFIG", f"folder:{tmp_path}/photos")
+    monkeypatch.setenv("GRAFTLINE_TRAINING__SEED", "3")
+    loaded = configuration.load()
+    assert (loaded.model.image_size, loaded.training.augmentation, loaded.training.seed) == (size, augmentation, 3)
+    monkeypatch.setenv("GRAFTLINE_TRAINING__AUGMENTATION", "none")
+    assert configuration.load().training.views == ("plain",)
+    assert configuration.load(data_is_here=False).model.image_size == 160, "nobody knows how many there are"
+
+
+def test_a_folder_whose_photos_cannot_be_counted_is_told_like_any_other(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRAFTLINE_CONFIG", f"folder:{tmp_path}/{'a' * 300}")
+    with pytest.raises(SettingsError, match="File name too long; give another path"):
+        configuration.load()
+    (tmp_path / "photos").mkdir()
+    monkeypatch.setenv("GRAFTLINE_CONFIG", f"folder:{tmp_path}/photos")
+
+    def refuse(_: object) -> int:
+        raise PermissionError(13, "Permission denied", f"{tmp_path}/photos")
+
+    monkeypatch.setattr("graftline.sources.folder.Folder.count", refuse)
+    with pytest.raises(SettingsError, match="must hold at least two folders"):
+        configuration.load()
+
+
+def test_a_table_of_recipes_that_is_none_is_told_with_the_file(load):
+    with pytest.raises(SettingsError, match=r"config\.yaml cannot be used: `recipes` must be a list of rows, such as"):
+        load(recipes=5)
