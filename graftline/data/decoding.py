@@ -78,9 +78,8 @@ def _read(image: bytes, max_pixels: int) -> tf.Tensor | str:
     if not image:
         return EMPTY
     try:
-        if image.startswith(
-            headers.MAGIC[headers.JPEG]
-        ):  # most are: the operation that the graph has, in a tenth the time
+        # Most are JPEGs: the operation that the graph has, in a tenth the time
+        if image.startswith(headers.MAGIC[headers.JPEG]):
             (height, width, _), encoded = tf.image.extract_jpeg_shape(image).numpy().tolist(), tf.constant(image)
             claimed = height * width
         else:

@@ -5,13 +5,8 @@ import functools
 import tensorflow as tf
 
 KINDS = OTHER, JPEG, PNG, GIF, BMP, WEBP = range(6)
-MAGIC = {
-    JPEG: b"\xff\xd8\xff",
-    PNG: b"\x89PNG\r\n\x1a\n",
-    GIF: b"GIF8",
-    BMP: b"BM",
-    WEBP: b"RIFF",
-}  # as the decoder has it
+# As the decoder has it
+MAGIC = {JPEG: b"\xff\xd8\xff", PNG: b"\x89PNG\r\n\x1a\n", GIF: b"GIF8", BMP: b"BM", WEBP: b"RIFF"}
 FIRST_BYTES = 16  # that tell the kind, and no size
 MOST_BLOCKS = 65_536  # of a GIF up to the end of its first frame: 16 MB as encoders write it; a hostile one is given up
 
@@ -80,10 +75,8 @@ def little_endian(digits: tf.Tensor) -> tf.Tensor:
 
 def _starts(encoded: tf.Tensor, magic: bytes, place: int = 0) -> tf.Tensor:
     piece = tf.strings.substr(encoded, 0, place + len(magic))
-    return (
-        tf.strings.substr(piece, tf.minimum(place, tf.strings.length(piece)), tf.fill(tf.shape(piece), len(magic)))
-        == magic
-    )
+    start, length = tf.minimum(place, tf.strings.length(piece)), tf.fill(tf.shape(piece), len(magic))
+    return tf.strings.substr(piece, start, length) == magic
 
 
 def _told(contents: tf.Tensor, width: tf.Tensor, height: tf.Tensor, told: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

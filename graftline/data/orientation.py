@@ -19,9 +19,8 @@ ENTRY = 12  # bytes of one
 TAG, SHORT = 0x0112, 3
 HEADER = b"Exif\0\0"  # before the block in a JPEG, and in what some programs write elsewhere
 NAMES = b"Exif", b"eXIf", b"EXIF"  # without one of which an image has no block
-Segment = tuple[
-    tf.Tensor, int, tf.Tensor, tf.Tensor
-]  # is it EXIF, where are its contents, their size, where is the next
+# Is it EXIF, where are its contents, their size, where is the next
+Segment = tuple[tf.Tensor, int, tf.Tensor, tf.Tensor]
 
 
 def orientations(encoded: tf.Tensor) -> tf.Tensor:
@@ -67,9 +66,8 @@ def upright(image: tf.Tensor, orientation: int) -> tf.Tensor:
 def _blocks(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns where the EXIF blocks of images are, and their sizes, int64 [n]; 0 where there is none."""
     kinds, extended = kind(encoded), bytes_at(encoded, 12, 9)
-    has_exif = _spells(extended[:, :4], b"VP8X") & (
-        extended[:, 8] // 8 % 2 > 0
-    )  # a flag, without which a WebP has none
+    # A flag, without which a WebP has none
+    has_exif = _spells(extended[:, :4], b"VP8X") & (extended[:, 8] // 8 % 2 > 0)
     walks = [
         _walk(encoded, kinds == JPEG, 2, _jpeg_segment),
         _walk(encoded, kinds == PNG, 8, _png_chunk),

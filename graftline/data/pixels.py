@@ -29,13 +29,8 @@ def decode(contents: tf.Tensor, max_pixels: int | tf.Tensor) -> tf.Tensor:
 def _allowed(contents: tf.Tensor, max_pixels: int | tf.Tensor) -> tf.Tensor:
     claimed, encoded = headers.read(contents)
     most = tf.cast(max_pixels, tf.int64)
-    with tf.control_dependencies(
-        [
-            tf.debugging.Assert(
-                claimed <= most, ["The image claims more pixels than data.max_pixels allows:", claimed, "over", most]
-            )
-        ]
-    ):
+    said = ["The image claims more pixels than data.max_pixels allows:", claimed, "over", most]
+    with tf.control_dependencies([tf.debugging.Assert(claimed <= most, said)]):
         return tf.identity(encoded)  # bound to the check, which would be pruned otherwise
 
 

@@ -10,9 +10,8 @@ from kubeflow.visits import visitor
 
 NAME = "graftline-acceptance-webhook"
 MADE = (("pod", NAME), ("networkpolicy", NAME))
-PORT = (
-    6443  # one of those that the manifests let pods of runs reach: a policy for them would close others that have none
-)
+# One of those that the manifests let pods of runs reach: a policy for them would close others that have none
+PORT = 6443
 PROGRAM = f"""
 import http.server
 import json
