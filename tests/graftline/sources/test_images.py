@@ -15,7 +15,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from graftline.base.errors import UserError
-from graftline.base.raw_image import OUTSIDE, UNREADABLE, RawImage
+from graftline.base.photos import DANGLING, LOOP
+from graftline.base.raw_image import UNREADABLE, RawImage
 from graftline.data import images
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
 from graftline.data.images import NO_LABEL
@@ -97,10 +98,10 @@ def find(elements: list[RawImage]) -> None:
 
 
 def read(data: Data) -> tuple[list[RawImage], list[str]]:
-    source, label_names = data.source.images(data.max_examples)
+    reading = data.source.images(data.max_examples)
     with beam.Pipeline(runner=RUNNER) as pipeline:
-        assert_that(pipeline | source, find)
-    return FOUND, label_names
+        assert_that(pipeline | reading.images, find)
+    return FOUND, reading.label_names
 
 
 @pytest.fixture
@@ -157,23 +158,24 @@ def test_the_first_images_of_a_folder_are_of_both_classes(folder):
 
 def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
     data = Data(dataset=f"folder:{folder}")
-    source, _ = data.source.images(data.max_examples)
+    source = data.source.images(data.max_examples).images
     (folder / "cat/deep/1.jpg").unlink()
     with beam.Pipeline(runner=RUNNER) as pipeline:
         found = pipeline | source | beam.Map(images.examine, MAX_PIXELS)
         assert_that(found, equal_to([UNREADABLE] + [(20, 24)] * 39))
 
 
-def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):
-    (tmp_path / "secret.jpg").write_bytes(JPEG)
-    (folder / "cat/link.jpg").symlink_to(tmp_path / "secret.jpg")
+def test_links_are_followed_wherever_they_lead_but_not_in_a_circle(folder, tmp_path):
+    (tmp_path / "outside.jpg").write_bytes(JPEG)
+    (folder / "cat/link.jpg").symlink_to(tmp_path / "outside.jpg")
     (folder / "cat/inside.jpg").symlink_to(folder / "dog/deep/0.jpg")
+    (folder / "cat/gone.jpg").symlink_to(tmp_path / "gone.jpg")
     (folder / "dog/elsewhere").symlink_to(tmp_path)
     found, _ = read(Data(dataset=f"folder:{folder}"))
     told = {image.image_id: images.examine(image, MAX_PIXELS) for image in found}
-    assert len(told) == 42
-    assert told[b"cat/link.jpg"] == OUTSIDE
-    assert told[b"cat/inside.jpg"] == (20, 24)
+    assert len(told) == 40 + 5
+    assert {told[f"{name}.jpg".encode()] for name in ("cat/link", "cat/inside", "dog/elsewhere/outside")} == {(20, 24)}
+    assert (told[b"cat/gone.jpg"], told[b"dog/elsewhere/photos"]) == (DANGLING, LOOP)
 
 
 def test_names_with_newlines_or_invalid_utf_8_are_names_like_others(folder):
