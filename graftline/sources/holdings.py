@@ -132,11 +132,11 @@ def _splits_in(folder: Path) -> dict[str, Path]:
     named = {split_named(path.name): path for path in holding}
     if len(named) < max(2, len(holding)) or "" in named or TRAIN not in named:
         return {}
-    names = [_names(_only_folder_in(path)) for path in named.values()]
-    together = set().union(*names)
+    names = {split: _names(_only_folder_in(path)) for split, path in named.items()}
+    together = set().union(*names.values())
     # A class may be missing in one of them, not most of them
-    alike = len(together) > 1 and all(2 * len(one) >= len(together) for one in names)
-    return named if alike else {}
+    alike = all(2 * len(one & names[TRAIN]) >= len(together) for one in names.values())
+    return named if alike and len(together) > 1 else {}
 
 
 def _names(folder: Path) -> set[str]:

@@ -21,6 +21,7 @@ from graftline.data import images
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
 from graftline.data.images import NO_LABEL
 from graftline.settings.data import Data
+from graftline.sources.tfds import official_splits
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20, 4), dtype=np.uint8)
@@ -194,6 +195,35 @@ def test_all_splits_of_a_tfds_set_are_read_with_names_and_bytes(tmp_path):
     assert sorted(image.image_id.decode() for image in found) == sorted(names)
     assert {image.image for image in found} == {JPEG}
     assert {image.label for image in found if image.image_id == b"test/0.jpg"} == {-1}
+
+
+def test_the_official_splits_of_a_tfds_set_are_kept_unless_they_are_merged(tmp_path):
+    data = Data(dataset="mixed_pets", data_dir=tmp_path)
+    assert data.source.images(None).given == ("train", "test")
+    for image in read(data)[0]:
+        assert image.image_id.decode().startswith(image.split) and image.split
+    assert {image.split for image in read(Data(**data.model_dump() | {"given_splits": "merge"}))[0]} == {""}
+    assert {image.split for image in read(Data(dataset="digits", data_dir=tmp_path, max_examples=9))[0]} == {""}
+
+
+@pytest.mark.parametrize(
+    ("splits", "official"),
+    [
+        (["train"], {}),
+        (["test"], {}),
+        (["train", "extra"], {}),
+        (["train", "test", "extra"], {"train": "train", "test": "test", "extra": "train"}),
+        (["train", "validation"], {"train": "train", "validation": "validation"}),
+    ],
+)
+def test_what_is_neither_test_nor_validation_is_trained_on(splits, official):
+    assert official_splits(splits) == official
+
+
+@pytest.mark.parametrize("limit", [2, 4, 8])
+def test_each_split_has_its_share_of_max_examples(limit, tmp_path):
+    found, _ = read(Data(dataset="mixed_pets", data_dir=tmp_path, max_examples=limit))
+    assert sum(image.split == "train" for image in found) == limit * 5 // 8
 
 
 @pytest.mark.parametrize(("limit", "count"), [(3, 3), (5, 5), (7, 7), (99, 8)])
