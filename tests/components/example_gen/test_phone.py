@@ -3,12 +3,15 @@
 import io
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import ExifTags, Image
 
+from components.duplicates.search import find, see
 from components.example_gen.splits import digest_of, split_of
 from graftline.artifacts.examples import GIVEN, LEFT_OUT, LEFT_OUT_FILE, SKIPPED, SPLITS, TEST, TRAIN, VALIDATION
 from graftline.base.errors import UserError
@@ -85,6 +88,10 @@ def told(examples, tmp_path: Path, capsys) -> str:
     return capsys.readouterr().out.replace("\n", " ")
 
 
+def written(examples, split: str) -> Iterator[bytes]:
+    yield from tf.data.TFRecordDataset(list(map(str, Path(examples.uri).glob(f"Split-{split}/*")))).as_numpy_iterator()
+
+
 def test_the_summary_accounts_for_every_file(phone, tmp_path, capsys):
     data = Data(dataset=f"folder:{phone}", max_bad_images=0.1, max_pixels=MAX_PIXELS)
     examples = execute(data, tmp_path / "out")
@@ -144,6 +151,8 @@ def test_given_splits_are_kept_and_what_is_missing_is_drawn_from_training(tmp_pa
     assert found[TEST] == {"test/cat/0.jpg", "test/cat/500.jpg", "test/dog/501.jpg"}
     assert not [name for name in found[TRAIN] | found[VALIDATION] if name.startswith("test")]
     assert 5 <= len(found[VALIDATION]) <= 25 and "train/cat/cat0.jpg" in found[TRAIN] | found[VALIDATION]
+    records = [(record, split) for split in SPLITS for record in written(examples, split)]
+    assert find([see(record, split) for record, split in records]).leaked_ids == ["test/cat/0.jpg"]
     assert {"emu"} <= {name.split("/")[1] for name in found[VALIDATION]}
     merged = execute(Data(dataset=f"folder:{tmp_path}/pets", given_splits="merge"), tmp_path / "merged")
     assert len(read(merged, TEST)) > 3
