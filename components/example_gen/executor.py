@@ -159,7 +159,7 @@ def _check_left_out(left_out: list[dict[str, str]], used: int, limit: float) -> 
     [(reason, count)] = Counter(line["reason"] for line in left_out).most_common(1)
     names = ", ".join(repr(line["id"]) for line in [line for line in left_out if line["reason"] == reason][:3])
     raise UserError(
-        f"{len(left_out):,} of {total:,} images cannot be used, more than data.max_bad_images = {limit:g} allows; most "
+        f"{len(left_out):,} of {total:,} files cannot be used, more than data.max_bad_images = {limit:g} allows; most "
         f"often ({count:,} times): {reason}, such as {names}; repair, convert or remove them, or raise "
         "data.max_bad_images."
     )

@@ -111,9 +111,9 @@ def _show_files(nodes: list[Node]) -> None:
         noted = {key: value.string_value for key, value in examples.custom_properties.items()}
         counts, left_out, skipped = (json.loads(noted.get(key) or "{}") for key in (COUNTS, LEFT_OUT, SKIPPED))
         if counts:
-            used = {split: sum(classes.values()) for split, classes in counts.items()}
+            used = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in counts.items())
             given = f". {noted[GIVEN]}" if noted.get(GIVEN) else ""
-            console.line(f"Images: {_counted(used)}{given}")
+            console.line(f"Images: {used}{given}")
         if left_out:
             listed = Path(examples.uri, LEFT_OUT_FILE)
             console.line(f"Left out: {sum(left_out.values()):,} files ({_counted(left_out)}), listed in {listed}")

@@ -130,7 +130,7 @@ def test_kinds_that_are_not_read_stop_a_run_where_they_are_many(phone, tmp_path)
     for number in range(200):
         place(phone, f"sea/raw/{number}.cr2", b"x")
     with pytest.raises(
-        UserError, match=r"^211 of 337 images .*\(200 times\): \.cr2, such as 'sea/raw/0\.cr2', .*convert"
+        UserError, match=r"^211 of 337 files .*\(200 times\): \.cr2, such as 'sea/raw/0\.cr2', .*convert"
     ):
         execute(Data(dataset=f"folder:{phone}", max_bad_images=0.1, max_pixels=MAX_PIXELS), tmp_path / "out")
     assert len(Path(tmp_path / "out", LEFT_OUT_FILE).read_text().splitlines()) == 211
