@@ -66,7 +66,7 @@ test-cluster: $(READY)  #: What holds on a real Kubeflow: make test-cluster ENDP
 		$(PYTHON) -m pytest -m cluster tests/cluster
 
 test-stand-in: $(READY)  #: test-cluster against a stand-in for a cluster, whose runs are executed in containers here
-	@$(PYTHON) -m pytest -m stand_in
+	@$(PYTHON) -m pytest -m stand_in -rP
 
 test-flink: $(READY)  #: Beam's work in other processes, and on an Apache Flink cluster: needs Java 17 and Maven
 	@$(PYTHON) -m pytest -m flink

@@ -73,7 +73,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
         settings.accepted_data,
         settings.reviewed_schema,
     )
-    prepared = transform(examples, schema, settings.model.image_size)
+    prepared = transform(examples, schema, settings.model, settings.data.max_pixels)
     prepared.add_upstream_node(gate)
     prepare = [example_gen, statistics_gen, schema_gen, validator, duplicates, production_data, gate, prepared]
 

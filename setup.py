@@ -39,7 +39,6 @@ setup(
         "importlib_resources",  # needed by tensorflow-datasets 4.9.10, which does not declare it
         "openvino",  # runs the frozen part of the network twice as fast as TensorFlow on CPUs
         "imagehash",  # finds images that look alike, by perceptual hash
-        "imagesize",  # an image's size from its header, before it is decoded
         "filelock",  # one run of a pipeline at a time, on one machine
         "pymysql",  # the same between pods: named locks of the server that keeps their metadata
         "requests",  # tells a webhook how a run ended

@@ -146,12 +146,19 @@ def write_digits(folder: Path, count: int) -> None:
     write_label_names(str(folder), ["0", "1"])
 
 
-def write_transform(folder: Path, shape: list[int], image_size: int = SIZE) -> tft.TFTransformOutput:
+def transform_config(image_size: int = SIZE, resize: str = "bilinear", max_pixels: int = 1_000_000) -> dict[str, Any]:
+    """Returns what the pipeline hands to `preprocessing_fn`."""
+    return {"image_size": image_size, "resize": resize, "max_pixels": max_pixels}
+
+
+def write_transform(
+    folder: Path, shape: list[int], image_size: int = SIZE, resize: str = "bilinear"
+) -> tft.TFTransformOutput:
     """Writes what TFX's Transform would, for raw features of this shape."""
     spec = {name: tf.io.FixedLenFeature(shape, tf.string) for name in (IMAGE, LABEL_NAME)}
     spec[LABEL] = tf.io.FixedLenFeature(shape, tf.int64)
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
-    function = functools.partial(preprocessing_fn, custom_config={"image_size": image_size})
+    function = functools.partial(preprocessing_fn, custom_config=transform_config(image_size, resize))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
         graph = (pipeline | beam.Create([]), metadata) | tft_beam.AnalyzeDataset(function)
         graph | tft_beam.WriteTransformFn(str(folder / "graph"))

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from graftline.artifacts.duplicates import Report
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL_NAME, TEST, TRAIN
+from graftline.data import decoding, orientation
 
 NEAR = 4  # bits in which the hashes of two images of the same thing may differ
 BITS = 64
@@ -47,10 +48,18 @@ def _looks(image: bytes) -> int | None:
     try:
         pixels = Image.open(io.BytesIO(image))
         pixels.draft("L", (64, 64))  # a JPEG is decoded at an eighth of its size where that is enough
-        bits = imagehash.phash(pixels).hash
+        bits = imagehash.phash(_upright(pixels, decoding.oriented(image))).hash
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None  # TensorFlow reads a few images that Pillow does not
     return int.from_bytes(np.packbits(bits).tobytes())
+
+
+def _upright(pixels: Image.Image, number: int) -> Image.Image:
+    """Turns an image as the Transform graph does: a copy may have its pixels turned instead of its tag."""
+    if number == orientation.UPRIGHT:
+        return pixels
+    grey = np.asarray(pixels.convert("L"))  # as the hash sees it
+    return Image.fromarray(orientation.upright(grey[..., None], number).numpy()[..., 0])
 
 
 def find(seen: list[Seen]) -> Report:

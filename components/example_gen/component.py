@@ -4,8 +4,8 @@ An example holds the image's bytes exactly as they were encoded, its size, its l
 (`graftline/artifacts/examples.py`). Only HEIC, the photos of phones, becomes JPEG, which model servers are given too
 (`graftline/data/heic.py`). Whatever TensorFlow's decoder reads is accepted: greyscale, palette, RGBA, CMYK and 16-bit
 images become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is not read.
-An EXIF orientation is ignored in training and serving alike, because that decoder ignores it. What does not decode, and
-files of other kinds, are left out, listed with their reasons in `left_out.jsonl`, and stop the run when there are too many.
+The size is that of the image upright, as the Transform turns it by its EXIF orientation. What does not decode, and files of
+other kinds, are left out, listed with their reasons in `left_out.jsonl`, and stop the run when there are too many.
 
 The split of an image follows from its bytes as they came, so copies of one photo never fall into two splits, and an image
 keeps its split when others are added. Only a class that its hashes leave without test or validation images gives them one

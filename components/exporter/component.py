@@ -1,8 +1,9 @@
 """Exporter: smaller forms of the model, for phones: TFLite with float16 weights, and with int8 arithmetic.
 
 Each takes one image as the Transform gives it, float32 [1, size, size, 3], and gives its probabilities, float32
-[1, classes]: the same for both, so that an app can change one for the other; only the inside differs. Each is run on the
-test split, and not kept where it is that much worse than the model on the same images.
+[1, classes]: the same for both, so that an app can change one for the other; only the inside differs. The app turns a photo
+upright first, as its EXIF orientation says. Each is run on the test split, and not kept where it is that much worse than the
+model on the same images.
 """
 
 import json

@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from graftline.artifacts.examples import IMAGE_BYTES
+from graftline.data import decoding
 
 LONGEST = 200  # pixels of the longer side of a thumbnail
 TINY = 48  # longer side of an image below which its pixels are shown as squares, every one unchanged
@@ -38,12 +39,12 @@ class Thumbnail(NamedTuple):
 
 
 def thumbnail(image: bytes) -> Thumbnail:
-    """Returns a small copy of an image.
+    """Returns a small copy of an image, upright.
 
     Args:
       image: as it was encoded, in any form that TensorFlow decodes.
     """
-    small = Image.fromarray(tf.io.decode_image(image, channels=3, expand_animations=False).numpy())
+    small = Image.fromarray(decoding.upright(image))  # pixels alone: of the photo's metadata nothing is left
     small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     tiny = max(small.size) < TINY
     return Thumbnail(_data_uri(small, lossless=tiny, quality=QUALITY), *small.size, tiny)

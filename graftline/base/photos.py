@@ -142,6 +142,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def files_fingerprint(folder: Path, files: list[Path]) -> str:
     """Returns what changes when one of a folder's files does, by name, size and time."""
-    stats = [(path.relative_to(folder), path.stat()) for path in files]
+    # A link that leads nowhere has no other status than its own
+    stats = [(path.relative_to(folder), path.stat() if path.exists() else path.lstat()) for path in files]
     lines = (f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()

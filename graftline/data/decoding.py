@@ -1,14 +1,15 @@
 """Tells which bytes are an image, and in a few words why others are none.
 
-Only TensorFlow's own decoder decides, the operation that training and serving use too.
+Only TensorFlow's own decoder decides, behind the check of the header that the Transform graph does too: what is used here
+can be trained on and served.
 """
 
-import io
-import struct
 from typing import NamedTuple
 
-import imagesize
+import numpy as np
 import tensorflow as tf
+
+from graftline.data import headers, orientation, pixels
 
 EMPTY = "empty file"
 NOT_AN_IMAGE = "not an image format TensorFlow reads"
@@ -17,7 +18,7 @@ TOO_LARGE = "more pixels than data.max_pixels allows"
 
 
 class Size(NamedTuple):
-    """Size of a decoded image in pixels."""
+    """Size of a decoded image in pixels, upright."""
 
     width: int
     height: int
@@ -30,9 +31,8 @@ def refused(image: bytes, max_pixels: int) -> str | None:
       image: the image as it is encoded.
       max_pixels: what its header may claim; more is refused before any memory is taken for it.
     """
-    if not image:
-        return EMPTY
-    return TOO_LARGE if _claimed_pixels(image) > max_pixels else None
+    found = _read(image, max_pixels)
+    return found if isinstance(found, str) else None
 
 
 def examine(image: bytes, max_pixels: int) -> Size | str:
@@ -42,22 +42,57 @@ def examine(image: bytes, max_pixels: int) -> Size | str:
       image: the image as it is encoded, which is decoded here.
       max_pixels: as for `refused`.
     """
-    reason = refused(image, max_pixels)
-    if reason:
-        return reason
+    encoded = _read(image, max_pixels)
+    if isinstance(encoded, str):
+        return encoded
     try:
-        decoded = tf.io.decode_image(image, channels=3, expand_animations=False)
+        height, width, _ = tf.io.decode_image(encoded, pixels.CHANNELS, expand_animations=False).shape
     except tf.errors.OpError as error:
         unknown = "Unknown image file format" in error.message or "WebP Animation" in error.message
         return NOT_AN_IMAGE if unknown else CORRUPT
-    height, width, _ = decoded.shape
-    return Size(width, height)
+    return Size(height, width) if oriented(image) in orientation.SWAPPED else Size(width, height)
 
 
-def _claimed_pixels(image: bytes) -> int:
-    """Returns width times height as the header has it; 0 where there is none, which the decoder will tell."""
+def oriented(image: bytes) -> int:
+    """Returns the orientation, 1 to 8, that the Transform graph finds in an encoded image."""
+    if not any(name in image for name in orientation.NAMES):
+        return orientation.UPRIGHT  # at once: most have none
+    return int(_orientation(tf.constant(image)))
+
+
+def upright(image: bytes) -> np.ndarray:
+    """Decodes an image as people see it, and as the network does.
+
+    Args:
+      image: one that was examined, as it is encoded.
+
+    Returns:
+      uint8 [height, width, 3].
+    """
+    decoded = pixels.decode(tf.constant(image), tf.int64.max)
+    return orientation.upright(decoded, oriented(image)).numpy()
+
+
+def _read(image: bytes, max_pixels: int) -> tf.Tensor | str:
+    """Returns what of an image is to be decoded, or why nothing is."""
+    if not image:
+        return EMPTY
     try:
-        width, height = imagesize.get(io.BytesIO(image))
-    except (ValueError, struct.error, TypeError, IndexError):
-        return 0
-    return max(width, 0) * max(height, 0)
+        if image.startswith(
+            headers.MAGIC[headers.JPEG]
+        ):  # most are: the operation that the graph has, in a tenth the time
+            (height, width, _), encoded = tf.image.extract_jpeg_shape(image).numpy().tolist(), tf.constant(image)
+            claimed = height * width
+        else:
+            claimed, encoded = _header(tf.constant(image))
+    except tf.errors.OpError:
+        return CORRUPT
+    return TOO_LARGE if int(claimed) > max_pixels else encoded
+
+
+_header = tf.function(headers.read, [tf.TensorSpec([], tf.string)], autograph=False)
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def _orientation(contents: tf.Tensor) -> tf.Tensor:
+    return orientation.orientations(contents[None])[0]

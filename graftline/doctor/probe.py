@@ -17,7 +17,6 @@ from typing import Any
 from graftline.base.paths import HOME, HOME_VARIABLE, PROJECT
 
 SECONDS = 60  # to wait for all answers
-VIEWS = {"none": 1, "flip": 2}  # how often the features of an image are kept
 
 
 class Probe:
@@ -107,7 +106,7 @@ def writes() -> float:
     base = backbone.build(given.model, None)
     prefix = backbone.prefix(base, given.model, backbone.cut(base, given.model.fine_tune_at))
     row = sum(math.prod(output.shape[1:]) for output in prefix.outputs) * np.dtype(given.prefix.cache_dtype).itemsize
-    return found["bytes"] + images * row * VIEWS[given.training.augmentation]
+    return found["bytes"] + images * row * len(given.training.views)
 
 
 QUESTIONS = {"tensorflow": tensorflow, "bfloat16": bfloat16, "dataset": dataset, "writes": writes}

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import shutil
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,22 +20,23 @@ from graftline.artifacts import records
 from graftline.artifacts.examples import IMAGE, LABEL, SPLITS, TRAIN
 from graftline.base.code import identity
 from graftline.base.errors import UserError
-from graftline.features import cache
+from graftline.features import cache, views
 from graftline.features.cache import CachedSplit, Source
 from graftline.network import backbone, inference
-from graftline.settings.training import Model, Prefix, Training
+from graftline.settings.training import PLAIN, Model, Prefix, Training
 
 PASS_BATCH = 32  # images the prefix takes at once
-VIEWS = {"none": ("plain",), "flip": ("plain", "mirrored")}
+DECODED = 2000  # images that are decoded once for all their views: a file of 0.6 MB an image at a size of 224
 
 
 class Missing(NamedTuple):
     """A view of a split whose features are not all in the cache."""
 
+    split: str
     path: Path
     images: int
     examples: tf.data.Dataset
-    mirrored: bool
+    name: str
 
 
 def cached_splits(
@@ -62,7 +65,7 @@ def cached_splits(
     model, prefix, training = Model(**config["model"]), Prefix(**config["prefix"]), Training(**config["training"])
     engine = inference.choose(prefix)
     folder = Path(config["work_dir"], "features", _key(base, at, model, prefix, engine, examples_uri, transform))
-    views = dict.fromkeys(SPLITS, VIEWS["none"]) | {TRAIN: VIEWS[training.augmentation]}
+    names_of = dict.fromkeys(SPLITS, (PLAIN,)) | {TRAIN: training.views}
     print(
         f"Features at {at}, kept as {prefix.cache_dtype} in {folder}: computed by {engine.name} in {engine.precision} where "
         f"they are not there yet; augmentation {training.augmentation}.",
@@ -74,10 +77,10 @@ def cached_splits(
     for split in names:
         examples = records.read(examples_uri, split)
         count = int(examples.reduce(0, lambda count, _: count + 1))
-        splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in views[split]), count)
-        for view, path in zip(views[split], splits[split].views, strict=True):
+        splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in names_of[split]), count)
+        for view, path in zip(names_of[split], splits[split].views, strict=True):
             if not cache.is_complete(path, count):
-                missing.append(Missing(path, count, examples, view == "mirrored"))
+                missing.append(Missing(split, path, count, examples, view))
     if missing and not compute:
         raise UserError(
             f"The first worker's features are not in {missing[0].path}: give all workers the same settings and kind of "
@@ -98,8 +101,12 @@ def _fill(
     """Computes features, where the disk has room for all of them."""
     _check_space(missing, network, dtype)
     run = inference.compile_prefix(network, engine)
-    for view in missing:
-        cache.fill(view.path, view.images, _source(view.examples, transform, view.mirrored), run, dtype)
+    several = Counter(view.split for view in missing)
+    with tempfile.TemporaryDirectory(dir=missing[0].path.parent, suffix=".tmp") as decoded:
+        for view in missing:
+            again = several[view.split] > 1 and view.images <= DECODED
+            at = str(Path(decoded, view.split)) if again else None
+            cache.fill(view.path, view.images, _source(view.examples, transform, view.name, at), run, dtype)
 
 
 def _check_space(missing: list[Missing], network: keras.Model, dtype: str) -> None:
@@ -144,18 +151,33 @@ def _digest(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _source(examples: tf.data.Dataset, transform: tft.TFTransformOutput, mirrored: bool) -> Source:
-    """Reads tf.Examples as images and labels through the Transform graph."""
-    spec = {name: transform.raw_feature_spec()[name] for name in (IMAGE, LABEL)}
+def _source(
+    examples: tf.data.Dataset, transform: tft.TFTransformOutput, name: str, decoded: str | None = None
+) -> Source:
+    """Reads tf.Examples as images and labels through the Transform graph.
+
+    Args:
+      examples: of a split.
+      transform: output of the Transform.
+      name: which view of the images.
+      decoded: a file that keeps what the graph makes of them, for the next view; None keeps nothing.
+    """
+    spec = {feature: transform.raw_feature_spec()[feature] for feature in (IMAGE, LABEL)}
     transform_layer = transform.transform_features_layer()
 
-    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(numbers: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         transformed = transform_layer(tf.io.parse_example(serialized, spec))
-        images = transformed[IMAGE]
-        return tf.reverse(images, [2]) if mirrored else images, transformed[LABEL]
+        return numbers, transformed[IMAGE], transformed[LABEL]
+
+    def shown(numbers: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return views.view(name, images, numbers), labels
 
     def source(skipped: int) -> tf.data.Dataset:
-        batches = examples.skip(skipped).batch(PASS_BATCH)
-        return batches.map(decode, num_parallel_calls=os.cpu_count(), deterministic=True).prefetch(2)
+        # Whole batches are skipped of what is kept: shards are of whole ones
+        batches = examples.enumerate().skip(0 if decoded else skipped).batch(PASS_BATCH)
+        images = batches.map(decode, num_parallel_calls=os.cpu_count(), deterministic=True)
+        if decoded:
+            images = images.cache(decoded).skip(skipped // PASS_BATCH)
+        return images.map(shown, num_parallel_calls=os.cpu_count(), deterministic=True).prefetch(2)
 
     return source

@@ -64,7 +64,7 @@ class ServingModule(tf.Module):
         return {"probabilities": probabilities(logits, self._temperature)}
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies images [batch, size, size, 3] as the Transform gives them; one that is not finite gets NaN."""
+        """Classifies images [batch, size, size, 3] as the Transform gives them, upright; one that is not finite gets NaN."""
         _, logits = self._network(image)
         return {"probabilities": probabilities(logits, self._temperature)}
 
@@ -137,8 +137,9 @@ def export(
     `serving_bytes` (input `image_bytes`, encoded images) give `probabilities` float32 [batch, classes], `label` int64
     [batch] and `label_name` string [batch]; `serving_explain` (input `image_bytes`) gives `heat_map` too, see the function
     of that name. `transform_features` gives the transformed features of labelled examples; `serving_pixels` takes an `image`
-    such as these, float32 [batch, size, size, 3], and gives `probabilities` alone. So does `serving_scores` of `examples`,
-    for TFX's BulkInferrer, which fails on outputs of one string an image. The class names lie beside the graph.
+    such as these, float32 [batch, size, size, 3], turned upright by the host, and gives `probabilities` alone. So does
+    `serving_scores` of `examples`, for TFX's BulkInferrer, which fails on outputs of one string an image. Encoded images are
+    turned in the graph, as their EXIF orientation says. The class names lie beside the graph.
 
     Args:
       model: as `backbone.classifier` makes it.

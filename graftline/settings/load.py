@@ -20,12 +20,16 @@ from pydantic import BaseModel, ValidationError
 
 from graftline.base.errors import SettingsError, did_you_mean, short
 from graftline.base.paths import CONFIGS, HOME_VARIABLE, PREFIX, absolute
+from graftline.base.photos import LATEST
+from graftline.settings import recipes
 from graftline.settings.data import DATA_IS_HERE
 from graftline.settings.section import secrets, section_of
 from graftline.settings.settings import Settings
 from graftline.sources.kinds import is_given_alone, source_of
+from graftline.sources.source import Wanted
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
+LABELS_VARIABLE = PREFIX + "DATA__LABELS"  # as `graftline run --labels` gives it
 DEFAULT = "digits"  # what runs where nothing is chosen
 PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a configuration of its own
 BEAM_ARGS = "beam_args"
@@ -72,19 +76,24 @@ def load(data_is_here: bool = True) -> Settings:
     Raises:
       SettingsError: with every mistake found, each with its key, its value and the cure.
     """
+    token = DATA_IS_HERE.set(data_is_here)
+    try:
+        return _load()
+    finally:
+        DATA_IS_HERE.reset(token)
+
+
+def _load() -> Settings:
     source, values = _read()
     if not isinstance(values, dict):
         raise SettingsError(f"{source} must hold keys and values, such as `name: digits`.")
     problems = _unknown_variables()
-    token = DATA_IS_HERE.set(data_is_here)
     try:
         settings = Settings(**{str(key): value for key, value in values.items()})  # YAML has keys of other kinds
     except ValidationError as error:
         problems += [_describe(problem) for problem in error.errors()]
     except OSError as error:  # of a path that cannot even be looked for
         problems.append(f"{str(error.filename)[:80]!r}: {error.strerror}; give another path")
-    finally:
-        DATA_IS_HERE.reset(token)
     if problems:
         raise SettingsError("\n".join([f"{source} cannot be used:", *(f"  {problem}" for problem in problems)]))
     return settings
@@ -115,9 +124,23 @@ def _read() -> tuple[str, Any]:
     except (OSError, ValueError) as error:
         raise SettingsError(f"{CONFIG_VARIABLE} = {config!r} cannot be used: {short(error)}.") from None
     values = _parsed(str(path), yaml.safe_load, text)
-    if not dataset:
-        return str(path), values
-    return dataset.partition(":")[2], values | {"name": name, "data": values["data"] | {"dataset": dataset}}
+    if dataset:
+        values |= {"name": name, "data": values["data"] | {"dataset": dataset}}
+    shown = dataset.partition(":")[2] if dataset else str(path)
+    return shown, _with_recipe(shown, values) if isinstance(values, dict) and recipes.TABLE in values else values
+
+
+def _with_recipe(source: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with the row of its recipes that suits its images."""
+    data = values.get("data")
+    given = data if isinstance(data, dict) else {}
+    try:
+        table = os.environ.get(LABELS_VARIABLE) or given.get("labels")
+        wanted = Wanted(str(given.get("span", LATEST)), labels=Path(table) if table else None)
+        found = source_of(str(given.get("dataset", "")), wanted)
+        return recipes.resolved(values, found.count() if DATA_IS_HERE.get() else None)
+    except ValueError as error:
+        raise SettingsError(f"{source} cannot be used: {error}.") from None
 
 
 def written() -> dict[str, Any]:

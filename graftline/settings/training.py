@@ -14,6 +14,7 @@ Rates = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt
 
 
 OWN: Any = None  # the backbone's own
+PLAIN, MIRRORED = "plain", "mirrored"  # versions of an image
 
 
 class Model(Section):
@@ -25,6 +26,8 @@ class Model(Section):
     """`imagenet`, `none` for random ones, or the path of an .h5 file; relative to the project."""
     image_size: Annotated[int, Field(ge=32, le=1024)] = OWN
     """Height and width in pixels that images are resized to; unset takes the backbone's own, 160 of MobileNetV2."""
+    resize: Literal["bilinear", "antialias"] = "bilinear"
+    """How: `bilinear` takes four pixels for each, as the tutorial; `antialias` all, and decodes large JPEGs shrunk."""
     fine_tune_at: str = OWN
     """Name of the first layer that phase 2 trains; unset takes the backbone's own, `block_11_expand_BN` of MobileNetV2."""
     batch_norm: Literal["frozen", "train"] = "frozen"
@@ -86,17 +89,37 @@ class Prefix(Section):
     """Type that its output is kept in on disk."""
 
 
+SOLVER = "lbfgs"  # the optimizer that solves the head
+
+
 class Phase(Section):
     """One phase of training."""
 
     epochs: Annotated[int, Field(ge=0)] = 10
-    """Passes over the training split; 0 leaves the phase out."""
+    """Passes over the training split, at most; 0 leaves the phase out."""
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """Batches after which the phase ends, rounded to whole passes; unset takes all `epochs`."""
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     """By its name in Keras."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """At the start of the phase."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Whether the rate stays, or falls to nought along a cosine."""
+
+    def passes(self, steps: int) -> int:
+        """Returns the number of passes over the training split.
+
+        Args:
+          steps: batches of a pass.
+        """
+        return self.epochs if self.steps is None else min(self.epochs, max(round(self.steps / steps), 1))
+
+
+class Head(Phase):
+    """Phase 1, which may solve the head instead of stepping towards the solution."""
+
+    optimizer: Literal["adam", "rmsprop", "sgd", "lbfgs"] = "adam"  # type: ignore[assignment]
+    """By its name in Keras; `lbfgs` solves the head, of up to 50,000 versions of images, and takes `adam` for more."""
 
 
 class Training(Section):
@@ -108,22 +131,31 @@ class Training(Section):
     """Of the order of images, of augmentation and of the head's first weights."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of a label's probability that is spread over the other classes."""
-    augmentation: Literal["none", "flip"] = "none"
-    """`flip` shows images mirrored, too."""
+    augmentation: Literal["none", "flip", "crops"] = "none"
+    """`flip` shows images mirrored, too; `crops` also random parts of them, lighter and darker."""
+    crops: Annotated[int, Field(ge=1, le=100)] = 8
+    """How many random parts of each image `crops` shows; features are computed and kept of each."""
     mixed_precision: Literal["auto", "off"] = "auto"
     """`auto` multiplies in bfloat16 on processors that have it and on GPUs from Ampere on, in float16 on older GPUs."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
     """Minutes between two checkpoints: what an interruption can cost."""
-    export: Literal["best", "last"] = "best"
-    """Which epoch's weights become the model: `best` by validation accuracy, then loss, of both phases; or the `last`."""
+    export: Literal["best", "settled", "last"] = "best"
+    """Which epoch becomes the model: the `best` by validation accuracy, then loss; `settled`: the best of those that phases
+    end with; or the `last`."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without a better one after which a phase ends early; unset trains all of them."""
     temperature: bool = True
     """Whether the model divides logits by a temperature, fitted on validation, so that probabilities are what they say."""
-    phase_1: Phase = Phase()
+    phase_1: Head = Head()
     """The head alone, on the frozen base."""
     phase_2: Phase = Phase(learning_rate=1e-4)
     """The head and the layers from `model.fine_tune_at` on."""
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The names of the versions of a training image whose features are kept, the image as it is first."""
+        crops = tuple(f"crop_{number}" for number in range(1, self.crops + 1))
+        return {"none": (PLAIN,), "flip": (PLAIN, MIRRORED), "crops": (PLAIN, MIRRORED, *crops)}[self.augmentation]
 
 
 class Tuning(Section):

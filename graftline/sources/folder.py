@@ -84,8 +84,9 @@ class Folder:
         return self.path
 
     def fingerprint(self) -> str:
-        """Returns what changes when a photo does, by name, size and time."""
-        fingerprint = photos.files_fingerprint(self.folder, self.held().images())
+        """Returns what changes when a file that is read or left out does, by name, size and time."""
+        files = [self.folder / file.path for file in self.held().files if file.problem != labels.MISSING]
+        fingerprint = photos.files_fingerprint(self.folder, files)
         if self._table is None:
             return fingerprint
         return hashlib.sha256(fingerprint.encode() + self._table.read_bytes()).hexdigest()
@@ -114,6 +115,13 @@ class Folder:
         read = beam.Create(files[:limit]) | beam.Map(_read, str(self.folder))
         beyond = Counter({BEYOND: len(files) - len(files[:limit])})
         return Reading(read, held.classes, tuple(held.given), held.skipped + beyond)
+
+    def count(self) -> int | None:
+        """Returns how many photos are there; None where they cannot be looked at, which `check` tells."""
+        try:
+            return len(self.held().images())
+        except OSError:
+            return None
 
     def size(self) -> dict[str, Any]:
         """Returns how many photos are there, how many bytes they take, and what is left out."""

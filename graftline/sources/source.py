@@ -92,6 +92,9 @@ class Source(Protocol):
           UserError: where they cannot be had.
         """
 
+    def count(self) -> int | None:
+        """Returns how many images there are, where that can be seen at once; None where it cannot."""
+
     def size(self) -> dict[str, Any]:
         """Returns how many `images` are there, how many `bytes` they take, and the `urls` of what is not there yet.
 

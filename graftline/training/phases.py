@@ -17,8 +17,8 @@ from graftline.base.stop import stopped_gently
 from graftline.features import on_device
 from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
 from graftline.network import backbone, losses
-from graftline.settings.training import Model, Phase, Training
-from graftline.training import checkpoints
+from graftline.settings.training import SOLVER, Model, Phase, Training
+from graftline.training import checkpoints, head
 from graftline.training.callbacks import Divergence, EpochLog, Progress, Saver
 from graftline.training.checkpoints import Checkpoints, Epoch, Position, rank
 from graftline.training.distributed_loop import Loop
@@ -60,6 +60,7 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": keras.optimizers.Adam,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
+    SOLVER: keras.optimizers.Adam,  # which takes no step: the head is solved
 }
 
 
@@ -148,7 +149,7 @@ class Run:
         variables = self._variables()
         size = len(variables)
         checkpoints.restore(variables, arrays[:size])
-        held_best = size if self._chooses() and self.position.finished() else 0
+        held_best = size if self._candidates() else 0
         phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
         self.best, self.optimizer_states[phase] = arrays[size : size + held_best], arrays[size + held_best :]
         print(f"Going on where training stopped: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
@@ -156,15 +157,32 @@ class Run:
     def _variables(self) -> list[keras.Variable]:
         return [*self.network.base.variables, *self.network.head.variables]  # with the state of dropout
 
-    def _chooses(self) -> bool:
-        return self.training.export == "best"
+    def _candidates(self) -> list[tuple[int, Epoch]]:
+        """Returns the phase and the record of each epoch so far that may become the model; none where the last one does."""
+        if self.training.export == "best":
+            return self.position.finished()
+        ended = [(phase["phase"], phase["epochs"][-1]) for phase in self.position.phases]
+        return ended if self.training.export == "settled" else []
 
     def _plans(self) -> list[Plan]:
+        steps = self.splits[TRAIN].steps(self.training.batch_size)
+        first, second = (
+            phase.model_copy(update={"epochs": phase.passes(steps)})
+            for phase in (self.training.phase_1, self.training.phase_2)
+        )
         both = [
-            Plan(1, self.training.phase_1, self.network.head, POOLED, None),
-            Plan(2, self.training.phase_2, self.network.fine_tuned, ACTIVATION, self.model.fine_tune_at),
+            Plan(1, self._stepped(first), self.network.head, POOLED, None),
+            Plan(2, second, self.network.fine_tuned, ACTIVATION, self.model.fine_tune_at),
         ]
         return [plan for plan in both if plan.phase.epochs]
+
+    def _stepped(self, phase: Phase) -> Phase:
+        """Returns phase 1 as it is run: solved where it can be, which one pass does."""
+        if phase.optimizer != SOLVER or not phase.epochs:
+            return phase
+        if head.is_solvable(self.splits[TRAIN]):
+            return phase.model_copy(update={"epochs": 1})
+        return phase.model_copy(update={"optimizer": "adam"})
 
     def _phase(self, plan: Plan) -> dict[str, Any]:
         """Runs one phase, and returns what `run` returns of it."""
@@ -182,7 +200,8 @@ class Run:
         print(_header(plan, train.examples), flush=True)
         fitted = trained if self.workers.count == 1 else Loop(trained, loss, accuracy, self.workers)
         with stopped_gently() as stop:
-            self._fit(plan, fitted, batches, lambda: self.save(trained), stop)
+            train_it = self._solve if plan.phase.optimizer == SOLVER else self._fit
+            train_it(plan, fitted, batches, lambda: self.save(trained), stop)
             if self.workers.any(stop.is_set()):  # after the last step, whose checkpoint is written
                 raise KeyboardInterrupt
         return self._left(plan, fitted, batches)
@@ -204,11 +223,14 @@ class Run:
 
     def _chosen(self) -> tuple[int, Epoch]:
         """Gives the network the weights of the epoch that is to be exported so far; returns its phase and what was noted."""
-        finished = self.position.finished()
-        if not self._chooses():
-            return finished[-1]
+        last, candidates = self.position.finished()[-1], self._candidates()
+        if self.training.export == "settled":
+            self._keep_if_best(last, candidates)
+            candidates.append(last)
+        if not candidates:
+            return last
         checkpoints.restore(self._variables(), self.best)
-        return max(finished, key=lambda one: rank(one[1]))  # of equal ones the first, whose weights were kept
+        return max(candidates, key=lambda one: rank(one[1]))  # of equal ones the first, whose weights were kept
 
     def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
         """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
@@ -240,6 +262,19 @@ class Run:
                 callbacks=[*watching, Progress(plan.phase.epochs)],
             )
 
+    def _solve(
+        self, plan: Plan, fitted: keras.Model | Loop, batches: Batches, save: Callable[[], None], stop: threading.Event
+    ) -> None:
+        """Gives the head the weights that solve it, all workers the same ones; that is the phase's only epoch."""
+        if self.position.epoch:
+            return
+        found = head.solve(self.splits[TRAIN], self.training.seed)
+        self.network.head.get_layer("logits").set_weights([found.kernel, found.bias])
+        print(f"Solved, with a strength of {found.strength:.2g} by cross-validation.", flush=True)
+        learnt = fitted.evaluate(batches.dataset(TRAIN, EVALUATION_BATCH), verbose=0, return_dict=True)
+        self.position.next_step(self.splits[TRAIN].steps(self.training.batch_size), learnt)
+        self._validate(fitted, batches.dataset(VALIDATION, EVALUATION_BATCH), self._watching(plan, save, stop))
+
     def _watching(self, plan: Plan, save: Callable[[], None], stop: threading.Event) -> list[keras.callbacks.Callback]:
         """Returns what watches a phase, in the order in which each is to see what a step gave."""
         log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
@@ -251,9 +286,13 @@ class Run:
         ]
 
     def _keep_best(self) -> None:
-        """Keeps the weights of the epoch that has just ended, where none before was as good."""
-        *before, (_, last) = self.position.finished()
-        if self._chooses() and all(rank(last) > rank(epoch) for _, epoch in before):
+        """Keeps the weights of the epoch that has just ended, where the best one is exported and none before was as good."""
+        if self.training.export == "best":
+            *before, last = self.position.finished()
+            self._keep_if_best(last, before)
+
+    def _keep_if_best(self, last: tuple[int, Epoch], before: list[tuple[int, Epoch]]) -> None:
+        if all(rank(last[1]) > rank(epoch) for _, epoch in before):
             self.best = [variable.numpy() for variable in self._variables()]
 
     def _is_out_of_patience(self) -> bool:
@@ -290,6 +329,8 @@ def _header(plan: Plan, images: int) -> str:
     phase = plan.phase
     parameters = sum(math.prod(variable.shape) for variable in plan.trained.trainable_variables)
     rate = f"{phase.optimizer} {phase.learning_rate:g} {phase.schedule}"
+    if phase.optimizer == SOLVER:
+        return f"Phase {plan.number}: {parameters:,} trainable parameters, solved, {images:,} images"
     return f"Phase {plan.number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {images:,} images"
 
 

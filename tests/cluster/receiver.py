@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from graftline.base.errors import UserError
 from graftline.settings.settings import Settings
 from kubeflow import kubectl
 from kubeflow.visits import visitor
@@ -45,8 +46,16 @@ def make(settings: Settings) -> None:
 
 
 def address(settings: Settings) -> str | None:
-    """Returns where the receiver listens; nothing until it runs."""
-    status = kubectl.pod(settings, NAME)["status"]
+    """Returns where the receiver listens; nothing until it runs.
+
+    Raises:
+      UserError: where it never will.
+    """
+    pod = kubectl.pod(settings, NAME)
+    status = pod["status"]
+    if status["phase"] in ("Failed", "Succeeded"):
+        reason, sentence = kubectl.holdup(pod)
+        raise UserError(f"The receiver ended before any report came ({reason}: {sentence}).")
     running = status["phase"] == "Running" and status.get("podIP")
     return f"http://{status['podIP']}:{PORT}/" if running else None
 

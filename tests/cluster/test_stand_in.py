@@ -90,7 +90,7 @@ def test_every_row_holds_on_the_stand_in_and_nothing_is_left_behind(folder, envi
 
 @pytest.mark.stand_in
 def test_a_cluster_that_runs_nothing_fails_the_first_row_and_the_others_say_what_they_need(folder, environment):
-    server = stand_in(folder, "no-password", secrets={})
+    server = stand_in(folder, "bare", secrets={})
     rows = table(server, environment)
     assert [result for result, _ in rows.values()] == ["failed"] + ["skipped"] * (ROWS - 1)
     assert "needs what the first run pushes" in rows["the end of each run is reported to the webhook"][1]

@@ -14,6 +14,7 @@ from components.duplicates.search import NEAR, find, near_pairs, see
 from graftline.artifacts import duplicates
 from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL, LABEL_NAME, SPLITS
+from tests.exif import block
 
 
 def photo(seed: int) -> Image.Image:
@@ -65,6 +66,14 @@ def test_different_images_are_no_duplicates():
     report = find(seen)
     assert (report.images, report.held_out) == (60, 40)
     assert (report.copies, report.contradictions, report.leaked) == (0, [], 0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_on_its_side_looks_like_its_upright_copy(kind):
+    upright = encode(photo(0), kind)
+    turned = encode(photo(0).transpose(Image.Transpose.ROTATE_90), kind, exif=block(6))
+    one, other = (see(record(image, b"a"), "train").looks for image in (upright, turned))
+    assert (one ^ other).bit_count() <= NEAR
 
 
 def test_exact_copies_are_counted_and_named():

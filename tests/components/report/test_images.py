@@ -6,10 +6,11 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from components.report import images
 from tests import tiny
+from tests.exif import encode
 
 
 def opened(uri: str) -> Image.Image:
@@ -34,6 +35,22 @@ def test_a_tiny_image_keeps_every_pixel():
     small = images.thumbnail(tf.io.encode_png(pixels).numpy())
     assert (small.width, small.height, small.tiny) == (8, 8, True)
     assert np.array_equal(np.asarray(opened(small.uri)), pixels)
+
+
+def test_a_thumbnail_is_upright_and_has_nothing_of_the_photos_metadata():
+    whole = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)).resize((500, 300))
+    exif = whole.getexif()
+    exif[0x0112], exif[0x010F] = 6, "SecretMaker"
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (47.0, 22.0, 33.0), 29: "SecretDay"})
+    photo = encode(whole, exif=exif, xmp=b"<x:xmpmeta>SecretPacket</x:xmpmeta>", comment=b"SecretComment")
+    assert photo.count(b"Secret") == 4
+    small = images.thumbnail(photo)
+    assert (small.width, small.height) == (120, 200)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(photo))).resize((120, 200), Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(opened(small.uri), float) - np.asarray(expected)).mean() < 6
+    written = base64.b64decode(small.uri.partition(",")[2])
+    assert not any(name in written for name in (b"Secret", b"EXIF", b"Exif", b"XMP", b"xmp", b"ICCP"))
+    assert not opened(small.uri).getexif()
 
 
 @pytest.mark.parametrize("kind", ["grey", "alpha", "animation"])

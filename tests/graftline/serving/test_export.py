@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from graftline.artifacts.examples import EXTRA, read_label_names
 from graftline.network import backbone
 from graftline.serving.export import export, heat_map, probabilities
 from tests import tiny
+from tests.exif import block, encode
 
 IMAGES = [tiny.photo(seed) for seed in range(3)]
 
@@ -56,6 +58,21 @@ def test_training_path_and_signatures_give_one_score(
     expected_map = _grad_cam(activation, kernel, expected.argmax(-1))
     np.testing.assert_allclose(answer["heat_map"], expected_map, atol=1e-5)
     assert answer["heat_map"].numpy().max() == 1
+
+
+def test_a_server_turns_photos_and_refuses_what_claims_too_much_for_that_request_alone(tmp_path):
+    signatures = tf.saved_model.load(str(tiny.export(tmp_path, ["cat", "dog"]))).signatures
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    photos = [encode(upright, "PNG"), encode(turned, "PNG", exif=block(6)), encode(turned, "PNG")]
+    answer = signatures["serving_explain"](image_bytes=tf.constant(photos))
+    for values in (answer["probabilities"], answer["heat_map"]):
+        np.testing.assert_allclose(values[0], values[1], atol=1e-4)
+        assert np.abs(values[0] - values[2]).max() > 1e-3
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"claims more pixels than data\.max_pixels allows"):
+        signatures["serving_bytes"](image_bytes=tf.constant([encode(Image.new("L", (2000, 1000)), "PNG")]))
+    again = signatures["serving_explain"](image_bytes=tf.constant(photos))
+    np.testing.assert_array_equal(again["probabilities"], answer["probabilities"])
 
 
 def _grad_cam(activation: tf.Tensor, kernel: tf.Tensor, labels: np.ndarray) -> np.ndarray:

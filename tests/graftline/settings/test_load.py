@@ -72,14 +72,14 @@ def test_all_mistakes_are_told_together_each_with_key_value_and_cure(load, monke
         load,
         data={"dataset": "folder:/no/such/folder", "splits": {"train": 0.8, "validation": 0.3, "test": 0.1}},
         model={"fine_tune_at": "block_11"},
-        training={"rounds": 3, "batch_size": "many"},
+        training={"zzz": 3, "batch_size": "many"},
         gate={"min_accuracy": 1.5},
     )
     assert "GRAFTLINE_TRAINNG__SEED = '1': no such setting; did you mean GRAFTLINE_TRAINING__SEED" in told
     assert "data.dataset = 'folder:/no/such/folder': there is no folder /no/such/folder; give one" in told
     assert "data.splits: train, validation and test sum to 1.2; change them" in told
     assert "model.fine_tune_at = 'block_11': names no layer of MobileNetV2; choose one such as" in told
-    assert "training.rounds = 3: no such setting; the known ones are batch_size" in told
+    assert "training.zzz = 3: no such setting; the known ones are batch_size" in told
     assert "training.batch_size = 'many': input should be a valid integer" in told
     assert "gate.min_accuracy = 1.5: input should be less than or equal to 1" in told
     assert len(told.splitlines()) == 8

@@ -19,11 +19,15 @@ def folder(tmp_path):
     return tmp_path / "photos"
 
 
-def test_the_fingerprint_of_a_folder_is_that_of_its_images(folder):
+def test_the_fingerprint_of_a_folder_is_that_of_all_that_is_counted(folder):
     data = Data(dataset=f"folder:{folder}")
     before = data.source.fingerprint()
-    (folder / "cat/notes.txt").write_text("not an image")
+    for name in ("cat/.DS_Store", "cat/Thumbs.db", "cat/.thumbnails/1.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"of no user")
     assert data.source.fingerprint() == before
+    (folder / "cat/notes.txt").write_text("not an image, and so left out")
+    assert data.source.fingerprint() != before
 
 
 @pytest.mark.parametrize("change", ["touched", "grown", "renamed", "added", "removed"])

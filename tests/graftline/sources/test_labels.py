@@ -64,6 +64,13 @@ def test_files_are_relative_to_the_table_too(folder):
     assert (labelled(found), found.skipped) == (WANTED, {})
 
 
+def test_the_recipe_is_chosen_by_the_images_that_a_table_names_and_by_none_that_is_not_there(folder, tmp_path):
+    held(folder, ROWS + "gone.jpg,cat\n")
+    assert Folder(str(folder), Wanted(labels=folder / "labels.csv")).count() == 4
+    assert Folder(str(folder), Wanted(labels=folder / "gone.csv")).count() is None
+    assert Folder(str(tmp_path / "gone"), Wanted()).count() is None
+
+
 def test_rows_without_files_and_files_without_rows_are_counted(folder):
     make(folder, "film.mov", "deep/5.jpg", "deep/6.jpg", ".trash/7.jpg")
     found = held(folder, ROWS + "gone.jpg,cat\ngone.jpg,cat\nfilm.mov,dog\ndeep/5.jpg,\n")

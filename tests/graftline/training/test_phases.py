@@ -227,3 +227,85 @@ def test_features_go_to_a_device_only_where_it_trains_alone(monkeypatch, devices
 def test_epochs_are_ranked(better: tuple[float, float], worse: tuple[float, float]) -> None:
     epochs = [{"val_accuracy": accuracy, "val_loss": loss} for accuracy, loss in (worse, better, worse)]
     assert max(epochs, key=rank) == epochs[1]
+
+
+SOLVED: dict[str, Any] = EPOCHS | {"phase_1": {"optimizer": "lbfgs"}}
+
+
+def test_a_solved_head_is_one_epoch_and_what_phase_2_begins_with(data: tuple[Path, str], tmp_path: Path) -> None:
+    history = tiny.train(*data, tmp_path, training=SOLVED | {"augmentation": "crops", "crops": 2}, model=MODEL)
+    solved, fine_tuned = history["phases"]
+    (epoch,) = solved["epochs"]
+    assert epoch["epoch"] == 1 and epoch["accuracy"] == 1.0, "brightness tells the classes"
+    assert len(fine_tuned["epochs"]) == 2
+    assert [Path(view).name for view in history["features"]["train"]] == [
+        "train_plain",
+        "train_mirrored",
+        "train_crop_1",
+        "train_crop_2",
+    ]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("export", ["best", "settled"])
+def test_a_training_with_a_solved_head_goes_on_to_the_same_end(
+    data: tuple[Path, str], tmp_path: Path, export: str
+) -> None:
+    settings = SOLVED | {"checkpoint_minutes": 1e-9, "export": export}
+    expected = tiny.train(*data, tmp_path / "uninterrupted", training=settings, model=MODEL)
+    saves = 0
+    save = Checkpoints.save
+
+    def interrupted(self: Checkpoints, *arguments: Any) -> Path:
+        nonlocal saves
+        saves += 1
+        path = save(self, *arguments)
+        if saves == 3:  # one of the head, two of phase 2
+            raise KeyboardInterrupt
+        return path
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            tiny.train(*data, tmp_path / "interrupted", training=settings, model=MODEL)
+    found = tiny.train(*data, tmp_path / "interrupted", training=settings, model=MODEL)
+    _assert_same((found, tmp_path / "interrupted"), (expected, tmp_path / "uninterrupted"))
+
+
+def test_more_rows_than_can_be_solved_are_stepped(
+    data: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phases.head, "MOST_ROWS", 11)
+    stepped = {"phase_1": {"optimizer": "lbfgs", "epochs": 3, "learning_rate": 1e-2}, "phase_2": {"epochs": 0}}
+    history = tiny.train(*data, tmp_path, training=stepped, model=MODEL)
+    assert len(history["phases"][0]["epochs"]) == 3
+
+
+@pytest.mark.parametrize(("steps", "passes"), [(1, 1), (3, 1), (5, 2), (30, 9)])
+def test_steps_are_whole_passes(data: tuple[Path, str], tmp_path: Path, steps: int, passes: int) -> None:
+    training = {"phase_1": {"epochs": 9, "steps": steps, "learning_rate": 1e-2}, "phase_2": {"epochs": 0, "steps": 9}}
+    (phase,) = tiny.train(*data, tmp_path, training=training, model=MODEL)["phases"]
+    assert len(phase["epochs"]) == passes
+
+
+@pytest.mark.parametrize("ruined", [True, False])
+def test_of_epochs_that_phases_end_with_the_best_is_exported(
+    data: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ruined: bool
+) -> None:
+    # What validation says of each epoch: in the middle of phase 2 it is luck
+    said = iter([(0.5, 1.0), (0.75, 0.5), (1.0, 0.1), (0.5 if ruined else 0.8, 0.4)])
+    real = phases.EpochLog.on_epoch_end
+
+    def end(self: Any, epoch: int, logs: dict[str, float] | None = None) -> None:
+        real(self, epoch, (logs or {}) | dict(zip(("val_accuracy", "val_loss"), next(said), strict=True)))
+
+    monkeypatch.setattr(phases.EpochLog, "on_epoch_end", end)
+    history = tiny.train(*data, tmp_path / "settled", training=EPOCHS | {"export": "settled"}, model=MODEL)
+    first, second = history["phases"]
+    assert first["weights_of"] == {"phase": 1, "epoch": 2}
+    assert second["weights_of"] == ({"phase": 1, "epoch": 2} if ruined else {"phase": 2, "epoch": 2})
+    monkeypatch.undo()
+    alone = EPOCHS | {"export": "last"} | ({"phase_2": {"epochs": 0}} if ruined else {})
+    tiny.train(*data, tmp_path / "last", training=alone, model=MODEL)
+    for mine, theirs in zip(_weights(tmp_path / "settled"), _weights(tmp_path / "last"), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)

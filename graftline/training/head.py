@@ -1,0 +1,125 @@
+"""The head, solved: logistic regression on the pooled features of the frozen base.
+
+The problem is convex, so L-BFGS finds in seconds the one solution that steps only come near. How strong the penalty is that
+keeps the solution small is chosen by cross-validation, in which an image is never on both sides.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from graftline.features.cache import POOLED, CachedSplit, Rows
+
+MOST_ROWS = 50_000  # features of 1,280 channels: a quarter of a gigabyte, which the solver holds twice
+STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+FOLDS = 5
+MANY = 5000  # images from which on one fold is enough to choose by
+ITERATIONS = 100
+
+
+class Solution(NamedTuple):
+    """A head.
+
+    Attributes:
+      kernel: float32 [channels, 1 or classes].
+      bias: float32 [1 or classes].
+      strength: what the likelihood of an image weighs against the penalty, scikit-learn's C.
+      held_out: probabilities, float [images, classes], of each image by a head that did not learn from it; of the images of
+        folds that were not computed, NaN.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strength: float
+    held_out: np.ndarray
+
+
+def is_solvable(train: CachedSplit) -> bool:
+    """Tells whether the features of a split can be held in memory."""
+    return train.examples * len(train.views) <= MOST_ROWS
+
+
+def solve(train: CachedSplit, seed: int) -> Solution:
+    """Solves the head on the features of a split.
+
+    Args:
+      train: with an image of each class at least.
+      seed: of the folds.
+    """
+    rows = Rows(train.views, POOLED)
+    views, labels = len(train.views), rows.labels[: train.examples]
+    features = rows.read(np.arange(views * train.examples))[0].astype(np.float32)
+    return solved(features.reshape(views, train.examples, -1), labels, seed)
+
+
+def solved(features: np.ndarray, labels: np.ndarray, seed: int) -> Solution:
+    """Solves a head.
+
+    Args:
+      features: float32 [views, images, channels]; the first view is the images as they are.
+      labels: int64 [images], from 0, each class at least once.
+      seed: of the folds.
+    """
+    fold_of = folds(labels, seed)
+    shown = features[:1]  # enough to choose by, and several times faster than all
+    tried = np.full((len(STRENGTHS), len(labels), labels.max() + 1), np.nan)
+    for fold in range(FOLDS if len(labels) <= MANY else 1):
+        out = fold_of == fold
+        if out.any() and len(np.unique(labels[~out])) > 1:
+            tried[:, out] = _path(shown[:, ~out], labels[~out], features[0, out], labels.max() + 1)
+    of_label = np.take_along_axis(tried, labels[None, :, None], axis=2)[..., 0]
+    measured = ~np.isnan(of_label[0])
+    best = int(of_label[:, measured].sum(axis=1).argmax()) if measured.any() else len(STRENGTHS) // 2
+    kernel, bias = _fitted(features, labels, STRENGTHS[best])
+    return Solution(kernel, bias, STRENGTHS[best], np.exp(tried[best]))
+
+
+def folds(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the fold of each image, int [images], so that each class is spread over all of them.
+
+    scikit-learn's own stratified folds refuse a class that has fewer images than there are folds.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    fold_of = np.empty(len(labels), int)
+    fold_of[order] = np.arange(len(labels)) % FOLDS
+    return fold_of
+
+
+def _path(features: np.ndarray, labels: np.ndarray, held_out: np.ndarray, classes: int) -> np.ndarray:
+    """Returns log probabilities [strengths, images, classes] of images that are held out; of a class unknown, very low."""
+    model, scaler = _model(warm_start=True), StandardScaler().fit(_flat(features))
+    rows, targets = scaler.transform(_flat(features)), np.tile(labels, len(features))
+    found = np.full((len(STRENGTHS), len(held_out), classes), np.log(1e-6))
+    for number, strength in enumerate(STRENGTHS):
+        _fit(model.set_params(C=strength / len(features)), rows, targets)
+        found[number][:, model.classes_] = model.predict_log_proba(scaler.transform(held_out))
+    return np.maximum(found, np.log(1e-6))
+
+
+def _fitted(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns kernel and bias for features that are not standardised: what standardises them is folded in."""
+    scaler = StandardScaler().fit(_flat(features))
+    model = _model(C=strength / len(features))
+    _fit(model, scaler.transform(_flat(features)), np.tile(labels, len(features)))
+    kernel = model.coef_ / scaler.scale_
+    bias = model.intercept_ - kernel @ scaler.mean_
+    return kernel.T.astype(np.float32), bias.astype(np.float32)
+
+
+def _model(**parameters: float | bool) -> LogisticRegression:
+    return LogisticRegression(max_iter=ITERATIONS, **parameters)
+
+
+def _fit(model: LogisticRegression, rows: np.ndarray, targets: np.ndarray) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: which answers are right changes no more
+        model.fit(rows, targets)
+
+
+def _flat(features: np.ndarray) -> np.ndarray:
+    return features.reshape(-1, features.shape[-1])
