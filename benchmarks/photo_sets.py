@@ -75,7 +75,7 @@ def main() -> None:
 
 def read(folder: Path) -> PhotoSet:
     """Returns a set."""
-    classes = photos.class_folders(folder)
+    classes = photos.folders_in(folder)
     files = [(path, label) for label, one in enumerate(classes) for path in photos.image_files(one)]
     labels = np.array([label for _, label in files])
     return PhotoSet(folder.name, [path.read_bytes() for path, _ in files], labels, [one.name for one in classes])

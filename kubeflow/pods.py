@@ -46,7 +46,8 @@ def on_cluster(settings: Settings) -> Settings:
     _check_files(settings)
     mount = settings.cluster.mount
     dataset = settings.data.source.on_volume(mount)
-    data = settings.data.model_copy(update={"data_dir": mount / "data", "dataset": dataset})
+    labels = settings.data.labels and mount / settings.data.labels
+    data = settings.data.model_copy(update={"data_dir": mount / "data", "dataset": dataset, "labels": labels})
     run = settings.run.model_copy(update={"root": mount, "serving_dir": mount / "serving"})
     return settings.model_copy(update={"data": data, "run": run, "metadata": settings.cluster.mysql})
 
@@ -56,6 +57,11 @@ def _check_files(settings: Settings) -> None:
     mount, weights = settings.cluster.mount, settings.model.weights
     if Path(weights).is_absolute() and not Path(weights).is_relative_to(mount):
         raise UserError(f"model.weights = '{weights}' is a file of this machine: give imagenet or none.")
+    labels = settings.data.labels
+    if labels and not (mount / labels).is_relative_to(mount):
+        raise UserError(
+            f"data.labels = '{labels}' is not on the volume: copy it there, and give a path relative to {mount}."
+        )
     if settings.bulk.folder and not settings.bulk.folder.is_relative_to(mount):
         raise UserError(
             f"bulk.folder = '{settings.bulk.folder}' is not on the volume: copy it there, and give its path below {mount}."

@@ -1,6 +1,7 @@
 """A tiny dataset, its Transform graph and a run of the Trainer, for the tests of training and serving."""
 
 import functools
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 import apache_beam as beam
 import keras
 import numpy as np
+import pillow_heif
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from PIL import ExifTags, Image
 from sklearn.datasets import load_digits
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -183,6 +186,22 @@ def photo(seed: int, kind: str = "jpeg") -> bytes:
     """Returns an encoded image of noise, brighter the higher the seed."""
     pixels = np.random.default_rng(seed).integers(0, min(60 * seed + 60, 256), (50, 40, 3)).astype(np.uint8)
     return getattr(tf.io, f"encode_{kind}")(pixels).numpy()
+
+
+def heic(seed: int, size: tuple[int, int] = (48, 40), orientation: int = 1) -> bytes:
+    """Returns a HEIC as a phone writes it, another with each seed; its left half is red, as it lies in the file.
+
+    Args:
+      seed: of its grain.
+      size: width and height, as it lies in the file.
+      orientation: how it is to be turned, as EXIF has it.
+    """
+    pixels = np.random.default_rng(seed).integers(0, 60, (size[1], size[0], 3)).astype(np.uint8)
+    pixels[:, : size[0] // 2, 0] += 180
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = orientation
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(stream, quality=90, exif=exif.tobytes())
+    return stream.getvalue()
 
 
 def write_weights(path: Path) -> None:

@@ -1,14 +1,17 @@
 """TfdsExampleGen: reads a TFDS set or a folder of photos into train, validation and test examples.
 
 An example holds the image's bytes exactly as they were encoded, its size, its label, the label's name and its id
-(`graftline/artifacts/examples.py`). Whatever TensorFlow's decoder reads is accepted: greyscale, palette, RGBA, CMYK and
-16-bit images become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is
-not read. The size is that of the image upright, as the Transform turns it by its EXIF orientation. What does not decode is
-left out, listed with its reason in `left_out.jsonl`, and stops the run when there is too much of it.
+(`graftline/artifacts/examples.py`). Only HEIC, the photos of phones, becomes JPEG, which model servers are given too
+(`graftline/data/heic.py`). Whatever TensorFlow's decoder reads is accepted: greyscale, palette, RGBA, CMYK and 16-bit
+images become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is not read.
+The size is that of the image upright, as the Transform turns it by its EXIF orientation. What does not decode, and files of
+other kinds, are left out, listed with their reasons in `left_out.jsonl`, and stop the run when there are too many.
 
-The split of an image follows from its bytes, so copies of one photo never fall into two splits, and an image keeps its
-split when others are added. Only a class that its hashes leave without test or validation images gives them one each
-(`splits.py`), so that a class of three images is trained on and measured however large the others are.
+The split of an image follows from its bytes as they came, so copies of one photo never fall into two splits, and an image
+keeps its split when others are added. Only a class that its hashes leave without test or validation images gives them one
+each (`splits.py`), so that a class of three images is trained on and measured however large the others are. Where the
+dataset has splits of its own those are kept, and copies may be in two of them: Duplicates finds those, and the Evaluator
+does not measure on them.
 
 Images never pass a shuffle, for Beam's local runner keeps shuffled data in memory: each worker writes what it reads.
 """
@@ -32,6 +35,8 @@ class TfdsExampleGenSpec(ComponentSpec):
     PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
         "dataset": ExecutionParameter(type=str),
         "span": ExecutionParameter(type=str),
+        "labels": ExecutionParameter(type=str, optional=True),
+        "given_splits": ExecutionParameter(type=str),
         "data_dir": ExecutionParameter(type=str),
         "splits": ExecutionParameter(type=str),
         "max_bad_images": ExecutionParameter(type=float),

@@ -15,11 +15,12 @@ from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 
 from components.example_gen.moves import move, moves
-from components.example_gen.splits import Tally, TallyFn, digest_of, split_of
+from components.example_gen.splits import Digests, Tally, TallyFn, digest_of, free_splits, split_of
 from graftline.artifacts.examples import (
     COUNTS,
     COUNTS_FILE,
     EXAMPLES,
+    GIVEN,
     HEIGHT,
     IMAGE,
     IMAGE_ID,
@@ -27,26 +28,33 @@ from graftline.artifacts.examples import (
     LABEL_NAME,
     LEFT_OUT,
     LEFT_OUT_FILE,
+    SKIPPED,
     SPLITS,
+    TRAIN,
     WIDTH,
     write_label_names,
 )
 from graftline.base.errors import UserError
 from graftline.base.raw_image import RawImage
 from graftline.data.decoding import Size
-from graftline.data.images import examine
+from graftline.data.images import examine, readable
 from graftline.settings.data import Data
+from graftline.sources.holdings import told_splits
+from graftline.sources.source import Reading
 
 
-def _sort_out(image: RawImage, data: Data, label_names: list[str]) -> Iterator[Any]:
+def _sort_out(raw: RawImage, data: Data, label_names: list[str], free: tuple[str, ...]) -> Iterator[Any]:
     """Sends an image to its split, or to those left out."""
+    image = readable(raw, data.max_pixels)
     found = examine(image, data.max_pixels)
-    if isinstance(found, str) or image.image is None:
+    if isinstance(found, str) or image.image is None or raw.image is None:
         yield TaggedOutput(LEFT_OUT, {"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
         return
-    digest, name = digest_of(image.image), label_names[image.label]
-    split = split_of(digest, data.splits)
-    yield TaggedOutput(COUNTS, ((split, name), digest))
+    # A photo's split does not change with the library that turns it into a JPEG
+    digests, name = Digests(digest_of(raw.image), digest_of(image.image)), label_names[image.label]
+    own = split_of(digests.original, data.splits, free)
+    split = own if raw.split in ("", TRAIN) else raw.split
+    yield TaggedOutput(COUNTS, ((split, name), digests))
     yield TaggedOutput(split, _example(image, found, name))
 
 
@@ -86,19 +94,23 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         data = data_of(exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
-        read, label_names = data.source.images(data.max_examples)
-        _check_names(label_names)
-        self._write(read, data, label_names, examples.uri)
+        reading = data.source.images(data.max_examples)
+        _check_names(reading.label_names)
+        if told := told_splits(reading.given):
+            print(f"{told}.", flush=True)
+        self._write(reading, data, examples.uri)
         left_out = sorted(_lines(examples.uri, LEFT_OUT_FILE), key=lambda line: (line["id"], line["reason"]))
-        counts = _move_lent(examples.uri, data)
+        counts = _move_lent(examples.uri, data, free_splits(reading.given))
         _check_left_out(left_out, sum(counts.values()), data.max_bad_images)
-        _check_counts(counts, label_names)
-        _finish(examples, left_out, counts, label_names)
+        _check_counts(counts, reading.label_names)
+        _finish(examples, left_out, counts, reading)
 
-    def _write(self, read: beam.PTransform, data: Data, label_names: list[str], uri: str) -> None:
+    def _write(self, reading: Reading, data: Data, uri: str) -> None:
         with self._make_beam_pipeline() as pipeline:
-            sort_out = beam.FlatMap(_sort_out, data, label_names).with_outputs(LEFT_OUT, COUNTS, *SPLITS)
-            sorted_out = pipeline | "Read" >> read | "SortOut" >> sort_out
+            sort_out = beam.FlatMap(_sort_out, data, reading.label_names, free_splits(reading.given))
+            sorted_out = (
+                pipeline | "Read" >> reading.images | "SortOut" >> sort_out.with_outputs(LEFT_OUT, COUNTS, *SPLITS)
+            )
             for split in SPLITS:
                 prefix = str(Path(uri, f"Split-{split}", "data_tfrecord"))
                 sorted_out[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix)
@@ -112,11 +124,12 @@ def _as_line(key: tuple[str, str], tally: Tally) -> dict[str, Any]:
     return {"split": key[0], "label": key[1], "count": tally[0], "lowest": tally[1]}
 
 
-def _move_lent(uri: str, data: Data) -> Counter[tuple[str, str]]:
+def _move_lent(uri: str, data: Data, free: tuple[str, ...]) -> Counter[tuple[str, str]]:
     """Gives small classes their images in test and validation; returns how many images each split and class then has."""
     lines = _lines(uri, COUNTS_FILE)
     counts = Counter({(line["split"], line["label"]): line["count"] for line in lines})
-    counts.update(move(uri, moves({(line["split"], line["label"]): line["lowest"] for line in lines}), data.splits))
+    lowest = {(line["split"], line["label"]): [Digests(*one) for one in line["lowest"]] for line in lines}
+    counts.update(move(uri, moves(lowest, free), data.splits, free))
     return +counts  # without those of no image
 
 
@@ -146,8 +159,9 @@ def _check_left_out(left_out: list[dict[str, str]], used: int, limit: float) -> 
     [(reason, count)] = Counter(line["reason"] for line in left_out).most_common(1)
     names = ", ".join(repr(line["id"]) for line in [line for line in left_out if line["reason"] == reason][:3])
     raise UserError(
-        f"{len(left_out):,} of {total:,} images cannot be used, more than data.max_bad_images = {limit:g} allows; most "
-        f"often ({count:,} times): {reason}, such as {names}; repair or remove them, or raise data.max_bad_images."
+        f"{len(left_out):,} of {total:,} files cannot be used, more than data.max_bad_images = {limit:g} allows; most "
+        f"often ({count:,} times): {reason}, such as {names}; repair, convert or remove them, or raise "
+        "data.max_bad_images."
     )
 
 
@@ -162,13 +176,15 @@ def _check_counts(counts: dict[tuple[str, str], int], label_names: list[str]) ->
 
 
 def _finish(
-    examples: Artifact, left_out: list[dict[str, str]], counts: dict[tuple[str, str], int], label_names: list[str]
+    examples: Artifact, left_out: list[dict[str, str]], counts: dict[tuple[str, str], int], reading: Reading
 ) -> None:
     Path(examples.uri, LEFT_OUT_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in left_out))
     Path(examples.uri, COUNTS_FILE).unlink()
-    write_label_names(examples.uri, label_names)
+    write_label_names(examples.uri, reading.label_names)
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
-    by_split = {split: {name: counts.get((split, name), 0) for name in label_names} for split in SPLITS}
+    by_split = {split: {name: counts.get((split, name), 0) for name in reading.label_names} for split in SPLITS}
     examples.set_string_custom_property(COUNTS, json.dumps(by_split))
     examples.set_string_custom_property(LEFT_OUT, json.dumps(Counter(line["reason"] for line in left_out)))
+    examples.set_string_custom_property(SKIPPED, json.dumps(reading.skipped))
+    examples.set_string_custom_property(GIVEN, told_splits(reading.given))

@@ -1,13 +1,12 @@
 """UnlabelledExampleGen: reads a folder of photos without labels into examples.
 
-The images are read by TensorFlow's decoder, as those of a dataset; what cannot be is left out and listed in
-`left_out.jsonl`. The node is there where `bulk.folder` is set.
+The images are read by TensorFlow's decoder, as those of a dataset; what cannot be, and files of other kinds, are left out
+and listed in `left_out.jsonl`. The node is there where `bulk.folder` is set.
 """
 
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,11 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.example_gen import driver
-from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, LEFT_OUT_FILE
+from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, LEFT_OUT_FILE, SKIPPED
 from graftline.base.errors import UserError
-from graftline.base.photos import files_fingerprint, image_files
+from graftline.base.photos import files_fingerprint, image_files, walk
 from graftline.base.raw_image import RawImage, read_file
-from graftline.data.images import examine
+from graftline.data.images import examine, readable
 
 SPLIT = "unlabelled"
 
@@ -45,15 +44,18 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     Raises:
       UserError: where none of them can be read.
     """
-    left_out: list[dict[str, str]] = []
+    found = walk(Path(folder))
+    others = {os.fsencode(path.relative_to(folder)): reason for path, reason in sorted(found.others.items())}
+    left_out = [_left_out(name, reason) for name, reason in others.items()]
     split = Path(examples.uri, f"Split-{SPLIT}")
     split.mkdir(parents=True, exist_ok=True)  # of a pod that was killed, and started again
     count = 0
     with tf.io.TFRecordWriter(str(split / "data_tfrecord.gz"), "GZIP") as writer:
-        for image in _images(Path(folder)):
-            found = examine(image, max_pixels)
-            if isinstance(found, str):
-                left_out.append({"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
+        for path in found.images:
+            raw = read_file((os.fsencode(path.relative_to(folder)), 0), folder)
+            size = examine(image := readable(raw, max_pixels), max_pixels)
+            if isinstance(size, str):
+                left_out.append(_left_out(image.image_id, size))
             else:
                 writer.write(_example(image))
                 count += 1
@@ -64,6 +66,7 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
     reasons = Counter(line["reason"] for line in left_out)
     examples.set_string_custom_property(LEFT_OUT, json.dumps(reasons))
+    examples.set_string_custom_property(SKIPPED, json.dumps(+found.skipped))
 
 
 def unlabelled_example_gen(folder: Path, max_pixels: int) -> BaseNode:
@@ -71,9 +74,8 @@ def unlabelled_example_gen(folder: Path, max_pixels: int) -> BaseNode:
     return UnlabelledExampleGen(folder=str(folder), max_pixels=max_pixels)
 
 
-def _images(folder: Path) -> Iterator[RawImage]:
-    for path in image_files(folder):
-        yield read_file((os.fsencode(path.relative_to(folder)), 0), str(folder))
+def _left_out(name: bytes, reason: str) -> dict[str, str]:
+    return {"id": name.decode(errors="backslashreplace"), "reason": reason}
 
 
 def _example(image: RawImage) -> bytes:

@@ -19,6 +19,8 @@ EXTRA = "assets.extra"  # folder in a SavedModel for what is no part of its grap
 FINGERPRINT = "input_fingerprint"  # as TFX names it, whose module of such names takes seconds to import
 COUNTS = "counts"  # property of the artifact: JSON, examples by split and label name
 LEFT_OUT = "left_out"  # property of the artifact: JSON, images by reason
+SKIPPED = "skipped"  # property of the artifact: JSON, files that are not even looked at, by what they are
+GIVEN = "given_splits"  # property of the artifact: what is said of the splits that the dataset itself has
 LEFT_OUT_FILE = "left_out.jsonl"
 COUNTS_FILE = "counts.jsonl"
 

@@ -1,17 +1,42 @@
-"""A folder of photos: a folder a class, with several of them where it has spans; and what is wrong with one."""
+"""Files below a folder of photos, each of them once: images, what is left out with the reason, and what nobody means.
+
+Links are followed wherever they lead, for somebody put them there; but not one that leads back to a folder that it is in.
+"""
 
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 LATEST, SPAN = "latest", "span-"
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"})
-SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-NOT_OF_A_USER = frozenset({"@eaDir", "__MACOSX"})  # folders that systems write beside photos, with thumbnails or worse
-LITTER = frozenset({"thumbs.db", "desktop.ini"})  # files of systems, which nobody misses
-MIN_IMAGES = 2  # of a class: one to learn from, one to be tested on
-SHOWN = 5  # names in a message
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".heic", ".heif", ".hif"})
+UNSEEN = frozenset({"@eadir", "__macosx"})  # folders that a NAS and macOS hide without a dot
+SYSTEM = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+)  # files that Windows and macOS leave everywhere
+
+# Why a file is left out, where that is not its suffix
+NO_SUFFIX = "no suffix"
+DANGLING, LOOP = "symbolic link to nothing", "symbolic link to a folder that it is in"
+# What is not even looked at
+HIDDEN, LITTER = "in hidden folders", "of the system"
+
+
+@dataclass
+class Found:
+    """What lies below a folder.
+
+    Attributes:
+      images: image files, sorted.
+      others: files that are left out, with the reason.
+      skipped: how many files nobody means, by what they are.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    others: dict[Path, str] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def span_folder(root: Path, span: str) -> Path:
@@ -28,29 +53,74 @@ def span_folder(root: Path, span: str) -> Path:
     return root / f"{SPAN}{max(numbers, key=int)}" if numbers else root
 
 
-def class_folders(folder: Path) -> list[Path]:
-    """Returns the folders of a dataset's classes, sorted by name; hidden ones do not count."""
+def folders_in(folder: Path) -> list[Path]:
+    """Returns the folders in a folder, sorted by name; hidden ones do not count."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
 
 
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in UNSEEN
+
+
 def image_files(folder: Path) -> list[Path]:
-    """Returns the image files below a folder, sorted; none that is hidden, or in a hidden folder."""
-    return [path for path in files(folder) if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    """Returns the image files below a folder, sorted."""
+    return walk(folder).images
 
 
-def files(folder: Path) -> list[Path]:
-    """Returns the files below a folder, sorted, of any kind; none that is hidden, in a hidden folder, or litter.
+def walk(folder: Path, *within: Path) -> Found:
+    """Returns what lies below a folder, at any depth.
 
-    Links are followed wherever they lead, for a user put them there; a folder that is reached again is left out. A link that
-    leads nowhere is returned, so that it is counted.
+    Args:
+      folder: where it lies.
+      within: folders that it is in; a link back to one of them is not followed.
     """
-    found, seen = [], {_identity(folder)}
-    for parent, names, inner in os.walk(folder, followlinks=True):
-        below = {Path(parent, name): name for name in names if not _is_hidden(name)}
-        names[:] = [name for path, name in below.items() if _identity(path) not in seen]
-        seen.update(map(_identity, below))
-        found += [Path(parent, name) for name in inner if not _is_hidden(name) and name.lower() not in LITTER]
-    return sorted(path for path in found if path.is_file() or path.is_symlink())
+    found = Found()
+    _enter(folder, tuple(map(_identity, within)), found)
+    found.images.sort()
+    return found
+
+
+def beside(folder: Path) -> Found:
+    """Returns the files in a folder itself, and in its hidden folders."""
+    found = Found()
+    for path in folder.iterdir():
+        if not path.is_dir() or _is_hidden(path.name):
+            _sort(path, found)
+    return found
+
+
+def _enter(folder: Path, above: tuple[tuple[int, int], ...], found: Found) -> None:
+    """Adds what lies below a folder.
+
+    Args:
+      folder: where it lies.
+      above: the folders that it is in, as the system knows them.
+      found: what is added to.
+    """
+    identity = _identity(folder)
+    if identity in above:
+        found.others[folder] = LOOP
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not _is_hidden(path.name):
+            _enter(path, (*above, identity), found)
+        else:
+            _sort(path, found)
+
+
+def _sort(path: Path, found: Found) -> None:
+    """Adds a file, or a hidden folder."""
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if path.is_dir():
+        found.skipped[HIDDEN] += sum(len(files) for _, _, files in os.walk(path))
+    elif name in SYSTEM or name.startswith("."):
+        found.skipped[LITTER] += 1
+    elif not path.exists():
+        found.others[path] = DANGLING
+    elif suffix in IMAGE_SUFFIXES and path.is_file():
+        found.images.append(path)
+    else:
+        found.others[path] = suffix or NO_SUFFIX
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -58,80 +128,21 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in NOT_OF_A_USER
+def unreadable(folder: Path) -> Path | None:
+    """Returns a folder, this one or below it, that must not be read; None where all may be."""
+    return next((path for path in _folders(folder) if not os.access(path, os.R_OK | os.X_OK)), None)
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    yield folder
+    for parent, names, _ in os.walk(folder):
+        names[:] = [name for name in names if not _is_hidden(name)]
+        yield from (Path(parent, name) for name in names)
 
 
 def files_fingerprint(folder: Path, files: list[Path]) -> str:
     """Returns what changes when one of a folder's files does, by name, size and time."""
     # A link that leads nowhere has no other status than its own
-    stats = [(path.relative_to(folder), path.stat() if path.is_file() else path.lstat()) for path in files]
+    stats = [(path.relative_to(folder), path.stat() if path.exists() else path.lstat()) for path in files]
     lines = (f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
-
-
-def check(folder: Path) -> None:
-    """Looks whether a folder holds photos of at least two classes.
-
-    Args:
-      folder: that of a span, where it has spans.
-
-    Raises:
-      ValueError: with the first thing that is wrong, and its cure.
-    """
-    if folder.is_file():
-        raise ValueError(f"{folder} is a file; unpack it where it is an archive, and give the folder")
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}; give one that holds a folder of photos per class")
-    for path in (folder, *_folders_below(folder)):
-        if not os.access(path, os.R_OK | os.X_OK):
-            raise ValueError(f"{path} must not be read; allow it with `chmod -R u+rX`, or give another folder")
-    classes = class_folders(folder)
-    _check_classes(folder, [path.name for path in classes])
-    _check_images({path.name: len(image_files(path)) for path in classes}, folder)
-
-
-def _folders_below(folder: Path) -> list[Path]:
-    return [Path(parent, name) for parent, names, _ in os.walk(folder) for name in names]
-
-
-def _check_classes(folder: Path, classes: list[str]) -> None:
-    if len(classes) < 2:
-        flat = sum(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
-        beside = f", and {flat:,} photos beside" if flat else ""
-        found = f"only {classes[0]}" if classes else "none"
-        cure = "sort them into folders" if flat else "add the others"
-        raise ValueError(f"{folder} must hold at least two folders, one per class, but has {found}{beside}; {cure}")
-    if SPLIT_NAMES.issuperset(name.lower() for name in classes):
-        raise ValueError(
-            f"{folder} holds splits ({', '.join(classes)}), not classes; give a folder with a folder per class, which is "
-            "split here"
-        )
-
-
-def _check_images(counts: dict[str, int], folder: Path) -> None:
-    kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-    empty = [name for name, count in counts.items() if not count]
-    if empty:
-        cure = "convert them, or remove the folder" if (others := _others(folder, empty)) else None
-        raise ValueError(
-            f"no image ({kinds}) in {_some(empty)}{others}; {cure or 'add some to each or remove the folder'}"
-        )
-    few = [name for name, count in counts.items() if count < MIN_IMAGES]
-    if few:
-        raise ValueError(
-            f"only one image ({kinds}) in {_some(few)}; a class needs at least {MIN_IMAGES}, better 50: add some or "
-            "remove the folder"
-        )
-
-
-def _others(folder: Path, classes: list[str]) -> str:
-    """Returns how many files of other kinds are in some classes, and of which kinds; empty where there are none."""
-    counted = Counter(path.suffix.lower() or "no suffix" for name in classes for path in files(folder / name))
-    if not counted:
-        return ""
-    return f", but {counted.total():,} files of other kinds ({_some([kind for kind, _ in counted.most_common()])})"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join([*names[:SHOWN], *["…"] * (len(names) > SHOWN)])

@@ -152,7 +152,9 @@ def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
         yield Finding(BAD, "dataset", str(error))
         return
     if found["images"]:
-        yield Finding(GOOD, "dataset", f"{settings.data.dataset}, {found['images']:,} images")
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in found["left_out"].items())
+        told = f"{settings.data.dataset}, {found['images']:,} images"
+        yield Finding(GOOD, "dataset", f"{told}; left out: {left_out}" if left_out else told)
         return
     if not found["urls"]:
         yield Finding(GOOD, "dataset", f"{settings.data.dataset} is not there yet, and is made without a download")

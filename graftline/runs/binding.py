@@ -4,6 +4,7 @@ from pathlib import Path
 
 from graftline.base.errors import UserError
 from graftline.base.paths import FOLDER_PREFIX, absolute, aside
+from graftline.settings.data import Data
 from graftline.settings.settings import Settings
 
 DATASET = "dataset"  # file beside the versions; model servers look at numbers alone
@@ -18,7 +19,7 @@ def bind(settings: Settings) -> None:
     Raises:
       UserError: where the name belongs to another dataset.
     """
-    path, dataset = settings.push_dir / DATASET, _dataset(settings.data.dataset)
+    path, dataset = settings.push_dir / DATASET, _dataset(settings.data)
     bound = path.read_text().rstrip("\n") if path.is_file() else None
     if bound == dataset:
         return
@@ -33,7 +34,10 @@ def bind(settings: Settings) -> None:
     written.replace(path)
 
 
-def _dataset(name: str) -> str:
-    """Returns the name of a dataset; of a folder with its whole path."""
-    folder = name.removeprefix(FOLDER_PREFIX)
-    return name if folder == name else f"{FOLDER_PREFIX}{absolute(Path(folder)).resolve()}"
+def _dataset(data: Data) -> str:
+    """Returns the name of a dataset; of a folder with its whole path, and with that of a table of its classes."""
+    name, folder = data.dataset, data.dataset.removeprefix(FOLDER_PREFIX)
+    if folder == name:
+        return name
+    table = f" with {absolute(data.labels).resolve()}" if data.labels else ""
+    return f"{FOLDER_PREFIX}{absolute(Path(folder)).resolve()}{table}"

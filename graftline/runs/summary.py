@@ -10,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2
 from graftline.artifacts import data_review, duplicates, verdict
 from graftline.artifacts import push as noted
 from graftline.artifacts.data_review import Review
-from graftline.artifacts.examples import LEFT_OUT, LEFT_OUT_FILE
+from graftline.artifacts.examples import COUNTS, GIVEN, LEFT_OUT, LEFT_OUT_FILE, SKIPPED
 from graftline.artifacts.exports import EXPORTS_FILE
 from graftline.artifacts.history import HISTORY_FILE, taken
 from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
@@ -42,7 +42,7 @@ def show(nodes: list[Node]) -> None:
       nodes: those of a run that did not fail.
     """
     _show_nodes(nodes)
-    _show_left_out(nodes)
+    _show_files(nodes)
     _show_copies(duplicates.read(_output(nodes, store.DUPLICATES).uri))
     _show_review(data_review.read(_output(nodes, store.REVIEW).uri))
     _show_accuracies(Path(_output(nodes, store.MODEL_RUN).uri, HISTORY_FILE))
@@ -105,15 +105,24 @@ def _show_nodes(nodes: list[Node]) -> None:
     console.table("Components", ["component", "time", "peak memory"], rows)
 
 
-def _show_left_out(nodes: list[Node]) -> None:
-    """Says how many files of a dataset, and of photos without labels, are no images that can be used, and why."""
+def _show_files(nodes: list[Node]) -> None:
+    """Says what became of each file of a dataset, and of photos without labels."""
     for examples in [node.outputs["examples"] for node in nodes if "examples" in node.outputs]:
-        reasons = json.loads(examples.custom_properties[LEFT_OUT].string_value or "{}")
-        if reasons:
-            why = ", ".join(f"{count:,} {reason}" for reason, count in Counter(reasons).most_common())
-            console.line(
-                f"Left out: {sum(reasons.values()):,} files ({why}), listed in {Path(examples.uri, LEFT_OUT_FILE)}"
-            )
+        noted = {key: value.string_value for key, value in examples.custom_properties.items()}
+        counts, left_out, skipped = (json.loads(noted.get(key) or "{}") for key in (COUNTS, LEFT_OUT, SKIPPED))
+        if counts:
+            used = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in counts.items())
+            given = f". {noted[GIVEN]}" if noted.get(GIVEN) else ""
+            console.line(f"Images: {used}{given}")
+        if left_out:
+            listed = Path(examples.uri, LEFT_OUT_FILE)
+            console.line(f"Left out: {sum(left_out.values()):,} files ({_counted(left_out)}), listed in {listed}")
+        if skipped:
+            console.line(f"Not looked at: {sum(skipped.values()):,} files ({_counted(skipped)})")
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in Counter(numbers).most_common())
 
 
 def _show_copies(report: duplicates.Report) -> None:

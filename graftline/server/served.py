@@ -18,7 +18,7 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 
 from graftline.artifacts.examples import EXAMPLES, IMAGE, IMAGE_BYTES
 from graftline.base.errors import UserError
-from graftline.data import decoding
+from graftline.data import decoding, heic
 from graftline.server import rest
 from graftline.server.batches import Batches
 from graftline.server.rest import Question, RequestError
@@ -64,12 +64,19 @@ class Served:
         Raises:
           RequestError: where one of them is no image, or one too large.
         """
-        for row in question.rows:
-            image = self._image(question.signature, row)
-            reason = None if image is None else decoding.refused(image, self._max_pixels)
-            if reason:
-                raise RequestError(400, f"The image cannot be used: {reason}.")
-        return await asyncio.gather(*(self._batches[question.signature].ask(row) for row in question.rows))
+        rows = [await self._checked(question.signature, row) for row in question.rows]
+        return await asyncio.gather(*(self._batches[question.signature].ask(row) for row in rows))
+
+    async def _checked(self, signature: str, row: Any) -> Any:
+        """Returns a row that may be computed, where it is an image as TensorFlow reads it."""
+        image, reason = self._image(signature, row), None
+        if isinstance(row, bytes) and heic.is_heic(row):
+            image = row = await asyncio.to_thread(heic.readable, row, self._max_pixels)  # others need not wait
+        if image is not None:
+            reason = image if isinstance(image, str) else decoding.refused(image, self._max_pixels)
+        if reason:
+            raise RequestError(400, f"The image cannot be used: {reason}.")
+        return row
 
     def _answer(self, signature: str, rows: list[Any]) -> list[dict[str, np.ndarray] | RequestError]:
         function = self.signatures[signature]

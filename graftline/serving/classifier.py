@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from graftline.artifacts.examples import IMAGE, LABEL
-from graftline.data import decoding
+from graftline.data import decoding, heic
 from graftline.network import inference
 from graftline.serving.exported import Exported
 from graftline.settings.training import Prefix
@@ -36,7 +36,8 @@ class Classifier:
         Args:
           images: encoded images, or why they could not be read.
         """
-        checked = [_or_reason(image, decoding.refused, self._max_pixels) for image in images]
+        readable = [image if isinstance(image, str) else heic.readable(image, self._max_pixels) for image in images]
+        checked = [_or_reason(image, decoding.refused, self._max_pixels) for image in readable]
         try:
             pixels = self._decoded(checked)
         except tf.errors.OpError:

@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -12,10 +12,11 @@ from graftline.base.paths import ProjectPath, absolute
 from graftline.base.photos import LATEST
 from graftline.settings.section import Section
 from graftline.sources.kinds import source_of
-from graftline.sources.source import Source
+from graftline.sources.source import Source, Wanted
 
 DATA_IS_HERE: ContextVar[bool] = ContextVar("data_is_here", default=True)  # folders must be on this machine
 
+HONOUR: Final = "honour"
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -45,6 +46,10 @@ class Data(Section):
 
     span: Annotated[str, Field(pattern=r"^(latest|\d+)$", coerce_numbers_to_str=True)] = LATEST
     """Number of a folder `span-<number>`, or `latest`; only where the dataset is a folder that holds such ones."""
+    labels: ProjectPath | None = None
+    """CSV file with a file and its class in each row, for a folder of any shape; relative to the project."""
+    given_splits: Literal["honour", "merge"] = HONOUR
+    """Whether splits that the dataset itself has are kept, what is missing drawn from train, or are split anew as one."""
     dataset: str
     """Name of a TFDS set, such as `cats_vs_dogs`, or `folder:<path>` of a folder with a folder of photos per class."""
     data_dir: ProjectPath = Path("output/data")
@@ -52,7 +57,7 @@ class Data(Section):
     splits: Splits = Splits()
     """How images are split: by a hash of their bytes, so they keep their split when others come; each class gets some."""
     max_bad_images: Fraction = 0.01
-    """Part of the files that may be unreadable before the run is stopped."""
+    """Part of the files that may be unreadable, or of kinds that are not read, before the run is stopped."""
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
     """Width times height that an image may claim; larger ones are left out as bad."""
     max_examples: Annotated[int, Field(ge=1)] | None = None
@@ -61,13 +66,17 @@ class Data(Section):
     @field_validator("dataset")
     @classmethod
     def _dataset_can_be_used(cls, dataset: str, info: ValidationInfo) -> str:
-        source_of(dataset, info.data.get("span", LATEST)).check(here=DATA_IS_HERE.get())
+        given = info.data
+        honoured = given.get("given_splits", HONOUR) == HONOUR
+        wanted = Wanted(given.get("span", LATEST), labels=given.get("labels"), honoured=honoured)
+        source_of(dataset, wanted).check(here=DATA_IS_HERE.get())
         return dataset
 
     @property
     def source(self) -> Source:
         """The dataset, which answers everything that depends on its kind."""
-        return source_of(self.dataset, self.span, self.data_dir)
+        wanted = Wanted(self.span, self.data_dir, self.labels, self.given_splits == HONOUR)
+        return source_of(self.dataset, wanted)
 
     @field_validator("data_dir")
     @classmethod

@@ -26,8 +26,10 @@ from graftline.settings.data import DATA_IS_HERE
 from graftline.settings.section import secrets, section_of
 from graftline.settings.settings import Settings
 from graftline.sources.kinds import is_given_alone, source_of
+from graftline.sources.source import Wanted
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
+LABELS_VARIABLE = PREFIX + "DATA__LABELS"  # as `graftline run --labels` gives it
 DEFAULT = "digits"  # what runs where nothing is chosen
 PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a configuration of its own
 BEAM_ARGS = "beam_args"
@@ -139,8 +141,10 @@ def _with_recipe(source: str, values: dict[str, Any]) -> dict[str, Any]:
 def _images(data: Any) -> int | None:
     """Returns how many images a configuration's data have, where that can be seen."""
     given = data if isinstance(data, dict) else {}
+    table = os.environ.get(LABELS_VARIABLE) or given.get("labels")
+    wanted = Wanted(str(given.get("span", LATEST)), labels=Path(table) if table else None)
     try:
-        return source_of(str(given.get("dataset", "")), str(given.get("span", LATEST))).count()
+        return source_of(str(given.get("dataset", "")), wanted).count()
     except OSError:  # what is wrong with them is told when the settings are checked
         return None
 

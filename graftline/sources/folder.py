@@ -1,9 +1,13 @@
-"""A folder of photos as a dataset: a folder for each class, with several of them where it has spans."""
+"""A folder of photos as a dataset: a folder for each class, such folders in each split, or a table of the classes.
+
+Where it has spans, each of them is one.
+"""
 
 import hashlib
 import os
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +16,12 @@ from typing import Any
 from graftline.base import photos
 from graftline.base.errors import UserError
 from graftline.base.paths import FOLDER_PREFIX, absolute, from_here
-from graftline.base.raw_image import read_file
+from graftline.base.raw_image import UNREADABLE, RawImage, read_file
+from graftline.sources import checks, holdings, labels
+from graftline.sources.holdings import Holdings
+from graftline.sources.source import Reading, Wanted
 
+BEYOND = "beyond data.max_examples"
 STEM_LENGTH, HASH_LENGTH = 40, 6  # characters of the name of runs on a folder that is given alone
 
 
@@ -23,11 +31,11 @@ class Folder:
 
     Attributes:
       path: the folder, with all spans; relative to the project.
-      span: a number, or `latest`.
+      wanted: how it is to be read.
     """
 
     path: str
-    span: str
+    wanted: Wanted
 
     @cached_property
     def _collection(self) -> Path:
@@ -36,7 +44,7 @@ class Folder:
     @cached_property
     def folder(self) -> Path:
         """The folder of the classes: of the span, where there are spans."""
-        return photos.span_folder(self._collection, self.span)
+        return photos.span_folder(self._collection, self.wanted.span)
 
     @property
     def title(self) -> str:
@@ -49,9 +57,13 @@ class Folder:
         return self._collection.name
 
     def check(self, here: bool) -> None:
-        """Raises ValueError where it must be here, and is not a folder of at least two classes of photos."""
-        if here:
-            photos.check(self.folder)
+        """Raises ValueError where it must be here, and is not a folder of photos of at least two classes."""
+        if not here:
+            return
+        checks.check_folder(self.folder)
+        if self._table and not self._table.is_file():
+            raise ValueError(f"there is no table of classes {self._table}; give a CSV file, or leave data.labels out")
+        checks.check_classes(self.held())
 
     def on_volume(self, mount: Path) -> str:
         """Returns the folder as pods have it; where a relative one is, is on the volume."""
@@ -72,33 +84,51 @@ class Folder:
         return self.path
 
     def fingerprint(self) -> str:
-        """Returns what changes when a file does, by name, size and time."""
-        files = [path for label in photos.class_folders(self.folder) for path in photos.files(label)]
-        return photos.files_fingerprint(self.folder, files)
+        """Returns what changes when a file that is read or left out does, by name, size and time."""
+        files = [self.folder / file.path for file in self.held().files if file.problem != labels.MISSING]
+        fingerprint = photos.files_fingerprint(self.folder, files)
+        if self._table is None:
+            return fingerprint
+        return hashlib.sha256(fingerprint.encode() + self._table.read_bytes()).hexdigest()
 
-    def images(self, limit: int | None) -> tuple[Any, list[str]]:
-        """Returns what reads the photos, in an order that mixes the classes, and the names of the classes."""
+    def held(self) -> Holdings:
+        """Returns what the folder holds.
+
+        Raises:
+          ValueError: where a table of classes cannot be used.
+        """
+        if self._table:
+            return labels.by_table(self.folder, self._table)
+        return holdings.by_split(self.folder, self.wanted.honoured) or holdings.by_class(self.folder)
+
+    def images(self, limit: int | None) -> Reading:
+        """Returns what reads the photos, in an order that mixes the classes."""
         import apache_beam as beam
 
-        classes = photos.class_folders(self.folder)
+        held = self.held()
         files = [
-            (os.fsencode(path.relative_to(self.folder)), number)
-            for number, label in enumerate(classes)
-            for path in photos.files(label)  # also of other kinds: what is left out is counted, and said why
+            RawImage(None, file.label, os.fsencode(file.path), file.problem or UNREADABLE, file.split)
+            for file in held.files
         ]
         # The folder's order holds one class after the other, which would be the order of training.
-        files.sort(key=lambda file: hashlib.sha256(file[0]).digest())
-        read = beam.Create(files[:limit]) | beam.Map(read_file, str(self.folder))
-        return read, [path.name for path in classes]
+        files.sort(key=lambda file: hashlib.sha256(file.image_id).digest())
+        read = beam.Create(files[:limit]) | beam.Map(_read, str(self.folder))
+        beyond = Counter({BEYOND: len(files) - len(files[:limit])})
+        return Reading(read, held.classes, tuple(held.given), held.skipped + beyond)
 
     def count(self) -> int | None:
-        """Returns how many photos are there; None where there is no such folder."""
-        return len(self._files()) if self.folder.is_dir() else None
+        """Returns how many photos are there; None where they cannot be looked at, which `check` tells."""
+        try:
+            return len(self.held().images())
+        except OSError:
+            return None
 
     def size(self) -> dict[str, Any]:
-        """Returns how many photos are there, and how many bytes they take."""
-        files = self._files()
-        return {"images": len(files), "bytes": sum(file.stat().st_size for file in files), "urls": []}
+        """Returns how many photos are there, how many bytes they take, and what is left out."""
+        held = self.held()
+        files = held.images()
+        size = sum(file.stat().st_size for file in files)
+        return {"images": len(files), "bytes": size, "urls": [], "left_out": held.left_out()}
 
     def prepare(self, archive: Path) -> None:
         """Refuses: there is nothing to prepare."""
@@ -106,8 +136,16 @@ class Folder:
             f"{FOLDER_PREFIX}{self.path} is a folder, which needs no archive: run the pipeline on it as it is."
         )
 
-    def _files(self) -> list[Path]:
-        return [path for label in photos.class_folders(self.folder) for path in photos.image_files(label)]
+    @property
+    def _table(self) -> Path | None:
+        return absolute(self.wanted.labels) if self.wanted.labels else None
+
+
+def _read(file: RawImage, folder: str) -> RawImage:
+    """Reads a file, unless it is left out."""
+    if file.problem != UNREADABLE:
+        return file
+    return read_file((file.image_id, file.label), folder)._replace(split=file.split)
 
 
 def name_of(folder: Path) -> str:

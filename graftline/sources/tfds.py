@@ -3,14 +3,18 @@
 import difflib
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graftline.artifacts.examples import TRAIN
 from graftline.base.errors import UserError, short
 from graftline.base.paths import TFDS_PREFIX
 from graftline.base.photos import LATEST
 from graftline.base.raw_image import RawImage
+from graftline.sources.holdings import split_named
+from graftline.sources.source import Reading, Wanted
 
 if TYPE_CHECKING:
     import tensorflow_datasets
@@ -22,13 +26,11 @@ class Tfds:
 
     Attributes:
       name: such as `mnist`, `mnist:3.0.1` or `food101`.
-      span: `latest`, for there are no others.
-      data_dir: where TFDS keeps its sets.
+      wanted: how it is to be read; the only span is `latest`.
     """
 
     name: str
-    span: str
-    data_dir: Path
+    wanted: Wanted
 
     @property
     def title(self) -> str:
@@ -41,9 +43,11 @@ class Tfds:
         return re.split("[/:]", self.name)[0]
 
     def check(self, here: bool) -> None:
-        """Raises ValueError where a span is asked for."""
-        if self.span != LATEST:
-            raise ValueError(f"is no folder, so it has no span {self.span}; leave data.span at {LATEST}")
+        """Raises ValueError where a span is asked for, or a table gives classes."""
+        if self.wanted.span != LATEST:
+            raise ValueError(f"is no folder, so it has no span {self.wanted.span}; leave data.span at {LATEST}")
+        if self.wanted.labels:
+            raise ValueError(f"is no folder, and has classes of its own; leave data.labels = {self.wanted.labels} out")
 
     def on_volume(self, mount: Path) -> str:
         """Returns the name, for pods prepare the set as others do."""
@@ -64,8 +68,8 @@ class Tfds:
         lines = [builder.info.full_name, *(f"{path.name}\0{path.stat().st_size}" for path in files)]
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
-    def images(self, limit: int | None) -> tuple[Any, list[str]]:
-        """Returns what reads the images of all splits as they are encoded, and the names of the classes."""
+    def images(self, limit: int | None) -> Reading:
+        """Returns what reads the images of all splits as they are encoded."""
         import apache_beam as beam
 
         from graftline.artifacts import records
@@ -81,7 +85,10 @@ class Tfds:
             decoders=tfds.decode.PartialDecoding(wanted, decoders={image: tfds.decode.SkipDecoding()}),
             read_config=tfds.ReadConfig(add_tfds_id=True, options=records.options()),
         )
-        return read | beam.Map(_raw_image, image, label, image_id), builder.info.features[label].names
+        given = official_splits(builder.info.splits) if self.wanted.honoured else {}
+        of_files = {file: split for name, split in given.items() for file in builder.info.splits[name].filenames}
+        read |= beam.Map(_raw_image, image, label, image_id, of_files)
+        return Reading(read, builder.info.features[label].names, tuple(dict.fromkeys(given.values())))
 
     def count(self) -> int | None:
         """Returns None: TFDS knows, but takes seconds to be imported."""
@@ -91,9 +98,9 @@ class Tfds:
         """Returns how many images are prepared, their bytes, and the addresses of what is to be downloaded."""
         builder = self.builder()
         if not builder.is_prepared():
-            return {"images": 0, "bytes": 0, "urls": list(builder.url_infos or ())}
+            return {"images": 0, "bytes": 0, "urls": list(builder.url_infos or ()), "left_out": {}}
         images = sum(split.num_examples for split in builder.info.splits.values())
-        return {"images": images, "bytes": builder.info.dataset_size, "urls": []}
+        return {"images": images, "bytes": builder.info.dataset_size, "urls": [], "left_out": {}}
 
     def prepare(self, archive: Path) -> None:
         """Prepares the set from a local copy of its archive."""
@@ -109,7 +116,7 @@ class Tfds:
         """
         tfds = library()
         try:
-            return tfds.builder(self.name, data_dir=str(self.data_dir))
+            return tfds.builder(self.name, data_dir=str(self.wanted.data_dir))
         except tfds.core.DatasetNotFoundError:
             raise UserError(f"TFDS has no dataset {self.name!r}: {_close_names(self.name)}.") from None
         except (ValueError, AssertionError) as error:
@@ -178,15 +185,33 @@ def _cure(builder: "tensorflow_datasets.core.DatasetBuilder") -> str:
     return "try again where its downloads can be reached"
 
 
+def official_splits(splits: Iterable[str]) -> dict[str, str]:
+    """Returns the split here of each split of a set; of none where it has no training split, or nothing else.
+
+    What is neither its test nor its validation split is trained on, as more of the same.
+
+    Args:
+      splits: their names.
+    """
+    named = {name: split_named(name) or TRAIN for name in splits}
+    found = set(named.values())
+    return named if TRAIN in found and len(found) > 1 else {}
+
+
 def _slices(builder: "tensorflow_datasets.core.DatasetBuilder", limit: int | None) -> str:
-    """Returns TFDS's name for the first `limit` examples of all splits together."""
-    slices = []
-    for name, split in builder.info.splits.items():
-        take = split.num_examples if limit is None else min(split.num_examples, limit)
-        limit = None if limit is None else limit - take
+    """Returns TFDS's name for `limit` examples, the first of each split, which has its share of them."""
+    splits, slices, before = builder.info.splits, [], 0
+    total = sum(split.num_examples for split in splits.values())
+    limit = total if limit is None else min(limit, total)
+    for name, split in splits.items():
+        until = before + split.num_examples
+        take = limit * until // total - limit * before // total
         slices += [f"{name}[:{take}]"] if take else []
+        before = until
     return "+".join(slices)
 
 
-def _raw_image(example: dict[str, Any], image: str, label: str, image_id: str) -> RawImage:
-    return RawImage(example[image].numpy(), int(example[label]), example[image_id].numpy())
+def _raw_image(example: dict[str, Any], image: str, label: str, image_id: str, of_files: dict[str, str]) -> RawImage:
+    """Returns an image; its split follows from the file that TFDS has it in."""
+    split = of_files.get(example["tfds_id"].numpy().decode().rpartition("__")[0], "")
+    return RawImage(example[image].numpy(), int(example[label]), example[image_id].numpy(), split=split)

@@ -11,6 +11,8 @@ from graftline.base import console, photos
 from graftline.base.errors import UserError
 from graftline.base.paths import FOLDER_PREFIX, at_home
 from graftline.settings.settings import Settings
+from graftline.sources.folder import Folder
+from graftline.sources.source import Wanted
 from kubeflow.visits.visitor import program, visiting
 
 PHOTOS = "photos"  # the folder of all datasets, below the mount
@@ -63,15 +65,16 @@ def _folder(given: str) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the photos of a dataset, of all spans; other files are no part of it."""
+    """Returns the photos of a dataset, of all spans, through links too; other files are no part of it."""
     spans = [path for path in folder.glob(f"{photos.SPAN}*") if path.name.removeprefix(photos.SPAN).isdigit()]
     held = sorted(spans) or [folder]
+    sources = [Folder(str(one), Wanted()) for one in held]
     try:
-        for one in held:
-            photos.check(one)
+        for source in sources:
+            source.check(here=True)
     except ValueError as error:
         raise UserError(f"PHOTOS = {str(folder)!r}: {error}.") from None
-    return [file for one in held for label in photos.class_folders(one) for file in photos.image_files(label)]
+    return [file for source in sources for file in source.held().images()]
 
 
 def _send(stream: IO[bytes], folder: Path, files: list[Path], sizes: list[int]) -> None:

@@ -363,6 +363,22 @@ def test_photos_are_looked_for_on_the_volume_not_here(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "there"),
+    [("photos/x.csv", "/mnt/graftline/photos/x.csv"), ("/mnt/graftline/x.csv", None), ("/home/x.csv", "")],
+)
+def test_a_table_of_classes_is_on_the_volume_as_the_folder_is(monkeypatch, given, there):
+    data = {"dataset": "folder:photos/flowers", "labels": given}
+    values = {"name": "flowers", "data": data, "gate": {"min_accuracy": 0.9}}
+    monkeypatch.setenv(CONFIG_VARIABLE, json.dumps(values))
+    settings = configuration.load(data_is_here=False)
+    if there == "":
+        with pytest.raises(UserError, match=r"data\.labels = '/home/x\.csv' is not on the volume: copy it there"):
+            compiled.on_cluster(settings)
+    else:
+        assert compiled.on_cluster(settings).data.labels == Path(there or given)
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
         (

@@ -65,6 +65,24 @@ def test_photos_are_copied_whole_under_the_name_that_a_configuration_gives_them(
     assert load(data_is_here=False).data.source.on_volume(volume) == f"folder:{there}"
 
 
+def test_what_links_lead_to_is_copied_and_other_kinds_are_not(called, photos, volume, tmp_path):
+    (photos / "dogs").rename(tmp_path / "elsewhere")
+    (photos / "dogs").symlink_to(tmp_path / "elsewhere")
+    (photos / "dogs/gone.jpg").symlink_to(tmp_path / "gone.jpg")
+    (photos / "dogs/round").symlink_to(photos)
+    (photos / "dogs/film.mov").write_text("x")
+    assert called("upload", str(photos))[0] == 0
+    there = contents(volume / "photos" / "pets")
+    assert sorted(there) == [f"{label}/{index} é.jpg" for label in ("cats", "dogs") for index in range(3)]
+
+
+def test_splits_are_copied_as_they_are(called, photos, volume, tmp_path):
+    for split in ("train", "test"):
+        shutil.copytree(photos, tmp_path / "given" / split)
+    assert called("upload", str(tmp_path / "given"))[0] == 0
+    assert {name.split("/")[0] for name in contents(volume / "photos" / "given")} == {"train", "test"}
+
+
 def test_a_new_span_is_put_beside_the_others_and_none_is_replaced(called, photos, volume):
     for name in ("pets/span-1", "pets/span-2"):
         assert called("upload", str(photos), "--to", name)[0] == 0

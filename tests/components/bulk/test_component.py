@@ -16,10 +16,11 @@ from tfx.types import standard_artifacts
 
 from components.bulk.component import PredictionsToTable, bulk_inferrer
 from components.example_gen.unlabelled import UnlabelledExampleGen
-from graftline.artifacts.examples import IMAGE, IMAGE_ID
+from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, SKIPPED
 from graftline.artifacts.predictions import TABLE_FILE
 from graftline.base.errors import UserError
 from graftline.data import decoding
+from graftline.data.heic import readable
 from tests import tiny
 
 BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none"]
@@ -54,6 +55,19 @@ def test_photos_become_examples_and_what_is_none_is_listed(photos, tmp_path):
     assert read == {name: tiny.photo(number) for number, name in enumerate([b"a.jpg", ODD, b"deep/c.jpg"])}
     left_out = [json.loads(line) for line in Path(examples.uri, "left_out.jsonl").read_text().splitlines()]
     assert left_out == [{"id": "cut.jpg", "reason": decoding.CORRUPT}]
+
+
+def test_heic_becomes_jpeg_and_every_other_file_is_counted(tmp_path):
+    for name, data in {"a.heic": tiny.heic(1), "film.mov": b"x", ".trash/b.jpg": b"x"}.items():
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(data)
+    examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
+    UnlabelledExampleGen.test_call(examples=examples, folder=str(tmp_path / "photos"), max_pixels=10_000)
+    records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{examples.uri}/Split-unlabelled/*"), "GZIP")
+    [found] = [tf.train.Example.FromString(record).features.feature for record in records.as_numpy_iterator()]
+    assert found[IMAGE].bytes_list.value[0] == readable(tiny.heic(1), 10_000)
+    assert json.loads(examples.get_string_custom_property(LEFT_OUT)) == {".mov": 1}
+    assert json.loads(examples.get_string_custom_property(SKIPPED)) == {"in hidden folders": 1}
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path):

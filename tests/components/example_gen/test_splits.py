@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from components.example_gen.splits import LOWEST, TallyFn, digest_of, lent, split_of
+from components.example_gen.splits import LOWEST, Digests, TallyFn, digest_of, free_splits, lent, split_of
 from graftline.artifacts.examples import SPLITS, TEST, TRAIN, VALIDATION
 from graftline.settings.data import Splits
 
@@ -22,10 +22,11 @@ def test_an_image_keeps_its_split_from_version_to_version():
     assert found == [others.get(i, "train") for i in range(10)]
 
 
-def placed(digests: list[str]) -> dict[str, str]:
+def placed(digests: list[str], free: tuple[str, ...] = SPLITS) -> dict[str, str]:
     """Returns the split of each image of a class."""
-    own = {digest: split_of(digest, Splits()) for digest in digests}
-    return own | lent({split: sorted(one for one in own if own[one] == split)[:LOWEST] for split in SPLITS})
+    own = {digest: split_of(digest, Splits(), free) for digest in digests}
+    held = {split: sorted(Digests(one, one) for one in own if own[one] == split)[:LOWEST] for split in free}
+    return own | {digests.original: split for digests, split in lent(held, free).items()}
 
 
 def named(positions: str) -> list[str]:
@@ -75,7 +76,31 @@ def test_as_a_class_grows_that_has_an_image_of_its_own_to_train_on_none_goes_fro
             assert not [one for one, split in smaller.items() if split == TRAIN and larger[one] == TEST]
 
 
+@pytest.mark.parametrize(
+    ("given", "free"),
+    [
+        ((), SPLITS),
+        ((TRAIN, TEST), (TRAIN, VALIDATION)),
+        ((TRAIN, VALIDATION), (TRAIN, TEST)),
+        ((TRAIN, VALIDATION, TEST), (TRAIN,)),
+    ],
+)
+def test_what_a_dataset_does_not_give_is_drawn_from_its_training_images(given, free):
+    assert free_splits(given) == free
+    splits = Splits(train=0.6, validation=0.3, test=0.1)
+    counts = Counter(split_of(digest_of(str(i).encode()), splits, free) for i in range(10_000))
+    together = sum(getattr(splits, name) for name in free)
+    assert set(counts) == set(free)
+    assert [counts[name] for name in free] == pytest.approx(
+        [10_000 * getattr(splits, name) / together for name in free], abs=150
+    )
+    for size in (3, 10):
+        for number in range(100):
+            assert set(placed([digest_of(f"{number} {i}".encode()) for i in range(size)], free).values()) == set(free)
+    assert lent({}, free) == {}
+
+
 def test_copies_count_once_among_the_lowest():
     tally = TallyFn()
-    parts = [tally.add_input(tally.create_accumulator(), digest) for digest in "bbaacbde"]
-    assert tally.extract_output(tally.merge_accumulators(parts)) == (8, ("a", "b", "c"))
+    parts = [tally.add_input(tally.create_accumulator(), digest) for digest in map(Digests, *["bbaacbde"] * 2)]
+    assert tally.extract_output(tally.merge_accumulators(parts)) == (8, tuple(map(Digests, "abc", "abc")))

@@ -1,95 +1,7 @@
-"""What is wrong with a folder of photos is told in a sentence, with the cure."""
-
-import os
-import re
-from pathlib import Path
-
-import pytest
+"""Every file below a folder of photos is found once, and told what it is."""
 
 from graftline.base import photos
-
-
-def make(folder: Path, *files: str) -> Path:
-    for name in files:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"x")
-    return folder
-
-
-def problem(folder: Path) -> str:
-    with pytest.raises(ValueError, match=re.escape(str(folder.parent))) as caught:
-        photos.check(folder)
-    return str(caught.value)
-
-
-PETS = ("cats/1.jpg", "cats/2.JPEG", "dogs/deep/1.png", "dogs/2.webp")
-
-
-def test_a_folder_per_class_at_any_depth_is_well(tmp_path):
-    photos.check(make(tmp_path / "my Photos", *PETS, "cats/notes.txt", ".thumbnails/1.jpg"))
-
-
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    assert problem(tmp_path / "pets") == (
-        f"there is no folder {tmp_path}/pets; give one that holds a folder of photos per class"
-    )
-
-
-def test_an_archive_is_to_be_unpacked(tmp_path):
-    archive = make(tmp_path, "pets.zip") / "pets.zip"
-    assert problem(archive) == f"{archive} is a file; unpack it where it is an archive, and give the folder"
-
-
-@pytest.mark.parametrize(
-    ("files", "told"),
-    [
-        (["cats/1.jpg", "cats/2.jpg"], "but has only cats; add the others"),
-        ([".hidden/1.jpg"], "but has none; add the others"),
-        (["1.jpg", "2.png", "notes.txt"], "but has none, and 2 photos beside; sort them into folders"),
-    ],
-)
-def test_without_two_classes_there_is_nothing_to_tell_apart(tmp_path, files, told):
-    folder = make(tmp_path / "pets", *files)
-    assert problem(folder) == f"{folder} must hold at least two folders, one per class, {told}"
-
-
-def test_splits_are_no_classes(tmp_path):
-    folder = make(tmp_path / "pets", "train/cats/1.jpg", "Validation/cats/2.jpg")
-    assert problem(folder).startswith(f"{folder} holds splits (Validation, train), not classes; give a folder with")
-
-
-def test_a_class_without_images_is_named_with_the_kinds_that_are_read(tmp_path):
-    folder = make(tmp_path / "pets", *PETS)
-    (folder / "birds").mkdir()
-    with pytest.raises(ValueError, match=r"\.bmp, \.gif, .*\) in birds; add some to each or remove the folder$"):
-        photos.check(folder)
-
-
-def test_files_of_other_kinds_are_counted_where_they_are_all_there_is(tmp_path):
-    folder = make(tmp_path / "pets", "cats/1.HEIC", "cats/2.heic", "dogs/deep/3.heic", "dogs/film.mov")
-    told = r"in cats, dogs, but 4 files of other kinds \(\.heic, \.mov\); convert them, or remove the folder$"
-    with pytest.raises(ValueError, match=told):
-        photos.check(folder)
-
-
-def test_a_class_of_one_image_can_not_be_learnt_and_tested(tmp_path):
-    with pytest.raises(ValueError, match=r"^only one image .* in birds; a class needs at least 2, better 50: add some"):
-        photos.check(make(tmp_path / "pets", *PETS, "birds/1.jpg"))
-
-
-def test_many_names_are_cut_short(tmp_path):
-    folder = make(tmp_path / "pets", *PETS, *(f"{number}/1.jpg" for number in range(9)))
-    with pytest.raises(ValueError, match=r"in 0, 1, 2, 3, 4, …; a class needs"):
-        photos.check(folder)
-
-
-def test_a_folder_that_must_not_be_read_is_named(tmp_path, monkeypatch):
-    folder = make(tmp_path / "pets", *PETS)
-    allowed = os.access  # tests may run as root, who may read everything
-    monkeypatch.setattr(os, "access", lambda path, mode: path != folder / "dogs/deep" and allowed(path, mode))
-    assert (
-        problem(folder) == f"{folder}/dogs/deep must not be read; allow it with `chmod -R u+rX`, or give another folder"
-    )
+from tests.graftline.sources.test_checks import PETS, make
 
 
 def test_of_a_folder_with_spans_the_newest_is_read_or_the_one_asked_for(tmp_path):
@@ -98,3 +10,35 @@ def test_of_a_folder_with_spans_the_newest_is_read_or_the_one_asked_for(tmp_path
     assert photos.span_folder(tmp_path, photos.LATEST) == tmp_path / "span-10"
     assert photos.span_folder(tmp_path, "9") == tmp_path / "span-9"
     assert photos.span_folder(tmp_path / "span-x", photos.LATEST) == tmp_path / "span-x"
+
+
+def test_images_other_files_and_what_nobody_means_are_told_apart(tmp_path):
+    folder = make(
+        tmp_path / "cats", "1.jpg", "deep/2.HEIC", "film.MOV", "deep/film.aae", "README", ".DS_Store", "Thumbs.db"
+    )
+    make(folder, ".trash/1.jpg", ".trash/deep/2.jpg", "deep/@eaDir/1.jpg/thumb.jpg", "__MACOSX/._1.jpg", "._1.jpg")
+    found = photos.walk(folder)
+    assert found.images == [folder / "1.jpg", folder / "deep/2.HEIC"]
+    assert found.others == {
+        folder / "film.MOV": ".mov",
+        folder / "deep/film.aae": ".aae",
+        folder / "README": photos.NO_SUFFIX,
+    }
+    assert found.skipped == {photos.HIDDEN: 4, photos.LITTER: 3}
+
+
+def test_links_are_followed_but_not_in_a_circle_nor_to_nothing(tmp_path):
+    folder = make(tmp_path / "cats", "1.jpg")
+    make(tmp_path / "elsewhere", "2.jpg", "deep/3.jpg")
+    (folder / "more").symlink_to(tmp_path / "elsewhere")
+    (folder / "4.jpg").symlink_to(tmp_path / "elsewhere/2.jpg")
+    (tmp_path / "elsewhere/back").symlink_to(folder)
+    (folder / "self.jpg").symlink_to(folder / "self.jpg")
+    (folder / "gone").symlink_to(tmp_path / "nowhere")
+    found = photos.walk(folder)
+    assert found.images == [folder / name for name in ("1.jpg", "4.jpg", "more/2.jpg", "more/deep/3.jpg")]
+    assert found.others == {
+        folder / "more/back": photos.LOOP,
+        folder / "self.jpg": photos.DANGLING,
+        folder / "gone": photos.DANGLING,
+    }

@@ -16,6 +16,7 @@ import tensorflow as tf
 from graftline.base.errors import UserError
 from graftline.base.paths import PROJECT
 from graftline.cli.predict import _listed, predict
+from graftline.data.heic import readable
 from tests import tiny
 
 
@@ -48,6 +49,20 @@ def test_a_folder_gives_a_line_for_each_image(model, photos, capsys):
     assert [row[0] for row in rows] == sorted(map(str, photos.rglob("*.jpg")))
     assert {row[1] for row in rows} <= {"cat", "dog"}
     assert all(0.5 <= float(row[2]) <= 1 for row in rows)
+
+
+def test_heic_is_answered_as_the_jpeg_that_it_is_trained_as(model, photos, capsys):
+    (photos / "phone.HEIC").write_bytes(tiny.heic(1))
+    (photos / "phone.jpg").write_bytes(readable(tiny.heic(1), 10_000))
+    (photos / "cut.heic").write_bytes(tiny.heic(1)[:300])
+    (photos / ".thumbnails").mkdir()
+    (photos / ".thumbnails/1.jpg").write_bytes(tiny.photo(1))
+    assert run(model, photos) == 3
+    printed = capsys.readouterr()
+    rows = {Path(row[0]).name: row[1:] for row in csv.reader(io.StringIO(printed.out), "excel-tab")}
+    assert len(rows) == 72
+    assert rows["phone.HEIC"] == rows["phone.jpg"]
+    assert printed.err.endswith(f"{photos}/cut.heic: truncated or corrupt\n")
 
 
 def test_a_model_may_be_in_a_folder_whose_name_holds_signs_of_patterns(model, photos, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from graftline.cli import run as module
 from graftline.cli.main import main
 from graftline.runs import local
-from graftline.settings.load import CONFIG_VARIABLE, load
+from graftline.settings.load import CONFIG_VARIABLE, command, load
 from tests import tiny
 
 
@@ -45,6 +45,17 @@ def test_data_may_be_an_argument_or_an_option_and_is_said_first(ran, photos, cap
         assert capsys.readouterr().err == f"Data: {photos} (as given)\n"
     assert {settings.data.dataset for settings in ran} == {f"folder:{photos}"}
     assert os.environ[CONFIG_VARIABLE] == f"folder:{photos}"  # which every process that is started reads
+
+
+def test_a_table_of_classes_is_seen_from_where_the_user_is(ran, photos, tmp_path, monkeypatch):
+    (tmp_path / "labels.csv").write_text("".join(f"{number},{number % 2}\n" for number in range(4)))
+    for number in range(4):
+        (photos / f"{number}.jpg").write_bytes(tiny.photo(number))
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "pets", "--labels", "labels.csv"]) == 0
+    assert ran[0].data.labels == tmp_path / "labels.csv"
+    assert ran[0].data.source.held().classes == ["0", "1"]
+    assert f"--set data.labels={tmp_path}/labels.csv" in command()
 
 
 def test_with_nothing_at_all_the_digits_run_and_it_says_so(ran, capsys, monkeypatch):

@@ -148,7 +148,11 @@ def host():
 
 
 def look_at(settings, *urls: str, images: int = 0):
-    return one(project.check_dataset(settings, Answers(dataset={"images": images, "bytes": 0, "urls": list(urls)})))
+    return one(
+        project.check_dataset(
+            settings, Answers(dataset={"images": images, "bytes": 0, "urls": list(urls), "left_out": {}})
+        )
+    )
 
 
 def test_a_dataset_that_is_there_needs_no_network(settings):

@@ -11,9 +11,9 @@ from graftline.settings.settings import Settings
 from tests.past import settings_of
 
 
-def of(root: Path, dataset: str, adopt: bool = False) -> Settings:
+def of(root: Path, dataset: str, adopt: bool = False, labels: Path | None = None) -> Settings:
     run = {"root": root, "serving_dir": root / "serving", "adopt": adopt}
-    return settings_of(root, data={"dataset": dataset}, run=run)
+    return settings_of(root, data={"dataset": dataset, "labels": labels}, run=run)
 
 
 @pytest.fixture
@@ -32,6 +32,20 @@ def test_the_same_data_again_is_fine(tmp_path: Path) -> None:
     binding.bind(of(tmp_path, "digits"))
     assert [path.name for path in (tmp_path / "serving/digits").iterdir()] == [binding.DATASET]
     assert versions.versions(tmp_path / "serving/digits") == []
+
+
+def test_the_same_folder_with_another_table_of_classes_is_other_data(tmp_path: Path, folders: list[Path]) -> None:
+    for name in ("colours", "kinds"):
+        (tmp_path / f"{name}.csv").write_text(
+            "".join(f"{path},{path.parent.name}\n" for path in folders[0].glob("*/*"))
+        )
+    tables = [of(tmp_path, f"folder:{folders[0]}", labels=tmp_path / f"{name}.csv") for name in ("colours", "kinds")]
+    binding.bind(tables[0])
+    binding.bind(tables[0])
+    with pytest.raises(
+        UserError, match=r"dataset folder:.*/a with .*/colours.csv, and this run has .*/kinds.csv: give"
+    ):
+        binding.bind(tables[1])
 
 
 def test_other_data_under_the_same_name_is_refused_until_it_is_adopted(tmp_path: Path, folders: list[Path]) -> None:

@@ -18,7 +18,7 @@ def test_files_that_were_left_out_are_counted_by_reason_and_their_list_is_named(
         Made("Trainer", {"model": {}}),
     )
     with store.opened(settings) as opened:
-        summary._show_left_out(store.nodes(opened, "a"))
+        summary._show_files(store.nodes(opened, "a"))
     assert capsys.readouterr().out == (
         f"Left out: 1,201 files (1,200 truncated or corrupt, 1 not an image), listed in /photos/{LEFT_OUT_FILE}\n"
     )

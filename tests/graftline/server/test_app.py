@@ -12,6 +12,7 @@ import tensorflow as tf
 from fastapi.testclient import TestClient
 
 from graftline.base.errors import UserError
+from graftline.data.heic import readable
 from graftline.server import app, rest, served
 from graftline.server.app import create_app
 from graftline.server.rest import RequestError
@@ -52,6 +53,25 @@ def b64(contents: bytes) -> dict[str, str]:
 def signature(model: Path, name: str, **inputs: Any) -> dict[str, np.ndarray]:
     outputs = tf.saved_model.load(str(model)).signatures[name](**inputs)
     return {name: output.numpy() for name, output in outputs.items()}
+
+
+@pytest.mark.parametrize("name", ["serving_bytes", "serving_explain"])
+def test_heic_is_answered_as_the_jpeg_that_it_is_trained_as(client, name):
+    heic = tiny.heic(1)
+    request = {"signature_name": name, "instances": [b64(heic), b64(readable(heic, MAX_PIXELS))]}
+    one, other = client.post(PREDICT, json=request).json()["predictions"]
+    assert one.pop("label_name") == other.pop("label_name")
+    for key, answer in one.items():
+        np.testing.assert_allclose(answer, other[key], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"), [(tiny.heic(1)[:300], "truncated or corrupt"), (tiny.heic(1, (200, 100)), "more pixels than")]
+)
+def test_heic_that_cannot_be_used_is_refused_with_the_reason(client, image, reason):
+    answer = client.post(PREDICT, json={"signature_name": "serving_bytes", "instances": [b64(image)]})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(f"The image cannot be used: {reason}")
 
 
 @pytest.mark.parametrize("path", [PREDICT, "/v1/models/pets/versions/7:predict"])

@@ -15,11 +15,13 @@ from apache_beam.testing.util import assert_that, equal_to
 from PIL import Image
 
 from graftline.base.errors import UserError
+from graftline.base.photos import DANGLING, LOOP
 from graftline.base.raw_image import UNREADABLE, RawImage
 from graftline.data import images
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
 from graftline.data.images import NO_LABEL
 from graftline.settings.data import Data
+from graftline.sources.tfds import official_splits
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20, 4), dtype=np.uint8)
@@ -97,10 +99,10 @@ def find(elements: list[RawImage]) -> None:
 
 
 def read(data: Data) -> tuple[list[RawImage], list[str]]:
-    source, label_names = data.source.images(data.max_examples)
+    reading = data.source.images(data.max_examples)
     with beam.Pipeline(runner=RUNNER) as pipeline:
-        assert_that(pipeline | source, find)
-    return FOUND, label_names
+        assert_that(pipeline | reading.images, find)
+    return FOUND, reading.label_names
 
 
 @pytest.fixture
@@ -157,44 +159,24 @@ def test_the_first_images_of_a_folder_are_of_both_classes(folder):
 
 def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
     data = Data(dataset=f"folder:{folder}")
-    source, _ = data.source.images(data.max_examples)
+    source = data.source.images(data.max_examples).images
     (folder / "cat/deep/1.jpg").unlink()
     with beam.Pipeline(runner=RUNNER) as pipeline:
         found = pipeline | source | beam.Map(images.examine, MAX_PIXELS)
         assert_that(found, equal_to([UNREADABLE] + [(20, 24)] * 39))
 
 
-def test_links_are_followed_wherever_they_lead(folder, tmp_path):
-    (tmp_path / "elsewhere/more").mkdir(parents=True)
-    for name in ("elsewhere/1.jpg", "elsewhere/more/2.jpg", "alone.jpg"):
-        (tmp_path / name).write_bytes(JPEG)
-    (folder / "cat/link.jpg").symlink_to(tmp_path / "alone.jpg")
+def test_links_are_followed_wherever_they_lead_but_not_in_a_circle(folder, tmp_path):
+    (tmp_path / "outside.jpg").write_bytes(JPEG)
+    (folder / "cat/link.jpg").symlink_to(tmp_path / "outside.jpg")
     (folder / "cat/inside.jpg").symlink_to(folder / "dog/deep/0.jpg")
-    (folder / "bird").symlink_to(tmp_path / "elsewhere")  # a class
-    (folder / "dog/round").symlink_to(folder / "dog")
-    (folder / "dog/nowhere.jpg").symlink_to(tmp_path / "gone.jpg")
-    found, label_names = read(Data(dataset=f"folder:{folder}"))
-    told = {image.image_id: images.examine(image, MAX_PIXELS) for image in found}
-    assert label_names == ["bird", "cat", "dog"]
-    assert len(told) == 40 + 5
-    assert told.pop(b"dog/nowhere.jpg") == UNREADABLE
-    assert set(told.values()) == {(20, 24)}
-
-
-def test_every_file_of_a_class_is_an_image_or_says_why_it_is_none(folder):
-    for name in ("cat/film.MOV", "cat/1.aae", "dog/notes", "dog/deep/Thumbs.db", "dog/.DS_Store"):
-        (folder / name).write_bytes(b"x")
-    for name in ("cat/.thumbnails/1.jpg", "dog/@eaDir/deep/2.jpg", "dog/.Trash/3.jpg"):
-        (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_bytes(JPEG)
+    (folder / "cat/gone.jpg").symlink_to(tmp_path / "gone.jpg")
+    (folder / "dog/elsewhere").symlink_to(tmp_path)
     found, _ = read(Data(dataset=f"folder:{folder}"))
     told = {image.image_id: images.examine(image, MAX_PIXELS) for image in found}
-    assert {name: reason for name, reason in told.items() if isinstance(reason, str)} == {
-        b"cat/film.MOV": "a .mov file, which is not read",
-        b"cat/1.aae": "a .aae file, which is not read",
-        b"dog/notes": "a file without a suffix, which is not read",
-    }
-    assert len(told) == 43, "what is hidden, and litter, is nobody's photo"
+    assert len(told) == 40 + 5
+    assert {told[f"{name}.jpg".encode()] for name in ("cat/link", "cat/inside", "dog/elsewhere/outside")} == {(20, 24)}
+    assert (told[b"cat/gone.jpg"], told[b"dog/elsewhere/photos"]) == (DANGLING, LOOP)
 
 
 def test_names_with_newlines_or_invalid_utf_8_are_names_like_others(folder):
@@ -213,6 +195,35 @@ def test_all_splits_of_a_tfds_set_are_read_with_names_and_bytes(tmp_path):
     assert sorted(image.image_id.decode() for image in found) == sorted(names)
     assert {image.image for image in found} == {JPEG}
     assert {image.label for image in found if image.image_id == b"test/0.jpg"} == {-1}
+
+
+def test_the_official_splits_of_a_tfds_set_are_kept_unless_they_are_merged(tmp_path):
+    data = Data(dataset="mixed_pets", data_dir=tmp_path)
+    assert data.source.images(None).given == ("train", "test")
+    for image in read(data)[0]:
+        assert image.image_id.decode().startswith(image.split) and image.split
+    assert {image.split for image in read(Data(**data.model_dump() | {"given_splits": "merge"}))[0]} == {""}
+    assert {image.split for image in read(Data(dataset="digits", data_dir=tmp_path, max_examples=9))[0]} == {""}
+
+
+@pytest.mark.parametrize(
+    ("splits", "official"),
+    [
+        (["train"], {}),
+        (["test"], {}),
+        (["train", "extra"], {}),
+        (["train", "test", "extra"], {"train": "train", "test": "test", "extra": "train"}),
+        (["train", "validation"], {"train": "train", "validation": "validation"}),
+    ],
+)
+def test_what_is_neither_test_nor_validation_is_trained_on(splits, official):
+    assert official_splits(splits) == official
+
+
+@pytest.mark.parametrize("limit", [2, 4, 8])
+def test_each_split_has_its_share_of_max_examples(limit, tmp_path):
+    found, _ = read(Data(dataset="mixed_pets", data_dir=tmp_path, max_examples=limit))
+    assert sum(image.split == "train" for image in found) == limit * 5 // 8
 
 
 @pytest.mark.parametrize(("limit", "count"), [(3, 3), (5, 5), (7, 7), (99, 8)])
