@@ -89,7 +89,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
     # Release: measure, decide, try to serve, report, publish
     found = duplicates.outputs["report"]
-    evaluator = Evaluator(examples, found, model, settings.gate, settings.push_dir)
+    evaluator = Evaluator(examples, found, model, training.outputs["model_run"], settings.gate, settings.push_dir)
     blessing = evaluator.outputs["blessing"]
     check = serving_check(model, examples, settings.serving)
     check.add_upstream_node(evaluator)

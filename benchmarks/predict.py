@@ -19,8 +19,10 @@ from benchmarks import common
 from graftline.artifacts import records
 from graftline.artifacts.examples import IMAGE, TRAIN
 from graftline.network import backbone, weights
+from graftline.network.known import Known
 from graftline.serving import classifier, exported, files
 from graftline.serving.export import export
+from graftline.training import fitted
 
 ROUNDS = 3  # each in turn, for a shared machine's speed drifts
 BATCH = 32
@@ -67,7 +69,9 @@ def _exported(data: common.Prepared, folder: str) -> exported.Exported:
     pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
     base = backbone.build(model, pretrained.path if pretrained else None)
     whole = backbone.classifier(base, backbone.head(base, model, 2), model)
-    export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder)
+    channels = base.output.shape[-1]
+    known = Known(np.eye(fitted.REFERENCE, channels, dtype=np.float32), 0.0)  # as large as one that is fitted
+    export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder, known)
     return exported.load(Path(folder))
 
 

@@ -12,7 +12,7 @@ from tfx.orchestration.portable.data_types import ExecutionInfo
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
-from components.evaluator.component import DUPLICATES, GATE, OPPONENTS, SERVING_DIR, Driver
+from components.evaluator.component import DUPLICATES, GATE, MODEL_RUN, OPPONENTS, SERVING_DIR, Driver
 from components.evaluator.config import eval_config
 from components.evaluator.executor import Executor
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
@@ -28,6 +28,7 @@ from graftline.artifacts.examples import (
     WIDTH,
     write_label_names,
 )
+from graftline.artifacts.history import HISTORY_FILE
 from graftline.runs.dag import BEAM_ARGS
 from graftline.serving import versions
 from graftline.settings.gate import Gate
@@ -35,6 +36,7 @@ from graftline.settings.gate import Gate
 CANDIDATE_ANSWERS = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1]  # eight of ten right: four of class 0, four of class 1
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 NAMES = ["cat", "dog", "emu"]
+GONE = {TEST: "/nowhere/test_plain"}
 SURE = 0.8  # of the class that it answers, the rest is shared
 
 
@@ -105,6 +107,7 @@ def evaluate(
     names: Sequence[str] = NAMES[:2],
     labels: list[int] = LABELS,
     leaked: Sequence[str] = (),
+    features: dict[str, str] | None = None,
 ) -> tuple[str, standard_artifacts.ModelBlessing]:
     """Runs the Evaluator in a folder, driver and executor; returns its output folder and the blessing.
 
@@ -116,6 +119,7 @@ def evaluate(
       names: the classes of the candidate.
       labels: those of the test split.
       leaked: ids of images that look like one of training.
+      features: folders of the features of each split; None where they are gone.
     """
     serving = folder / "serving"
     if production:
@@ -128,6 +132,12 @@ def evaluate(
     copies.uri = str(folder)
     (folder / REPORT_FILE).write_text(json.dumps({"leaked_ids": leaked}))
     inputs[DUPLICATES] = [copies]
+    model_run = standard_artifacts.ModelRun()
+    model_run.uri = str(folder)
+    (folder / HISTORY_FILE).write_text(
+        json.dumps({"features": {split: [path] for split, path in (features or GONE).items()}})
+    )
+    inputs[MODEL_RUN] = [model_run]
     given = {SERVING_DIR: str(serving)}
     looked_up = Driver(None).run(ExecutionInfo(input_dict=inputs, exec_properties=given))
     found, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()

@@ -34,6 +34,7 @@ from graftline.artifacts.examples import (
 )
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.network import backbone, weights
+from graftline.network.known import Known
 from graftline.serving import export as serving
 from graftline.settings.backbones import BACKBONES, LAYERS, Backbone
 from graftline.settings.training import Model
@@ -175,10 +176,15 @@ def classifier(num_classes: int) -> keras.Model:
     return backbone.classifier(base, backbone.head(base, model, num_classes), model)
 
 
-def export(folder: Path, label_names: list[str], temperature: float = 1.0) -> Path:
+def knows(least: float = -1.0, channels: int = 6) -> Known:
+    """Returns what tells images that are as like one image as that; all are known by default."""
+    return Known(np.eye(1, channels, dtype=np.float32), least)
+
+
+def export(folder: Path, label_names: list[str], temperature: float = 1.0, known: Known | None = None) -> Path:
     """Exports such a network with its Transform graph, and returns the SavedModel's folder."""
-    transform = write_transform(folder, [])
-    serving.export(classifier(len(label_names)), transform, label_names, str(folder / "model"), temperature)
+    transform, model = write_transform(folder, []), classifier(len(label_names))
+    serving.export(model, transform, label_names, str(folder / "model"), known or knows(), temperature)
     return folder / "model"
 
 

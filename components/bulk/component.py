@@ -21,6 +21,7 @@ from tfx.utils import path_utils
 from graftline.artifacts.examples import EXAMPLES, EXTRA, IMAGE_ID, read_label_names
 from graftline.artifacts.predictions import TABLE_FILE, PredictionsTable
 from graftline.serving import predictions
+from graftline.serving.predictions import Prediction
 
 
 def bulk_inferrer(examples: BaseChannel, model: BaseChannel, blessing: BaseChannel) -> BulkInferrer:
@@ -66,4 +67,5 @@ def write_table(logs: Path, model: Path, table: Path) -> None:
             log = prediction_log_pb2.PredictionLog.FromString(record).predict_log
             example = tf.train.Example.FromString(log.request.inputs[EXAMPLES].string_val[0])
             path = os.fsdecode(example.features.feature[IMAGE_ID].bytes_list.value[0])
-            write(path, np.array(tf.make_ndarray(log.response.outputs["probabilities"])[0]))
+            found = {name: tf.make_ndarray(log.response.outputs[name])[0] for name in Prediction._fields}
+            write(path, Prediction(np.array(found["probabilities"]), bool(found["known"])))

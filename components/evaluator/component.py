@@ -27,6 +27,7 @@ from graftline.settings.gate import Gate
 GATE = "gate"  # a property of an execution: `Gate` as JSON
 DUPLICATES = "duplicates"  # an input: what the component of that name found
 SERVING_DIR = "serving_dir"  # another one: where the model in production is
+MODEL_RUN = "model_run"  # another input: where the features of the images are, as the Trainer has noted
 OPPONENTS = "opponents"  # another one, of the driver: digests by what they are, as JSON
 
 
@@ -54,7 +55,10 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
         GATE: ExecutionParameter(type=str),
         SERVING_DIR: ExecutionParameter(type=str),
     }
-    INPUTS = standard_component_specs.EvaluatorSpec.INPUTS | {DUPLICATES: ChannelParameter(type=DuplicatesReport)}
+    INPUTS = standard_component_specs.EvaluatorSpec.INPUTS | {
+        DUPLICATES: ChannelParameter(type=DuplicatesReport),
+        MODEL_RUN: ChannelParameter(type=standard_artifacts.ModelRun),
+    }
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
@@ -65,7 +69,13 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     DRIVER_CLASS = Driver
 
     def __init__(
-        self, examples: BaseChannel, duplicates: BaseChannel, model: BaseChannel, gate: Gate, serving_dir: Path
+        self,
+        examples: BaseChannel,
+        duplicates: BaseChannel,
+        model: BaseChannel,
+        model_run: BaseChannel,
+        gate: Gate,
+        serving_dir: Path,
     ) -> None:
         """Sets up the component.
 
@@ -73,6 +83,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
           examples: of which the test split is used.
           duplicates: what Duplicates found in them.
           model: the candidate.
+          model_run: what the Trainer kept beside it.
           gate: what is demanded.
           serving_dir: folder of the versions that were pushed.
         """
@@ -80,6 +91,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             examples=examples,
             model=model,
             duplicates=duplicates,
+            model_run=model_run,
             evaluation=OutputChannel(standard_artifacts.ModelEvaluation, self, "evaluation"),
             blessing=OutputChannel(standard_artifacts.ModelBlessing, self, "blessing"),
             eval_config=eval_config(),

@@ -10,9 +10,10 @@ from tfx.components.evaluator import constants
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
-from components.evaluator.component import DUPLICATES, GATE, OPPONENTS, SERVING_DIR
+from components.evaluator import cross_validation
+from components.evaluator.component import DUPLICATES, GATE, MODEL_RUN, OPPONENTS, SERVING_DIR
 from components.evaluator.rules import decide
-from graftline.artifacts import duplicates, evaluation, push, verdict
+from graftline.artifacts import duplicates, evaluation, held_out, push, verdict
 from graftline.artifacts.evaluation import CANDIDATE
 from graftline.artifacts.examples import COUNTS, EXTRA, TEST, read_label_names
 from graftline.base.errors import UserError
@@ -68,7 +69,11 @@ class Executor(Evaluator.EXECUTOR_SPEC.executor_class):
         names = {name: _label_names(path) for name, path in ({CANDIDATE: candidate} | opponents).items()}
         evaluation.write_classes(folder, names)
         answers = evaluation.predictions(folder)
-        decided = decide(answers, Gate.model_validate_json(exec_properties[GATE]))
+        copies = duplicates.read(artifact_utils.get_single_uri(input_dict[DUPLICATES]))
+        beside = cross_validation.run(artifact_utils.get_single_uri(input_dict[MODEL_RUN]), copies.series)
+        if beside:
+            held_out.write(folder, beside)
+        decided = decide(answers, Gate.model_validate_json(exec_properties[GATE]), beside)
         verdict.write(folder, decided)
         blessing.set_string_custom_property(push.SERVED, digests.get(PRODUCTION, ""))
         blessing.set_string_custom_property(push.OPPONENTS, exec_properties[OPPONENTS])

@@ -1,4 +1,7 @@
-"""The gate: what a candidate must reach on the test split, and whether it does.
+"""The gate: what a candidate must reach, and whether it does.
+
+The test split decides. Where it has too few images of a class, so do images of the other splits, by the answers of heads
+that had not learnt from them; the candidate itself must reach the demanded accuracy on the test split all the same.
 
 Numbers of images are compared, not shares that were rounded before.
 """
@@ -9,6 +12,7 @@ import numpy as np
 
 from graftline.artifacts import intervals
 from graftline.artifacts.evaluation import Predictions, class_scores, compare
+from graftline.artifacts.held_out import HeldOut
 from graftline.artifacts.metrics import ACCURACY
 from graftline.artifacts.verdict import POINTS, Rule, Verdict
 from graftline.serving.versions import BEST, PRODUCTION
@@ -18,28 +22,62 @@ SURE = 0.95  # how sure it must be that a candidate is better than no model at a
 TITLES = {PRODUCTION: "the model in production", BEST: "the best model that ever was in production"}
 
 
-def decide(evidence: Predictions, gate: Gate) -> Verdict:
+def decide(answers: Predictions, gate: Gate, beside: HeldOut | None = None) -> Verdict:
     """Holds a candidate against every rule.
 
     Args:
-      evidence: what the candidate, the model in production and the best that ever was answered to the same test images.
+      answers: what the candidate, the model in production and the best that ever was answered to the same test images.
       gate: what is demanded.
+      beside: what heads answered to images that they had not learnt from; None of a set too large for that.
     """
+    evidence, notes = answers, []
+    if beside and any(_missing(answers, gate.min_test_examples)):
+        evidence = _joined(answers, beside)
+        notes.append(_told(len(answers.labels), len(evidence.labels) - len(answers.labels)))
     missing = list(_missing(evidence, gate.min_test_examples))
-    if not len(evidence.labels):
+    if not len(answers.labels):
         return Verdict([], missing)
-    right = int(evidence.right.sum())
-    rules = [Rule(ACCURACY.title, right / len(evidence.labels), gate.min_accuracy, at_least=True)]
+    rules = [_accuracy(answers, ACCURACY.title, gate.min_accuracy)]
+    if evidence is not answers:
+        rules.append(_accuracy(evidence, "accuracy with cross-validation", gate.min_accuracy))
     rules += [*_recall(evidence, gate.min_class_recall), _better_than_no_model(evidence)]
-    notes = [] if evidence.opponents else ["Nothing is in production yet, so the candidate was compared with no other."]
-    for name in evidence.opponents:
-        found, note = _compared(evidence, name, gate.max_accuracy_drop)
+    if not answers.opponents:
+        notes.append("Nothing is in production yet, so the candidate was compared with no other.")
+    for name in answers.opponents:
+        found, note = _compared(answers, name, gate.max_accuracy_drop)
         rules, notes = rules + found, notes + note
     return Verdict(rules, missing, notes)
 
 
+def _joined(answers: Predictions, beside: HeldOut) -> Predictions:
+    """Returns what is known of a candidate beyond the test split: with the answers of heads to images of the other splits.
+
+    Args:
+      answers: of the candidate to the test split.
+      beside: of heads on the same frozen base.
+    """
+    more = ~beside.tested
+    return Predictions(
+        answers.classes,
+        answers.image_ids + [""] * int(more.sum()),
+        np.concatenate([answers.labels, beside.labels[more]]),
+        np.concatenate([answers.candidate, beside.probabilities[more]]),
+    )
+
+
+def _told(tested: int, more: int) -> str:
+    return (
+        f"The {tested:,} test images alone are too few to judge by, so {more:,} of the other splits count too, by cross-"
+        "validation: each was answered by a new head on the frozen base that had not learnt from it or what looks like it."
+    )
+
+
+def _accuracy(evidence: Predictions, title: str, demanded: float) -> Rule:
+    return Rule(title, int(evidence.right.sum()) / len(evidence.labels), demanded, at_least=True)
+
+
 def _missing(evidence: Predictions, demanded: int) -> Iterator[str]:
-    """Yields a sentence for each class with too few test images to say anything of it."""
+    """Yields a sentence for each class with too few images to say anything of it."""
     counts = np.bincount(evidence.labels, minlength=len(evidence.classes))
     for name, count in zip(evidence.classes, counts, strict=True):
         if count < demanded:

@@ -28,7 +28,7 @@ def convert(loaded: Any, name: str, representative: Iterator[np.ndarray]) -> byt
     signature = loaded.signatures["serving_pixels"]
     (spec,) = signature.structured_input_signature[1].values()
     encoded = tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, IMAGE)
-    network = tf.function(lambda image: signature(image=image), [encoded]).get_concrete_function()
+    network = tf.function(lambda image: _probabilities(signature, image), [encoded]).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([network], loaded)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if name == FP16:
@@ -37,6 +37,10 @@ def convert(loaded: Any, name: str, representative: Iterator[np.ndarray]) -> byt
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: ([image] for image in representative)
     return converter.convert()
+
+
+def _probabilities(signature: Any, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"probabilities": signature(image=image)["probabilities"]}
 
 
 def measure(

@@ -12,6 +12,7 @@ from tfx.utils import path_utils
 from components.report import common
 from components.report.card_gen import CardGenSpec
 from components.report.common import PARAMETERS, Driver, given, write
+from graftline.artifacts import findings
 from graftline.artifacts.report import RunReport
 from graftline.artifacts.report_files import PAGE
 from graftline.settings.settings import Settings
@@ -20,15 +21,16 @@ REPORT = "report"
 
 
 class Executor(common.Executor):
-    """Writes the page."""
+    """Writes the page, and the table of what deserves a look."""
 
     def tell(self, inputs: dict[str, Artifact], properties: dict[str, Any], folder: Path) -> None:
-        """Writes it; arguments as of `common.Executor`."""
+        """Writes them; arguments as of `common.Executor`."""
         # Not with this module: plots and statistics take seconds to import, at every start of any program
         from components.report import gather, page
 
-        html = page.render(gather.report(inputs, properties), path_utils.serving_model_path(inputs["model"].uri))
-        write(folder / PAGE, html)
+        report = gather.report(inputs, properties)
+        write(folder / PAGE, page.render(report, path_utils.serving_model_path(inputs["model"].uri)))
+        findings.write(folder / findings.FINDINGS_FILE, report.findings)
 
 
 class ReportGenSpec(ComponentSpec):

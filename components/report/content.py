@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from graftline.artifacts.findings import Finding
 from graftline.artifacts.forms import ClassScore, Export
 from graftline.artifacts.metrics import BY_KEY
 from graftline.artifacts.verdict import Rule
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """How often heads on the frozen base are right about images that they have not learnt from, of all splits."""
+
+    images: int  # one of each series
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Verdict:
     rules: list[Rule]  # of the Evaluator and of ServingCheck
     accuracy: float
     accuracy_interval: tuple[float, float]  # 95 %
+    cross_validated: CrossValidated | None  # of small sets
     baseline_accuracy: float | None  # of the model in production, on the classes that both know
     difference: float | None  # candidate minus baseline, on the same examples
     difference_interval: tuple[float, float] | None  # 95 %, candidate minus baseline, paired on the same examples
@@ -121,6 +132,38 @@ class GalleryImage:
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """How often heads that learnt from so many images are right about others."""
+
+    images: int
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
+
+
+@dataclass(frozen=True)
+class ClassAdvice:
+    """What more photos of a class may give."""
+
+    name: str
+    images: int  # one of each series
+    recall: float  # of heads that learnt from all photos but those that they are asked
+    gain: float  # by how much that is above the recall of heads that learnt from half of them
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What would make a model of few photos better."""
+
+    learnt: list[Learnt]  # from a quarter, half, three quarters and all of the photos
+    classes: list[ClassAdvice]  # those first of which more photos would help most
+
+    @property
+    def gain(self) -> float:
+        """What the second half of the photos has given."""
+        return self.learnt[-1].accuracy - self.learnt[1].accuracy
+
+
+@dataclass(frozen=True)
 class Gallery:
     """Images of one kind, the most telling first."""
 
@@ -185,6 +228,7 @@ class Facts:
     steps: list[Step]
     serving: dict[str, Any]  # what ServingCheck measured; empty where it could not
     parameters: int  # of the whole network; 0 where unknown
+    known: dict[str, float]  # `images` that an image is held against, `least` likeness to one of them of a known one
 
 
 @dataclass(frozen=True)
@@ -206,3 +250,5 @@ class Report(Card):
     numbers: Numbers
     data: Data
     galleries: list[Gallery]
+    advice: Advice | None  # of small sets
+    findings: list[Finding]

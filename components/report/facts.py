@@ -11,8 +11,8 @@ from tfx.components.util import model_utils
 from tfx.types import Artifact
 
 from components.report import numbers
-from components.report.content import Card, Counts, Facts, Phase, Scores, Step, Verdict
-from graftline.artifacts import data_review, duplicates, evaluation, intervals, verdict
+from components.report.content import Card, Counts, CrossValidated, Facts, Phase, Scores, Step, Verdict
+from graftline.artifacts import data_review, duplicates, evaluation, held_out, intervals, verdict
 from graftline.artifacts.data_review import Review
 from graftline.artifacts.evaluation import CANDIDATE, Predictions
 from graftline.artifacts.examples import COUNTS, FINGERPRINT, LEFT_OUT
@@ -93,12 +93,18 @@ def _verdict(inputs: Inputs, answers: Predictions, push_to: Path) -> Verdict:
         rules=decided.rules + verdict.loads(infra.get_string_custom_property(RULES)),
         accuracy=accuracies[CANDIDATE],
         accuracy_interval=intervals.wilson(int(answers.right.sum()), max(len(answers.right), 1)),
+        cross_validated=_cross_validated(inputs["evaluation"].uri),
         baseline_accuracy=accuracies.get(PRODUCTION),
         difference=against.difference if against else None,
         difference_interval=intervals.paired(against.right, against.other) if against else None,
         push_to=str(push_to),
         in_production=str(before) if before else None,
     )
+
+
+def _cross_validated(evaluation_uri: str) -> CrossValidated | None:
+    found = held_out.read(evaluation_uri)
+    return CrossValidated(len(found.right), found.accuracy, found.interval) if found else None
 
 
 def _served(infra: Artifact) -> dict[str, Any]:
@@ -135,6 +141,7 @@ def _facts(inputs: Inputs, history: dict[str, Any], settings: dict[str, Any], pr
         steps=[Step(**step) for step in json.loads(properties["steps"])],
         serving=_served(inputs["infra_blessing"]),
         parameters=history["parameters"],
+        known=history["known"],
     )
 
 

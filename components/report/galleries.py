@@ -13,10 +13,11 @@ import tensorflow as tf
 from PIL import Image
 
 from components.report.content import Gallery, GalleryImage
-from components.report.label_errors import Judged, Row
+from components.report.label_errors import Judged
 from graftline.artifacts import duplicates, records
 from graftline.artifacts.evaluation import Predictions
 from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL_NAME, SPLITS, TEST, WIDTH
+from graftline.features.pooled import Row
 
 SHOWN = 24  # images, or pairs, of a gallery
 BATCH = 256  # examples held at once
@@ -30,6 +31,17 @@ class Example(NamedTuple):
     image_id: str
     row: Row
     label: str
+
+
+class Wanted(NamedTuple):
+    """Images that are looked for, by id and by their place."""
+
+    ids: set[str]
+    rows: set[Row]
+
+    def has(self, example: Example) -> bool:
+        """Tells whether an image is among them."""
+        return example.image_id in self.ids or example.row in self.rows
 
 
 class Look(NamedTuple):
@@ -48,7 +60,7 @@ class Seen:
     Attributes:
       widths, heights, labels: of every example.
       pixels, brightness: of the test examples by id.
-      by_id, by_row: the images that were wanted.
+      by_id, by_row: the images that were wanted; of those whose names alone were, without what they hold.
     """
 
     widths: list[int] = field(default_factory=list)
@@ -60,13 +72,13 @@ class Seen:
     by_row: dict[Row, Example] = field(default_factory=dict)
 
 
-def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
+def see(examples_uri: str, shown: Wanted, named: Wanted) -> Seen:
     """Passes over the examples of all splits.
 
     Args:
       examples_uri: folder of the splits.
-      ids: images that are wanted, by id.
-      rows: images that are wanted, by their place.
+      shown: images that are wanted.
+      named: images of which the names alone are.
     """
     seen = Seen()
     for look in _looks(examples_uri):
@@ -76,10 +88,9 @@ def see(examples_uri: str, ids: set[str], rows: set[Row]) -> Seen:
         if look.example.row[0] == TEST:
             seen.pixels[look.example.image_id] = look.width * look.height
             seen.brightness[look.example.image_id] = look.brightness
-        if look.example.image_id in ids:
-            seen.by_id[look.example.image_id] = look.example
-        if look.example.row in rows:
-            seen.by_row[look.example.row] = look.example
+        if shown.has(look.example) or named.has(look.example):
+            example = look.example if shown.has(look.example) else look.example._replace(image=b"")
+            seen.by_id[example.image_id] = seen.by_row[example.row] = example
     return seen
 
 
@@ -118,6 +129,7 @@ class Knowledge:
       classes: class names in the order of their labels.
       predictions: what the Evaluator kept.
       copies: what Duplicates found.
+      features: folders of each split's features.
       judged: what `label_errors` found.
       gone: folders where it would have looked, of features that are there no more.
     """
@@ -125,19 +137,27 @@ class Knowledge:
     classes: list[str]
     predictions: Predictions
     copies: duplicates.Report
+    features: dict[str, str]
     judged: Judged
     gone: list[str]
 
-    def ids(self) -> set[str]:
-        """Returns the images that galleries show, by id."""
+    def shown(self) -> Wanted:
+        """Returns the images that galleries show."""
         numbers = [*mistaken(self.predictions)[:SHOWN], *unsure(self.predictions)[:SHOWN]]
-        alike = [image_id for pair in self.copies.alike[:SHOWN] for image_id in pair.values()]
-        return {self.predictions.image_ids[number] for number in numbers} | self.contradicted() | set(alike)
+        alike = {image_id for pair in self.copies.alike[:SHOWN] for image_id in pair.values()}
+        return Wanted(
+            {self.predictions.image_ids[number] for number in numbers} | self.contradicted() | alike,
+            # As many more as may be among the contradictions
+            {self.judged.rows[number] for number in self.judged.suspects[: SHOWN + len(self.contradicted())]},
+        )
 
-    def rows(self) -> set[Row]:
-        """Returns the images that galleries show, by their place."""
-        # As many more as may be among the contradictions
-        return {self.judged.rows[number] for number in self.judged.suspects[: SHOWN + len(self.contradicted())]}
+    def named(self) -> Wanted:
+        """Returns the images that `suspicions` tells."""
+        alike = {image_id for pair in self.copies.alike for image_id in pair.values()}
+        copied = {image_id for group in self.copies.copied for image_id in group}
+        return Wanted(
+            self.contradicted() | alike | copied, {self.judged.rows[number] for number in self.judged.suspects}
+        )
 
     def judgement(self, example: Example) -> tuple[str, float]:
         """Returns class and confidence of an image by a classifier that had not seen it; "" and 0 where none judged."""

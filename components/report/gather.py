@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from components.report import facts, galleries, label_errors, numbers
-from components.report.content import Counts, Data, Report
+from components.report import advice, facts, galleries, label_errors, numbers, suspicions
+from components.report.content import Advice, Counts, Data, Report
 from components.report.facts import Inputs
 from components.report.galleries import Knowledge, Seen
 from components.report.label_errors import Judged
 from graftline.artifacts import data_review, duplicates, evaluation
 from graftline.artifacts.examples import read_label_names
 from graftline.artifacts.history import HISTORY_FILE
+from graftline.features import pooled
 
 SIZES = 5_000  # images whose size is shown, drawn at random where there are more
 
@@ -27,7 +28,7 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
       properties: its execution properties.
     """
     card, knowledge = facts.card(inputs, properties), _knowledge(inputs)
-    seen = galleries.see(inputs["examples"].uri, knowledge.ids(), knowledge.rows())
+    seen = galleries.see(inputs["examples"].uri, knowledge.shown(), knowledge.named())
     return Report(
         verdict=card.verdict,
         phases=card.phases,
@@ -42,21 +43,30 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
         data=_data(inputs, card.data, seen),
         facts=card.facts,
         exports=card.exports,
+        advice=_advice(inputs, knowledge),
+        findings=suspicions.find(knowledge, seen, inputs["examples"].uri),
     )
 
 
 def _knowledge(inputs: Inputs) -> Knowledge:
     history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
     folders = {split: views[0] for split, views in history["features"].items()}
-    gone = label_errors.missing(folders)
+    gone = pooled.missing(folders)
     copies = duplicates.read(inputs["duplicates"].uri)
     return Knowledge(
         classes=read_label_names(inputs["examples"].uri),
         predictions=evaluation.predictions(inputs["evaluation"].uri),
         copies=copies,
+        features=folders,
         judged=Judged.nothing() if gone else label_errors.find(folders, copies.series),
         gone=gone,
     )
+
+
+def _advice(inputs: Inputs, knowledge: Knowledge) -> Advice | None:
+    if knowledge.gone:
+        return None
+    return advice.find(inputs["evaluation"].uri, knowledge.features, knowledge.copies.series, knowledge.classes)
 
 
 def _looks(knowledge: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]]:

@@ -4,9 +4,7 @@ Each image is judged by a linear classifier that has not seen it, and confident 
 probabilities speak against (C. Northcutt et al., Confident Learning: Estimating Uncertainty in Dataset Labels, 2021).
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -16,16 +14,13 @@ from sklearn.model_selection import PredefinedSplit, StratifiedKFold, cross_val_
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from graftline.features import cache
-from graftline.features.cache import LABEL, POOLED
+from graftline.features import pooled
+from graftline.features.pooled import Row, Series
 
 MOST = 50_000  # images that are looked at, drawn at random where there are more
 FOLDS = 3
 STRENGTH = 20.0  # of what the images say together, against the classifier's regularization
 ITERATIONS, TOLERANCE = 200, 1e-2
-
-Row = tuple[str, int]  # a split, and the number of an example in it
-Series = Sequence[Sequence[Row]]
 
 
 @dataclass(frozen=True)
@@ -52,15 +47,6 @@ class Judged:
         return cls([], np.zeros(0, np.int64), np.zeros(0), np.zeros(0), [])
 
 
-def missing(folders: dict[str, str]) -> list[str]:
-    """Returns the folders of features that are gone.
-
-    Args:
-      folders: of each split's features.
-    """
-    return [folder for folder in folders.values() if not cache.shards(Path(folder))]
-
-
 def find(folders: dict[str, str], series: Series = ()) -> Judged:
     """Judges the images of all splits; those of classes too small to be judged are left out.
 
@@ -68,14 +54,18 @@ def find(folders: dict[str, str], series: Series = ()) -> Judged:
       folders: of each split's features, all there.
       series: the places of images that look alike or are copies; none is judged by what learnt from another of its series.
     """
-    rows, pooled, labels = _read(folders)
-    first = _firsts(rows, series)
+    rows, features, labels = pooled.read(folders, MOST)
+    first = pooled.firsts(rows, series)
     large = np.bincount(labels[first == np.arange(len(rows))], minlength=labels.max() + 1)[labels] >= FOLDS
-    rows, pooled, labels = [row for row, kept in zip(rows, large, strict=True) if kept], pooled[large], labels[large]
+    rows, features, labels = (
+        [row for row, kept in zip(rows, large, strict=True) if kept],
+        features[large],
+        labels[large],
+    )
     classes, own = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         return Judged.nothing()
-    probabilities = _out_of_fold(pooled, own, _firsts(rows, series))
+    probabilities = _out_of_fold(features, own, pooled.firsts(rows, series))
     suspects = find_label_issues(own, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
     return Judged(
         rows,
@@ -86,16 +76,7 @@ def find(folders: dict[str, str], series: Series = ()) -> Judged:
     )
 
 
-def _firsts(rows: list[Row], series: Series) -> np.ndarray:
-    """Returns of each row the number of the first one of its series, its own where it is in none."""
-    at, first = {row: number for number, row in enumerate(rows)}, np.arange(len(rows))
-    for places in series:
-        numbers = [at[place] for place in map(tuple, places) if place in at]
-        first[numbers] = min(numbers, default=0)
-    return first
-
-
-def _out_of_fold(pooled: np.ndarray, labels: np.ndarray, first: np.ndarray) -> np.ndarray:
+def _out_of_fold(features: np.ndarray, labels: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Returns probabilities by classifiers that saw no image of the same series: its first one decides the fold."""
     linear = LogisticRegression(C=STRENGTH / len(labels), max_iter=ITERATIONS, tol=TOLERANCE)
     classifier = make_pipeline(StandardScaler(copy=False), linear)
@@ -103,31 +84,4 @@ def _out_of_fold(pooled: np.ndarray, labels: np.ndarray, first: np.ndarray) -> n
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(firsts, labels[firsts])
     for number, (_, inside) in enumerate(folds):
         fold[firsts[inside]] = number
-    return cross_val_predict(classifier, pooled, labels, cv=PredefinedSplit(fold[first]), method="predict_proba")
-
-
-def _read(folders: dict[str, str]) -> tuple[list[Row], np.ndarray, np.ndarray]:
-    """Returns which images there are, their features float32 [images, channels], and labels int64 [images]."""
-    shards = list(_shards(folders))
-    sizes = [len(np.load(shard / f"{LABEL}.npy", mmap_mode="r")) for _, _, shard in shards]
-    total = sum(sizes)
-    chosen = np.random.default_rng(0).permutation(total)[:MOST] if total > MOST else np.arange(total)
-    is_chosen = np.zeros(total, bool)
-    is_chosen[chosen] = True
-    rows, pooled, labels = [], [], []
-    starts = np.cumsum([0, *sizes])
-    for (split, first, shard), start, size in zip(shards, starts, sizes, strict=False):
-        inside = np.flatnonzero(is_chosen[start : start + size])
-        rows += [(split, first + int(number)) for number in inside]
-        pooled.append(np.load(shard / f"{POOLED}.npy")[inside].astype(np.float32))
-        labels.append(np.load(shard / f"{LABEL}.npy")[inside])
-    return rows, np.concatenate(pooled), np.concatenate(labels)
-
-
-def _shards(folders: dict[str, str]) -> Iterator[tuple[str, int, Path]]:
-    """Yields each shard with its split and the number of its first example in the split."""
-    for split, folder in folders.items():
-        first = 0
-        for shard in cache.shards(Path(folder)):
-            yield split, first, shard
-            first += len(np.load(shard / f"{LABEL}.npy", mmap_mode="r"))
+    return cross_val_predict(classifier, features, labels, cv=PredefinedSplit(fold[first]), method="predict_proba")

@@ -57,7 +57,9 @@ def render(report: Report, model_path: str | None) -> str:
         "seconds": _seconds,
         "signed": _signed,
     }
-    values = {name: getattr(report, name) for name in ("verdict", "phases", "numbers", "data", "facts", "exports")}
+    values = {
+        name: getattr(report, name) for name in ("verdict", "phases", "numbers", "data", "facts", "exports", "advice")
+    }
     style, script = (Markup(_source(environment, name)) for name in ("style.css", "script.js"))
     return environment.get_template("report.html.j2").render(
         **values,
@@ -99,7 +101,8 @@ def _epochs(phases: list[Phase]) -> Iterator[tuple[int, int, float, float, float
 
 
 def _plots(report: Report) -> dict[str, plots.Plot]:
-    return {
+    of_advice = {"advice": plots.advice(report.advice.learnt)} if report.advice else {}
+    return of_advice | {
         "accuracy": plots.learning(report.phases, "accuracy"),
         "loss": plots.learning(report.phases, "loss"),
         "roc": plots.roc(report.numbers.roc),

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from components.report.content import Calibration, Curve, Data, Phase
+from components.report.content import Calibration, Curve, Data, Learnt, Phase
 
 INK, QUIET, LINE = "#010001", "#010002", "#010003"  # stand for the page's colours, which take their places
 SERIES = ("#010011", "#010012", "#010013", "#010014", "#010015", "#010016")
@@ -78,6 +78,22 @@ def learning(phases: Sequence[Phase], measure: Literal["accuracy", "loss"]) -> P
 
     label = f"{measure.capitalize()} by epoch, on the training and the validation split"
     return Plot(_svg(f"learning-{measure}", label, WIDE, draw), ["training", "validation"])
+
+
+def advice(learnt: Sequence[Learnt]) -> Plot:
+    """Returns accuracy by the number of images that was learnt from."""
+    images, accuracy = [one.images for one in learnt], np.array([one.accuracy for one in learnt])
+    low, high = np.transpose([one.interval for one in learnt])
+
+    def draw(axes: Axes) -> None:
+        axes.fill_between(images, low, high, color=SERIES[0], alpha=0.15, linewidth=0)
+        axes.plot(images, accuracy, color=SERIES[0], marker="o", markersize=4)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("images that were learnt from")
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+    told = ", ".join(f"{one.accuracy:.1%} from {one.images:,}" for one in learnt)
+    return Plot(_svg("advice", f"Accuracy by images that were learnt from: {told}", WIDE, draw), [])
 
 
 def worst(curves: Sequence[Curve]) -> list[Curve]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from graftline.artifacts.examples import TRAIN, VALIDATION, read_label_names, uri_of
+from graftline.artifacts.examples import TRAIN, read_label_names, uri_of
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.base.code import identity
 from graftline.features.build import cached_splits
@@ -22,7 +22,7 @@ from graftline.features.cache import CachedSplit
 from graftline.network import backbone, weights
 from graftline.serving.export import export
 from graftline.settings.training import Model, Training
-from graftline.training import temperature, workers
+from graftline.training import fitted, workers
 from graftline.training.checkpoints import Checkpoints
 from graftline.training.phases import Network, Run
 from graftline.training.precision import choose_arithmetic, precision, with_values
@@ -80,10 +80,11 @@ def run_fn(fn_args: FnArgs) -> None:
         if team.is_chief:
             plain = _plain(network, model, at, len(label_names))
             # Of what is exported, which computes in float32 whatever it was trained in
-            fitted = temperature.of_network(plain.fine_tuned, splits[VALIDATION]) if training.temperature else None
+            found = fitted.fit(plain.fine_tuned, splits, training)
             history = {
                 "phases": phases,
-                "temperature": fitted,
+                "temperature": found.temperature,
+                "known": {"images": len(found.known.reference), "least": found.known.least},
                 "weights": _describe(pretrained),
                 "tuned": tuned,
                 "label_names": label_names,
@@ -92,7 +93,7 @@ def run_fn(fn_args: FnArgs) -> None:
             }
             _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
             classifier = backbone.classifier(plain.base, plain.head, model)
-            export(classifier, transform, label_names, fn_args.serving_model_dir, fitted or 1.0)
+            export(classifier, transform, label_names, fn_args.serving_model_dir, found.known, found.temperature or 1.0)
             saved.remove()
 
 

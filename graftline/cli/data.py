@@ -1,4 +1,4 @@
-"""Commands about data: `graftline schema`, `data` and `accept-data`."""
+"""Commands about data: `graftline schema`, `data`, `accept-data` and `clean-up`."""
 
 from pathlib import Path
 
@@ -38,3 +38,51 @@ def accept_data(settings: Settings, reason: str) -> None:
 
     told = accept(settings, reason).told
     console.line(f"The data of the latest run is {told}. The next run on it goes on.")
+
+
+@click.group()
+def clean_up() -> None:
+    """Correct a folder of photos: wrong labels, copies, files that cannot be read. Nothing is deleted.
+
+    `export` writes what deserves a look as a table, with suggestions. Write into its column action: keep, drop, or move to
+    CLASS; then `apply` moves these files, and `undo` moves them back.
+    """
+
+
+@clean_up.command(name="export")
+@click.argument("table", type=click.Path(path_type=Path))
+@about(of_last_run=True)
+@click.option("--suggested", is_flag=True, help="Fill in what is suggested, to be looked through.")
+def export(settings: Settings, table: Path, suggested: bool) -> None:
+    """Write to TABLE, a CSV file, what the latest report found."""
+    from graftline.runs.clean_up import export as write
+
+    count = write(settings, table, suggested)
+    console.line(
+        f"{count:,} files deserve a look: {table}. Fill in its column action, then `graftline clean-up apply`."
+    )
+
+
+@clean_up.command(name="apply")
+@click.argument("table", type=click.Path(path_type=Path))
+@about(of_last_run=True, data_is_here=True)
+def apply(settings: Settings, table: Path) -> None:
+    """Move the files of TABLE as its column action says."""
+    from graftline.runs.clean_up import apply as move
+
+    moved, kept = move(settings, table)
+    if not moved:
+        console.line(f"{table} asks for no change: write keep, drop or move to CLASS into its column action.")
+        return
+    console.line(
+        f"Moved {moved:,} files; what was dropped is in {kept}. `graftline clean-up undo` moves all of them back."
+    )
+
+
+@clean_up.command(name="undo")
+@about(of_last_run=True)
+def undo(settings: Settings) -> None:
+    """Move back what the latest `apply` has moved."""
+    from graftline.runs.clean_up import undo as back
+
+    console.line(f"Moved {back(settings):,} files back.")

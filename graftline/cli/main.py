@@ -38,6 +38,7 @@ COMMANDS = {
         "data": ("data", "Prepare a TFDS set from a local copy of its archive."),
         "weights": ("maintain", "Fetch the pretrained weights of a backbone."),
         "accept-data": ("data", "Let the next run go on with the data that the latest one stopped at."),
+        "clean-up": ("data", "Correct a folder of photos: wrong labels, copies, files that cannot be read."),
         "clean": ("maintain", "Forget all runs; datasets, weights and pushed models stay."),
         "completion": ("maintain", "Print the script that completes commands in a shell."),
     },

@@ -183,6 +183,11 @@ def with_activation(classifier: keras.Model) -> keras.Model:
     return keras.Model(classifier.input, [classifier.get_layer("pooling").input, classifier.output], name="classifier")
 
 
+def with_pooled(network: keras.Model) -> keras.Model:
+    """Returns a network that ends in pooling and head, of the same layers, that gives pooled features and logits."""
+    return keras.Model(network.input, [network.get_layer("pooling").output, network.output], name=network.name)
+
+
 def kernel(classifier: keras.Model) -> Any:
     """Returns the kernel [channels, 1 or classes] of a classifier's dense layer."""
     return classifier.get_layer("head").get_layer("logits").kernel

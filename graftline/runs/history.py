@@ -16,6 +16,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from graftline.artifacts import push as noted
 from graftline.artifacts import verdict
+from graftline.artifacts.findings import FINDINGS_FILE
 from graftline.artifacts.infra_blessing import MEASURED, RULES
 from graftline.artifacts.metrics import OVERALL
 from graftline.artifacts.report_files import CARDS, PAGE
@@ -217,6 +218,12 @@ def _serving(run: Run) -> Values:
 def report(run: Run) -> Path | None:
     """Returns the page of a run's report; None where there is none."""
     found = _files(run, store.REPORT, [PAGE])
+    return found[0] if found else None
+
+
+def findings(run: Run) -> Path | None:
+    """Returns the table of what deserves a look; None where there is none."""
+    found = _files(run, store.REPORT, [FINDINGS_FILE])
     return found[0] if found else None
 
 

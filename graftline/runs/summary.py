@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from graftline.artifacts import data_review, duplicates, verdict
+from graftline.artifacts import data_review, duplicates, held_out, verdict
 from graftline.artifacts import push as noted
 from graftline.artifacts.data_review import Review
 from graftline.artifacts.examples import COUNTS, GIVEN, LEFT_OUT, LEFT_OUT_FILE, SKIPPED
@@ -16,7 +16,7 @@ from graftline.artifacts.history import HISTORY_FILE, taken
 from graftline.artifacts.infra_blessing import BLESSED, MEASURED, REASONS, RULES
 from graftline.artifacts.predictions import TABLE_FILE
 from graftline.artifacts.report_files import PAGE
-from graftline.artifacts.verdict import Rule
+from graftline.artifacts.verdict import Rule, figure
 from graftline.base import console
 from graftline.base.states import State
 from graftline.runs import store
@@ -47,6 +47,7 @@ def show(nodes: list[Node]) -> None:
     _show_review(data_review.read(_output(nodes, store.REVIEW).uri))
     _show_accuracies(Path(_output(nodes, store.MODEL_RUN).uri, HISTORY_FILE))
     check = _output(nodes, store.INFRA_BLESSING).custom_properties
+    _show_cross_validated(_output(nodes, store.EVALUATION).uri)
     _show_verdict(_output(nodes, store.EVALUATION).uri, verdict.loads(check[RULES].string_value))
     _show_serving(check)
     if exports := store.made(nodes, store.EXPORTS):
@@ -155,6 +156,15 @@ def _show_accuracies(history: Path) -> None:
         for phase in phases
     ]
     console.table("Accuracy", ["after", "weights of", "validation", "test"], rows, texts=2)
+
+
+def _show_cross_validated(evaluation_uri: str) -> None:
+    if found := held_out.read(evaluation_uri):
+        low, high = found.interval
+        console.line(
+            f"By cross-validation, heads on the frozen base have {figure(found.accuracy)} of all {len(found.right):,} "
+            f"images right that they had not learnt from (95 % interval {figure(low)} to {figure(high)})."
+        )
 
 
 def _show_verdict(evaluation_uri: str, of_serving: list[Rule]) -> None:

@@ -10,6 +10,7 @@ from graftline.artifacts.examples import IMAGE, LABEL
 from graftline.data import decoding, heic
 from graftline.network import inference
 from graftline.serving.exported import Exported
+from graftline.serving.predictions import Prediction
 from graftline.settings.training import Prefix
 
 
@@ -30,8 +31,8 @@ class Classifier:
         self._network = inference.compile_function(exported.signatures["serving_pixels"], inference.choose(Prefix()))
         self._max_pixels = max_pixels
 
-    def __call__(self, images: Sequence[bytes | str]) -> list[np.ndarray | str]:
-        """Returns for each image float32 probabilities [classes], or why there are none.
+    def __call__(self, images: Sequence[bytes | str]) -> list[Prediction | str]:
+        """Returns for each image what the model answers, or why it answers nothing.
 
         Args:
           images: encoded images, or why they could not be read.
@@ -46,8 +47,14 @@ class Classifier:
             if checked == before:  # no image is to blame
                 raise
             pixels = self._decoded(checked)
-        rows = iter(self._network(pixels)[0].copy() if len(pixels) else ())
-        return [image if isinstance(image, str) else next(rows) for image in checked]
+        found = iter(self._predictions(pixels) if len(pixels) else ())
+        return [image if isinstance(image, str) else next(found) for image in checked]
+
+    def _predictions(self, pixels: np.ndarray) -> list[Prediction]:
+        """Returns predictions for float32 [images, size, size, 3]."""
+        *known, probabilities = self._network(pixels)  # by name; of a model that was exported before, no `known`
+        knows = known[0].tolist() if known else [True] * len(pixels)
+        return [Prediction(row.copy(), known) for row, known in zip(probabilities, knows, strict=True)]
 
     def _decoded(self, images: Sequence[bytes | str]) -> np.ndarray:
         """Returns those that are images, float32 [images, size, size, 3]."""

@@ -9,13 +9,19 @@ import tensorflow_transform as tft
 
 from graftline.artifacts.examples import EXAMPLES, EXTRA, IMAGE, IMAGE_BYTES, LABEL, write_label_names
 from graftline.network import backbone
+from graftline.network.known import Known, likeness
 
 
 class ServingModule(tf.Module):
     """A classifier behind the Transform graph that it was trained with, so that serving cannot see other pixels."""
 
     def __init__(
-        self, model: keras.Model, transform: tft.TFTransformOutput, label_names: list[str], temperature: float
+        self,
+        model: keras.Model,
+        transform: tft.TFTransformOutput,
+        label_names: list[str],
+        known: Known,
+        temperature: float,
     ) -> None:
         super().__init__()
         explained = backbone.with_activation(model)
@@ -28,6 +34,7 @@ class ServingModule(tf.Module):
         self._raw_spec = transform.raw_feature_spec()
         self._label_names = label_names
         self._temperature = temperature
+        self._reference, self._least = tf.Variable(known.reference, trainable=False), known.least
 
     def signatures(self) -> dict[str, Any]:
         """Returns the functions to export, by signature."""
@@ -44,29 +51,25 @@ class ServingModule(tf.Module):
 
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies serialized tf.Examples [batch]; of their features only the image is read, so none has a label."""
-        _, logits = self._activation_and_logits(self._parse(examples, IMAGE))
-        return self._named(logits)
+        return self._named(*self._activation_and_logits(self._parse(examples, IMAGE)))
 
     def classify_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded images, strings [batch]."""
-        _, logits = self._activation_and_logits(self._raw(image_bytes))
-        return self._named(logits)
+        return self._named(*self._activation_and_logits(self._raw(image_bytes)))
 
     def explain_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded images, strings [batch], and shows what of each one spoke for its class."""
         activation, logits = self._activation_and_logits(self._raw(image_bytes))
-        answer = self._named(logits)
+        answer = self._named(activation, logits)
         return answer | {"heat_map": heat_map(activation, self._kernel, answer["label"])}
 
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Gives serialized tf.Examples [batch] their probabilities alone."""
-        _, logits = self._activation_and_logits(self._parse(examples, IMAGE))
-        return {"probabilities": probabilities(logits, self._temperature)}
+        """Gives serialized tf.Examples [batch] their probabilities, and whether they are known, without a name."""
+        return self._scored(*self._activation_and_logits(self._parse(examples, IMAGE)))
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies images [batch, size, size, 3] as the Transform gives them, upright; one that is not finite gets NaN."""
-        _, logits = self._network(image)
-        return {"probabilities": probabilities(logits, self._temperature)}
+        return self._scored(*self._network(image))
 
     def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Turns labelled, serialized tf.Examples [batch] into what the classifier was trained on."""
@@ -81,11 +84,14 @@ class ServingModule(tf.Module):
     def _activation_and_logits(self, raw: dict[str, tf.Tensor]) -> Any:
         return self._network(self._transform(raw)[IMAGE])
 
-    def _named(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        class_probabilities = probabilities(logits, self._temperature)
-        label = tf.argmax(class_probabilities, axis=-1)
-        label_name = tf.gather(tf.constant(self._label_names), label)
-        return {"probabilities": class_probabilities, "label": label, "label_name": label_name}
+    def _scored(self, activation: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = likeness(tf.reduce_mean(activation, axis=[1, 2]), self._reference)
+        return {"probabilities": probabilities(logits, self._temperature), "known": found >= self._least}
+
+    def _named(self, activation: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer = self._scored(activation, logits)
+        label = tf.argmax(answer["probabilities"], axis=-1)
+        return answer | {"label": label, "label_name": tf.gather(tf.constant(self._label_names), label)}
 
 
 def probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
@@ -129,26 +135,29 @@ def export(
     transform: tft.TFTransformOutput,
     label_names: list[str],
     directory: str,
+    known: Known,
     temperature: float = 1.0,
 ) -> None:
     """Saves a classifier with its Transform graph, loadable by TensorFlow alone.
 
     Every signature takes a batch of any size. `serving_default` (input `examples`, serialized tf.Examples) and
-    `serving_bytes` (input `image_bytes`, encoded images) give `probabilities` float32 [batch, classes], `label` int64
-    [batch] and `label_name` string [batch]; `serving_explain` (input `image_bytes`) gives `heat_map` too, see the function
-    of that name. `transform_features` gives the transformed features of labelled examples; `serving_pixels` takes an `image`
-    such as these, float32 [batch, size, size, 3], turned upright by the host, and gives `probabilities` alone. So does
-    `serving_scores` of `examples`, for TFX's BulkInferrer, which fails on outputs of one string an image. Encoded images are
-    turned in the graph, as their EXIF orientation says. The class names lie beside the graph.
+    `serving_bytes` (input `image_bytes`, encoded images) give `probabilities` float32 [batch, classes], `known` bool
+    [batch], false where the image is like none that was learnt from, `label` int64 [batch] and `label_name` string [batch];
+    `serving_explain` (input `image_bytes`) gives `heat_map` too, see the function of that name. `transform_features` gives
+    the transformed features of labelled examples; `serving_pixels` takes an `image` such as these, float32
+    [batch, size, size, 3], turned upright by the host, and gives `probabilities` and `known` alone. So does `serving_scores`
+    of `examples`, for TFX's BulkInferrer, which fails on outputs of one string an image. Encoded images are turned in the
+    graph, as their EXIF orientation says. The class names lie beside the graph.
 
     Args:
       model: as `backbone.classifier` makes it.
       transform: output of the Transform that fed its training.
       label_names: class names in the order of their labels.
       directory: where the SavedModel is written.
+      known: what tells images like those that were learnt from.
       temperature: what every signature divides logits by; 1 leaves them.
     """
-    module = ServingModule(model, transform, label_names, temperature)
+    module = ServingModule(model, transform, label_names, known, temperature)
     tf.saved_model.save(module, directory, signatures=module.signatures())
     extra = Path(directory, EXTRA)
     extra.mkdir(exist_ok=True)

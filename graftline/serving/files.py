@@ -4,12 +4,11 @@ import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-
 from graftline.base.threads import side_by_side
+from graftline.serving.predictions import Prediction
 
-Answers = Iterable[tuple[Path, np.ndarray | str]]
-Classify = Callable[[list[bytes | str]], list[np.ndarray | str]]
+Answers = Iterable[tuple[Path, Prediction | str]]
+Classify = Callable[[list[bytes | str]], list[Prediction | str]]
 
 THREADS = 4  # so that some decode while others compute
 
@@ -17,7 +16,7 @@ THREADS = 4  # so that some decode while others compute
 def answers(paths: Iterable[Path], classify: Classify, batch_size: int) -> Answers:
     """Yields what is found of each image, in order; no more of them are held at once than threads work on."""
 
-    def answer(batch: list[Path]) -> list[tuple[Path, np.ndarray | str]]:
+    def answer(batch: list[Path]) -> list[tuple[Path, Prediction | str]]:
         return list(zip(batch, classify([_read(path) for path in batch]), strict=True))
 
     remaining = iter(paths)

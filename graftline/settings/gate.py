@@ -18,6 +18,7 @@ class Gate(Section):
     max_accuracy_drop: Fraction = 0.01
     """How far its accuracy may be below that of the model in production, on the same images."""
     min_test_examples: Annotated[int, Field(ge=1)] = 5
-    """How many test images each class must have; with fewer the candidate cannot be judged."""
+    """How many test images each class must have; with fewer the candidate cannot be judged. Up to 1,000 images those of
+    other splits count too, by cross-validation."""
     max_export_drop: Fraction = 0.01
     """How far a smaller form of the model, see `exports`, may be below the model; a worse one is not kept."""

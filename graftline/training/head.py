@@ -5,6 +5,7 @@ keeps the solution small is chosen by cross-validation, in which an image is nev
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +30,11 @@ class Solution(NamedTuple):
       kernel: float32 [channels, 1 or classes].
       bias: float32 [1 or classes].
       strength: what the likelihood of an image weighs against the penalty, scikit-learn's C.
-      held_out: probabilities, float [images, classes], of each image by a head that did not learn from it; of the images of
-        folds that were not computed, NaN.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     strength: float
-    held_out: np.ndarray
 
 
 def is_solvable(train: CachedSplit) -> bool:
@@ -65,18 +63,32 @@ def solved(features: np.ndarray, labels: np.ndarray, seed: int) -> Solution:
       labels: int64 [images], from 0, each class at least once.
       seed: of the folds.
     """
-    fold_of = folds(labels, seed)
-    plain = features[0]  # enough to choose by, and several times faster than all views
+    # The plain view is enough to choose by, and several times faster than all of them
+    strength, _ = cross_validated(features[0], labels, folds(labels, seed))
+    return Solution(*_fitted(features, labels, strength), strength)
+
+
+def cross_validated(features: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> tuple[float, np.ndarray]:
+    """Chooses the strength by cross-validation.
+
+    Args:
+      features: float32 [images, channels].
+      labels: int64 [images], from 0.
+      fold_of: the fold of each image, int [images].
+
+    Returns:
+      The strength, and probabilities, float [images, classes], of each image by a head that learnt from other folds; of the
+      images of folds that were not computed, NaN.
+    """
     tried = np.full((len(STRENGTHS), len(labels), labels.max() + 1), np.nan)
     for fold in range(FOLDS if len(labels) <= MANY else 1):
         out = fold_of == fold
         if out.any() and len(np.unique(labels[~out])) > 1:
-            tried[:, out] = _path(plain[~out], labels[~out], plain[out], labels.max() + 1)
+            tried[:, out] = log_probabilities(features[~out], labels[~out], features[out], labels.max() + 1)
     of_label = np.take_along_axis(tried, labels[None, :, None], axis=2)[..., 0]
     measured = ~np.isnan(of_label[0])
     best = int(of_label[:, measured].sum(axis=1).argmax()) if measured.any() else len(STRENGTHS) // 2
-    kernel, bias = _fitted(features, labels, STRENGTHS[best])
-    return Solution(kernel, bias, STRENGTHS[best], np.exp(tried[best]))
+    return STRENGTHS[best], np.exp(tried[best])
 
 
 def folds(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -91,12 +103,43 @@ def folds(labels: np.ndarray, seed: int) -> np.ndarray:
     return fold_of
 
 
-def _path(features: np.ndarray, labels: np.ndarray, held_out: np.ndarray, classes: int) -> np.ndarray:
-    """Returns log probabilities [strengths, images, classes] of images that are held out; of a class unknown, the lowest."""
+def grouped_folds(labels: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
+    """Returns the fold of each image, int [images]: that of the first one of its series, which are spread as by `folds`.
+
+    Args:
+      labels: int64 [images].
+      first: of each image the number of the first one of its series, int [images].
+      seed: of the folds.
+    """
+    (counted,) = np.nonzero(first == np.arange(len(first)))
+    fold_of = np.empty(len(first), int)
+    fold_of[counted] = folds(labels[counted], seed)
+    return fold_of[first]
+
+
+def log_probabilities(
+    features: np.ndarray,
+    labels: np.ndarray,
+    held_out: np.ndarray,
+    classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+) -> np.ndarray:
+    """Returns what heads answer to images that they have not learnt from.
+
+    Args:
+      features: what they learn from, float32 [images, channels].
+      labels: int64 [images], of two classes at least.
+      held_out: features of the images that are asked, of another number.
+      classes: number of classes; one that has no label has the lowest probability.
+      strengths: one for each head.
+
+    Returns:
+      Log probabilities, float [strengths, images, classes].
+    """
     model, scaler = _model(warm_start=True), StandardScaler().fit(features)
     rows = scaler.transform(features)
-    found = np.full((len(STRENGTHS), len(held_out), classes), LOWEST)
-    for number, strength in enumerate(STRENGTHS):
+    found = np.full((len(strengths), len(held_out), classes), LOWEST)
+    for number, strength in enumerate(strengths):
         _fit(model.set_params(C=strength), rows, labels)
         found[number][:, model.classes_] = model.predict_log_proba(scaler.transform(held_out))
     return np.maximum(found, LOWEST)

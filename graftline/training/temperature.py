@@ -6,27 +6,10 @@ no answer: which class is likeliest stays the same.
 
 import math
 
-import keras
 import numpy as np
 from scipy import optimize, special
 
-from graftline.features.cache import ACTIVATION, CachedSplit
-from graftline.training.phases import EVALUATION_BATCH
-
 BOUNDS = (0.05, 20.0)
-
-
-def of_network(fine_tuned: keras.Model, validation: CachedSplit) -> float:
-    """Returns the temperature of a network.
-
-    Args:
-      fine_tuned: from activations where the base is cut to logits.
-      validation: features of the validation split.
-    """
-    batches = validation.dataset(ACTIVATION, EVALUATION_BATCH).as_numpy_iterator()
-    answered = [(labels, fine_tuned.predict_on_batch(activations)) for activations, labels in batches]
-    labels, logits = map(np.concatenate, zip(*answered, strict=True))
-    return fit(labels, logits)
 
 
 def fit(labels: np.ndarray, logits: np.ndarray) -> float:

@@ -76,11 +76,14 @@ function refuse(error) {
 function draw(prediction, classes, file) {
   const order = classes.map((_, label) => label);
   order.sort((one, other) => prediction.probabilities[other] - prediction.probabilities[one]);
-  tell(`with a probability of ${percent(prediction.probabilities[prediction.label])}`, prediction.label_name);
+  const probability = percent(prediction.probabilities[prediction.label]);
+  const known = prediction.known !== false; // a model that was exported before does not say
+  if (known) tell(`with a probability of ${probability}`, prediction.label_name);
+  else tell(`: looks most like ${prediction.label_name}, ${probability}`, "Not one of these");
   $("bars").replaceChildren(
     ...order.slice(0, SHOWN).map((label) => bar(classes[label], prediction.probabilities[label])),
   );
-  $("image").alt = `${file.name || "The pasted photo"}, which the model calls ${prediction.label_name}`;
+  $("image").alt = `${file.name || "The pasted photo"}, which the model ${known ? "calls" : "does not know, and finds most like"} ${prediction.label_name}`;
   heat(prediction.heat_map);
 }
 

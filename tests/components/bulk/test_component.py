@@ -105,16 +105,18 @@ def run(photos: Path, root: Path, blessed: int) -> tuple[list[int], Path]:
 
 
 def test_tfx_classifies_the_photos_as_serving_does_and_only_with_a_blessed_model(photos, tmp_path):
-    exported = tiny.export(tmp_path, ["cat", "dog"])
+    exported = tiny.export(tmp_path, ["cat", "dog"], known=tiny.knows(0.05))
     (tmp_path / "exported").mkdir()
     exported.rename(tmp_path / "exported/Format-Serving")
     _, table = run(photos, tmp_path, blessed=1)
     header, *rows = csv.reader(table.read_text().splitlines())
-    assert header == ["path", "label", "probability"]
+    assert header == ["path", "label", "probability", "known"]
     assert sorted(path for path, *_ in rows) == ["a.jpg", "b\\udcff.jpg", "deep/c.jpg"]
     signature = tf.saved_model.load(str(tmp_path / "exported/Format-Serving")).signatures["serving_bytes"]
     expected = signature(image_bytes=tf.constant([tiny.photo(number) for number in range(3)]))
-    for number, (_, label, probability) in enumerate(sorted(rows)):
+    assert [known for *_, known in sorted(rows)] == [str(one).lower() for one in expected["known"].numpy()]
+    assert {known for *_, known in rows} == {"true", "false"}
+    for number, (_, label, probability, _) in enumerate(sorted(rows)):
         assert label.encode() == expected["label_name"][number]
         np.testing.assert_allclose(float(probability), np.max(expected["probabilities"][number]), atol=1e-5)
 

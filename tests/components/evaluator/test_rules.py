@@ -5,6 +5,7 @@ import pytest
 
 from components.evaluator.rules import decide
 from graftline.artifacts.evaluation import Opponent, Predictions
+from graftline.artifacts.held_out import HeldOut
 from graftline.serving.versions import BEST, PRODUCTION
 from graftline.settings.gate import Gate
 
@@ -122,3 +123,57 @@ def test_every_missed_rule_is_told():
         ("test accuracy above the model in production, at most (95 %)", False),
         ("test accuracy above the best model that ever was in production, at most (95 %)", False),
     ]
+
+
+def held_out(images: int, right: int, tested: int = 0) -> HeldOut:
+    """Returns what heads answered to so many images of two classes in turn, of which the last ones are of the test split."""
+    labels = np.arange(images) % 2
+    return HeldOut(labels, answers(labels, right), np.arange(images) >= images - tested)
+
+
+def test_a_test_split_that_is_too_small_is_helped_by_what_heads_answer_to_other_images():
+    gate = Gate(min_accuracy=0.8)
+    assert decide(evidence(6, 6), gate).missing == [
+        f"{name!r} has 3 test images, 2 fewer than gate.min_test_examples: add photos of it" for name in ("cat", "dog")
+    ]
+    verdict = decide(evidence(6, 6), gate, held_out(60, 54, tested=6))
+    assert (verdict.blessed, verdict.missing) == (True, [])
+    found = {rule.name: rule.value for rule in verdict.rules}
+    assert found["test accuracy"] == 1
+    assert found["accuracy with cross-validation"] == 1, "the six that are wrong are of the test split"
+    assert verdict.notes[0].startswith(
+        "The 6 test images alone are too few to judge by, so 54 of the other splits count too"
+    )
+
+
+def test_a_test_split_that_is_large_enough_decides_alone():
+    alone = decide(evidence(40, 30), Gate(min_accuracy=0.8))
+    assert decide(evidence(40, 30), Gate(min_accuracy=0.8), held_out(400, 400)) == alone
+    assert not alone.blessed
+
+
+@pytest.mark.parametrize(
+    ("right", "heads", "reason"),
+    [
+        (2, 60, "test accuracy is 33.33 %"),  # the candidate itself is bad, heads on its frozen base are not
+        (6, 40, "accuracy with cross-validation is 69.70 %"),
+        (6, 30, "confidence that it beats always saying"),  # and heads that say what they like, half of it right
+    ],
+)
+def test_neither_a_lucky_test_split_nor_good_heads_are_enough(right, heads, reason):
+    verdict = decide(evidence(6, right), Gate(min_accuracy=0.8), held_out(60, heads))
+    assert not verdict.blessed
+    assert reason in verdict.outcome
+
+
+def test_a_class_that_hardly_has_images_anywhere_cannot_be_judged():
+    labels = np.array([0] * 50 + [1] * 3)
+    verdict = decide(evidence(2, 2), Gate(min_accuracy=0.5), HeldOut(labels, np.eye(2)[labels], np.zeros(53, bool)))
+    assert verdict.missing == ["'dog' has 4 test images, 1 fewer than gate.min_test_examples: add photos of it"]
+
+
+def test_a_comparison_with_production_is_of_the_candidate_alone():
+    verdict = decide(evidence(8, 6, production=8), Gate(min_accuracy=0.5), held_out(60, 60))
+    [rule] = [rule for rule in verdict.rules if rule.name == "test accuracy above the model in production"]
+    assert rule.value == -0.25
+    assert not verdict.blessed

@@ -40,7 +40,9 @@ def run(folder: Path, model: keras.Model, max_drop: float = 0.0) -> tuple[Path, 
     """Runs the component on a network; returns its folder, and what was measured by name."""
     tiny.write_examples(folder / "examples", 2)
     transform = tiny.write_transform(folder, [])
-    serving.export(model, transform, ["dark", "bright"], str(folder / "model/Format-Serving"), temperature=2)
+    serving.export(
+        model, transform, ["dark", "bright"], str(folder / "model/Format-Serving"), tiny.knows(channels=2), 2
+    )
     artifacts = {}
     for key, kind in {
         "model": standard_artifacts.Model,

@@ -8,12 +8,16 @@ import tensorflow as tf
 from sklearn import metrics
 
 from components.report.content import (
+    Advice,
     Calibration,
+    ClassAdvice,
+    CrossValidated,
     Curve,
     Data,
     Facts,
     Gallery,
     GalleryImage,
+    Learnt,
     Numbers,
     Phase,
     Report,
@@ -76,6 +80,14 @@ def report(num_classes: int = 3, images: int = 6, examples: int = 300) -> Report
             Export("tflite_fp16", True, "", 4_600_000, 0.961, 3.2),
             Export("tflite_int8", False, "it has lost 4.1 points", 2_500_000, 0.9222, 2.1),
         ],
+        advice=Advice(
+            [
+                Learnt(count, accuracy, (accuracy - 0.02, accuracy + 0.01))
+                for count, accuracy in [(168, 0.88), (336, 0.92), (504, 0.94), (672, 0.951)]
+            ],
+            [ClassAdvice(name, 280 - number, 0.93 + 0.01 * number, 0.03) for number, name in enumerate(names)],
+        ),
+        findings=[],
     )
 
 
@@ -93,6 +105,7 @@ def _verdict() -> Verdict:
         ],
         accuracy=0.9633,
         accuracy_interval=(0.9354, 0.9794),
+        cross_validated=CrossValidated(840, 0.951, (0.934, 0.964)),
         baseline_accuracy=0.97,
         difference=-0.0067,
         difference_interval=(-0.0211, 0.0077),
@@ -239,4 +252,5 @@ def _facts() -> Facts:
         ],
         serving=SERVING,
         parameters=2_259_265,
+        known={"images": 1000, "least": 0.61234},
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from components.report import card
-from components.report.content import Calibration, Card, Counts, Facts, Phase, Scores, Step, Verdict
+from components.report.content import Calibration, Card, Counts, CrossValidated, Facts, Phase, Scores, Step, Verdict
 from graftline.artifacts.forms import ClassScore, Export
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
 from graftline.artifacts.verdict import Rule
@@ -29,6 +29,7 @@ def told() -> Card:
             rules=[Rule("test accuracy", 0.8125, 0.75, at_least=True)],
             accuracy=0.8125,
             accuracy_interval=(0.57, 0.93),
+            cross_validated=CrossValidated(160, 0.85, (0.79, 0.9)),
             baseline_accuracy=0.75,
             difference=0.0625,
             difference_interval=(-0.1, 0.2),
@@ -71,6 +72,7 @@ def told() -> Card:
             steps=[Step("Trainer", 43.2, 1_700_000_000, cached=False, inputs=["Transform"])],
             serving={"load_s": 1.4},
             parameters=2_259_265,
+            known={"images": 130, "least": 0.61234},
         ),
         exports=[],
     )
@@ -90,6 +92,8 @@ def test_markdown_tells_verdict_scores_and_how_to_make_it_again(told):
     text = card.as_markdown(told)
     assert "**Blessed.**" in text
     assert "**81.25 %**, 95 % interval 57.00 to 93.00 %" in text
+    assert "heads on the frozen base have **85.00 %** of all 160 images right" in text
+    assert "nearest of 130 training images is below 0.612 then" in text
     assert "has 75.00 % on the same images; the difference is within -10.00 to 20.00 %" in text
     assert "| cat | 8 | 72.00 % | 100.00 % | 84.00 % |" in text
     assert "Nothing is new." in text

@@ -10,9 +10,11 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.report import card_gen, component, gather
-from graftline.artifacts import data_review, duplicates
+from graftline.artifacts import data_review, duplicates, held_out
 from graftline.artifacts.data_review import Acceptance, DataReview, Review
-from graftline.artifacts.examples import FINGERPRINT, SPLITS, TEST, TRAIN, VALIDATION
+from graftline.artifacts.examples import FINGERPRINT, LEFT_OUT_FILE, SPLITS, TEST, TRAIN, VALIDATION
+from graftline.artifacts.findings import FINDINGS_FILE, Finding
+from graftline.artifacts.held_out import HeldOut
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.artifacts.infra_blessing import REASONS
 from graftline.artifacts.push import SERVED
@@ -21,7 +23,7 @@ from graftline.artifacts.report_files import CARDS, PAGE
 from graftline.serving import versions
 from graftline.settings.gate import Gate
 from tests import oracle
-from tests.components.report.test_label_errors import clusters, write
+from tests.clusters import clusters, write
 from tests.oracle import CANDIDATE_ANSWERS, LABELS, NAMES
 
 TRAINED = [0, 1] * 12
@@ -74,6 +76,7 @@ def judged(tmp_path_factory) -> Path:
     oracle.evaluate(folder, Gate(min_accuracy=0.75), CANDIDATE_ANSWERS, production=LABELS)
     oracle.write_split(folder / "examples", TRAIN, TRAINED, "train-")
     oracle.write_split(folder / "examples", VALIDATION, [0, 1], "validation-")
+    Path(folder, "examples", LEFT_OUT_FILE).write_text(json.dumps({"id": "empty.jpg", "reason": "empty file"}) + "\n")
     return folder
 
 
@@ -87,6 +90,7 @@ def inputs(tmp_path, judged, features_of) -> dict:
         "weights": {"source": "none", "sha256": ""},
         "features": features_of,
         "parameters": 1234,
+        "known": {"images": 22, "least": 0.5},
     }
     run = artifact(standard_artifacts.ModelRun, tmp_path / "run")
     Path(run.uri, HISTORY_FILE).write_text(json.dumps(history))
@@ -141,8 +145,37 @@ def test_the_page_is_written(inputs, properties, tmp_path):
     component.Executor().Do(
         {key: [one] for key, one in inputs.items()} | {"exports": []}, {"report": [made]}, properties
     )
-    assert [path.name for path in Path(made.uri).iterdir()] == [PAGE]
-    assert "pets" in Path(made.uri, PAGE).read_text()
+    assert sorted(path.name for path in Path(made.uri).iterdir()) == [FINDINGS_FILE, PAGE]
+    text = Path(made.uri, PAGE).read_text()
+    assert "pets" in text
+    assert "What would help" not in text, "the Evaluator has not cross-validated"
+
+
+def test_of_a_small_set_the_page_tells_what_would_help(inputs, properties, features_of):
+    evaluation = artifact(standard_artifacts.ModelEvaluation, Path(inputs["evaluation"].uri))
+    folder = Path(properties["push_to"]).parent / "evaluation"
+    shutil.copytree(evaluation.uri, folder)
+    evaluation.uri = str(folder)
+    held_out.write(evaluation.uri, HeldOut(np.arange(36) % 2, np.eye(2)[np.zeros(36, int)], np.arange(36) > 30))
+    report = gather.report(inputs | {"evaluation": evaluation}, properties)
+    assert (report.verdict.cross_validated.images, report.verdict.cross_validated.accuracy) == (36, 0.5)
+    assert {one.name for one in report.advice.classes} == set(NAMES[:2])
+    shutil.rmtree(features_of[TEST][0])
+    assert gather.report(inputs | {"evaluation": evaluation}, properties).advice is None
+
+
+def test_what_deserves_a_look_is_told_with_what_to_do_about_it(inputs, properties):
+    path = Path(inputs["duplicates"].uri, duplicates.REPORT_FILE)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"copied": [["train-5", "train-6"]]}))
+    found = gather.report(inputs, properties).findings
+    assert [one._replace(reason=one.reason.partition(": 0.")[0]) for one in found] == [
+        Finding("train-3", "dog", "the same image is there as train-4 as cat", ""),
+        Finding("train-4", "cat", "the same image is there as train-3 as dog", "drop"),
+        Finding(f"train-{WRONG}", "dog", "likely label error", "move to cat"),
+        Finding("train-6", "cat", "copy of train-5", "drop"),
+        Finding("2", "cat", "of test, looks like train-2 of train"),
+        Finding("empty.jpg", "", "left out: empty file", "drop"),
+    ]
 
 
 def test_the_card_needs_nothing_that_is_drawn_or_guessed(inputs, properties, tmp_path, features_of, monkeypatch):

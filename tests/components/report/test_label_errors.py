@@ -1,33 +1,12 @@
 """Likely label errors: labels that were changed on purpose are found among features that tell the classes apart."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from components.report import label_errors
 from graftline.artifacts.examples import TEST, TRAIN, VALIDATION
-from graftline.features import cache
-from graftline.features.cache import ACTIVATION, LABEL, POOLED
-
-CHANNELS = 8
-SHARD = 16
-
-
-def write(folder: Path, pooled: np.ndarray, labels: np.ndarray) -> str:
-    """Writes features as the cache does, in several shards; returns their folder."""
-    folder.mkdir(parents=True)
-    for number, start in enumerate(range(0, len(labels), SHARD)):
-        part = slice(start, start + SHARD)
-        held = {ACTIVATION: [pooled[part, None]], POOLED: [pooled[part].astype(np.float16)], LABEL: [labels[part]]}
-        cache._write_shard(folder / f"{number:05}", held)
-    return str(folder)
-
-
-def clusters(seed: int, labels: np.ndarray) -> np.ndarray:
-    """Returns features that gather about a point a class."""
-    random = np.random.default_rng(seed)
-    return 4 * np.eye(CHANNELS)[labels] + random.normal(0, 0.2, (len(labels), CHANNELS))
+from graftline.features.pooled import Row
+from tests.clusters import CHANNELS, clusters, write
 
 
 @pytest.fixture
@@ -84,7 +63,7 @@ def test_a_wrong_label_is_found_though_copies_of_the_image_have_it_too(tmp_path)
     assert set(found_in(label_errors.find(folders, [copies]))) == set(copies)
 
 
-def found_in(judged: label_errors.Judged) -> list[label_errors.Row]:
+def found_in(judged: label_errors.Judged) -> list[Row]:
     return [judged.rows[number] for number in judged.suspects]
 
 
@@ -99,19 +78,3 @@ def test_one_class_alone_is_not_judged(tmp_path):
     labels = np.array([0] * 20 + [1])
     found = label_errors.find({TRAIN: write(tmp_path / "train", clusters(0, labels), labels)})
     assert (found.rows, found.suspects) == ([], [])
-
-
-def test_of_many_images_some_are_drawn(folders, monkeypatch):
-    monkeypatch.setattr(label_errors, "MOST", 50)
-    rows, pooled, labels = label_errors._read(folders)
-    assert len(rows) == len(set(rows)) == len(pooled) == len(labels) == 50
-    stored = {split: cache.Rows([Path(folder)], POOLED) for split, folder in folders.items()}
-    for row, own, label in zip(rows, pooled, labels, strict=True):
-        kept, kept_label = stored[row[0]].read(np.array([row[1]]))
-        assert np.array_equal(kept[0].astype(np.float32), own)
-        assert kept_label[0] == label
-
-
-def test_features_that_are_gone_are_named(folders):
-    assert label_errors.missing(folders) == []
-    assert label_errors.missing(folders | {TEST: "/nowhere/test_plain"}) == ["/nowhere/test_plain"]

@@ -144,7 +144,7 @@ def test_the_served_probabilities_are_calibrated_on_validation(run: SimpleNamesp
 
 def test_a_model_without_a_temperature_is_exported_as_it_is(graph: str, tmp_path: Path, monkeypatch) -> None:
     tiny.write_examples(tmp_path / "examples", 2)
-    monkeypatch.setattr(temperature, "of_network", None)
+    monkeypatch.setattr(temperature, "fit", None)
     training = {"temperature": False, "phase_1": {"epochs": 0}, "phase_2": {"epochs": 0}}
     assert tiny.train(tmp_path / "examples", graph, tmp_path, training=training)["temperature"] is None
 

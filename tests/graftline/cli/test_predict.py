@@ -100,7 +100,7 @@ def test_paths_are_read_from_standard_input(model, photos, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{photos}/00.jpg\n\n{photos}/02.jpg\n"))
     assert run(model, "-", "--csv") == 0
     header, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
-    assert header == ["path", "label", "probability"]
+    assert header == ["path", "label", "probability", "known"]
     assert [row[0] for row in rows] == [f"{photos}/00.jpg", f"{photos}/02.jpg"]
 
 

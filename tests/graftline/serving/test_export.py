@@ -12,6 +12,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from graftline.artifacts.examples import EXTRA, read_label_names
 from graftline.network import backbone
+from graftline.network.known import Known
 from graftline.serving.export import export, heat_map, probabilities
 from tests import tiny
 from tests.exif import block, encode
@@ -26,7 +27,7 @@ def test_training_path_and_signatures_give_one_score(
     transform = tiny.write_transform(tmp_path, shape)
     classifier = tiny.classifier(num_classes)
     names = [f"class {label}" for label in range(num_classes)]
-    export(classifier, transform, names, str(tmp_path / "model"), temperature)
+    export(classifier, transform, names, str(tmp_path / "model"), tiny.knows(), temperature)
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
     labelled = tf.constant([tiny.example(image, 1) for image in IMAGES])
     unlabelled = tf.constant([tiny.example(image) for image in IMAGES])
@@ -48,7 +49,7 @@ def test_training_path_and_signatures_give_one_score(
         assert answer["label"].numpy().tolist() == expected.argmax(-1).tolist()
         assert answer["label_name"].numpy().tolist() == [names[label].encode() for label in expected.argmax(-1)]
     by_score = signatures["serving_scores"](examples=unlabelled)
-    assert list(by_score) == ["probabilities"]
+    assert set(by_score) == {"known", "probabilities"}
     np.testing.assert_allclose(by_score["probabilities"], expected, atol=1e-5)
     by_pixels = signatures["serving_pixels"](image=trained_on["image"])
     np.testing.assert_allclose(by_pixels["probabilities"], expected, atol=1e-5)
@@ -58,6 +59,35 @@ def test_training_path_and_signatures_give_one_score(
     expected_map = _grad_cam(activation, kernel, expected.argmax(-1))
     np.testing.assert_allclose(answer["heat_map"], expected_map, atol=1e-5)
     assert answer["heat_map"].numpy().max() == 1
+
+
+def test_all_signatures_agree_on_which_images_are_like_those_that_were_learnt_from(tmp_path: Path) -> None:
+    transform, classifier = tiny.write_transform(tmp_path, []), tiny.classifier(2)
+    images = tf.constant(IMAGES)
+    export(classifier, transform, ["cat", "dog"], str(tmp_path / "all"), tiny.knows())
+    pixels = tf.saved_model.load(str(tmp_path / "all")).signatures["transform_features"](
+        examples=tf.constant([tiny.example(image, 0) for image in IMAGES])
+    )["image"]
+    activation, _ = backbone.with_activation(classifier)(pixels, training=False)
+    pooled = activation.numpy().mean((1, 2))
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    like_the_second = pooled @ pooled[1]
+    least = float(np.sort(like_the_second)[:2].mean())
+    expected = (like_the_second >= least).tolist()
+    assert expected.count(True) == 2
+
+    reference = np.stack([-pooled[0], pooled[1]])  # the first is like none of the images
+    export(classifier, transform, ["cat", "dog"], str(tmp_path / "model"), Known(reference, least))
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+    unlabelled = tf.constant([tiny.example(image) for image in IMAGES])
+    for answer in (
+        *(signatures[f"serving_{by}"](examples=unlabelled) for by in ("default", "scores")),
+        *(signatures[f"serving_{by}"](image_bytes=images) for by in ("bytes", "explain")),
+        signatures["serving_pixels"](image=pixels),
+    ):
+        assert answer["known"].numpy().tolist() == expected
+    blank = signatures["serving_pixels"](image=tf.fill(pixels.shape, float("nan")))
+    assert not blank["known"].numpy().any(), "what is not finite is like nothing"
 
 
 def test_a_server_turns_photos_and_refuses_what_claims_too_much_for_that_request_alone(tmp_path):
@@ -107,7 +137,8 @@ def test_where_nothing_speaks_for_a_class_its_heat_map_is_nought() -> None:
 def test_signatures_share_one_network_and_the_class_names_lie_beside_it(tmp_path: Path) -> None:
     model = tiny.export(tmp_path, ["cat", "dog"])
     stored = [name for name, _ in tf.train.list_variables(str(model / "variables/variables"))]
-    assert sum(name.endswith("VARIABLE_VALUE") for name in stored) == len(tiny.classifier(2).weights)
+    of_network = len(tiny.classifier(2).weights)
+    assert sum(name.endswith("VARIABLE_VALUE") for name in stored) == of_network + 1, "and the reference of `known`"
     graph = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
     assert [node.op for function in graph.library.function for node in function.node_def].count("Conv2D") == 1
     assert read_label_names(str(model / EXTRA)) == ["cat", "dog"]

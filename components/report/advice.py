@@ -1,0 +1,86 @@
+"""What would make a model of few photos better: whether more of them would, and of which classes.
+
+Heads on the frozen base learn from a part of the photos, and from all of them, and are asked about others: where the last
+ones still helped, so will more. It is of cached features, and takes seconds.
+"""
+
+import numpy as np
+
+from components.report.content import Advice, ClassAdvice, Learnt
+from graftline.artifacts import held_out
+from graftline.artifacts.intervals import wilson
+from graftline.features import pooled
+from graftline.features.pooled import Series
+from graftline.training import head
+
+SHARES = (0.25, 0.5, 0.75, 1.0)
+DRAWS = 3  # of the folds and of the parts, for which photos are in them matters
+
+
+def find(evaluation_uri: str, folders: dict[str, str], series: Series, classes: list[str]) -> Advice | None:
+    """Returns what would help; None where the Evaluator has not cross-validated, for there are many images.
+
+    Args:
+      evaluation_uri: output folder of the Evaluator.
+      folders: of each split's features, all there.
+      series: the places of images that look alike or are copies.
+      classes: class names in the order of their labels.
+    """
+    if held_out.read(evaluation_uri) is None:
+        return None
+    rows, plain, labels = pooled.read(folders, pooled.count(folders))
+    first = pooled.firsts(rows, series)
+    counted = first == np.arange(len(rows))
+    # [draws, shares, images]: one image of each series is counted
+    right = np.stack([_right(plain, labels, first, seed) for seed in range(DRAWS)])[:, :, counted]
+    learnt = [_learnt(share, right[:, number], counted) for number, share in enumerate(SHARES)]
+    return Advice(learnt, _classes(right.mean(axis=0), labels[counted], classes))
+
+
+def _right(features: np.ndarray, labels: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
+    """Returns whether heads that learnt from each share of the other folds are right, bool [shares, images]."""
+    fold_of = head.grouped_folds(labels, first, seed)
+    strength, _ = head.cross_validated(features, labels, fold_of)
+    position = _positions(labels, first, seed)
+    right = np.zeros((len(SHARES), len(labels)), bool)
+    for fold in range(head.FOLDS):
+        out = fold_of == fold
+        for number, share in enumerate(SHARES):
+            learns = ~out & (position < share)
+            if out.any() and len(np.unique(labels[learns])) > 1:
+                asked = head.log_probabilities(
+                    features[learns], labels[learns], features[out], labels.max() + 1, (strength,)
+                )
+                right[number, out] = asked[0].argmax(axis=1) == labels[out]
+    return right
+
+
+def _positions(labels: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
+    """Returns where in its class each image stands, in [0, 1), drawn at random; a series stands together."""
+    drawn = np.random.default_rng(seed).permutation(len(labels))[first]
+    position = np.empty(len(labels))
+    for label in np.unique(labels):
+        inside = labels == label
+        places, of_image = np.unique(drawn[inside], return_inverse=True)
+        position[inside] = of_image / len(places)
+    return position
+
+
+def _learnt(share: float, right: np.ndarray, counted: np.ndarray) -> Learnt:
+    images = right.shape[1]
+    accuracy = float(right.mean())
+    learnt_from = round(share * counted.sum() * (head.FOLDS - 1) / head.FOLDS)
+    return Learnt(learnt_from, accuracy, wilson(round(accuracy * images), images))
+
+
+def _classes(right: np.ndarray, labels: np.ndarray, classes: list[str]) -> list[ClassAdvice]:
+    """Returns what more photos of each class may give, those of which it is most first."""
+    half, whole = right[SHARES.index(0.5)], right[-1]
+    found = []
+    for label, name in enumerate(classes):
+        inside = labels == label
+        if inside.any():
+            recall = float(whole[inside].mean())
+            found.append(ClassAdvice(name, int(inside.sum()), recall, recall - float(half[inside].mean())))
+    # What is found anyway needs no more; of the others those that the last photos still helped
+    return sorted(found, key=lambda one: (-(max(one.gain, 0) + 1 - one.recall), one.images, one.name))

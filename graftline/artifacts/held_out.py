@@ -1,0 +1,54 @@
+"""What heads on the frozen base answered to images that they had not learnt from: of small sets, beside the evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from graftline.artifacts import intervals
+
+HELD_OUT_FILE = "held_out.npz"  # in the Evaluator's output folder
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Answers by cross-validation; to one image of each series.
+
+    Attributes:
+      labels: true classes, int64 [images].
+      probabilities: float [images, classes].
+      tested: which of them the test split has, bool [images].
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    tested: np.ndarray
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether the true class is taken for the likeliest, bool [images]."""
+        return self.probabilities.argmax(axis=1) == self.labels
+
+    @property
+    def accuracy(self) -> float:
+        """How many are right, in [0, 1]."""
+        return int(self.right.sum()) / len(self.right)
+
+    @property
+    def interval(self) -> intervals.Interval:
+        """The 95 % interval of that."""
+        return intervals.wilson(int(self.right.sum()), len(self.right))
+
+
+def write(evaluation_uri: str, held_out: HeldOut) -> None:
+    """Keeps what heads answered, in the output folder of the Evaluator."""
+    np.savez(Path(evaluation_uri, HELD_OUT_FILE), **vars(held_out))
+
+
+def read(evaluation_uri: str) -> HeldOut | None:
+    """Returns what heads answered; None where the set is too large for that."""
+    try:
+        with np.load(Path(evaluation_uri, HELD_OUT_FILE), allow_pickle=False) as kept:
+            return HeldOut(**kept)
+    except FileNotFoundError:
+        return None
