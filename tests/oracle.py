@@ -135,7 +135,7 @@ def evaluate(
     model_run = standard_artifacts.ModelRun()
     model_run.uri = str(folder)
     (folder / HISTORY_FILE).write_text(
-        json.dumps({"features": {split: [path] for split, path in (features or GONE).items()}})
+        json.dumps({"features": {split: [path] for split, path in (features or GONE).items()}, "balanced": False})
     )
     inputs[MODEL_RUN] = [model_run]
     given = {SERVING_DIR: str(serving)}

@@ -23,11 +23,11 @@ def run(model_run: str, series: Series) -> HeldOut | None:
     """Returns what heads answer, to one image of each series; None where there are too many images, or features are gone.
 
     Args:
-      model_run: what the Trainer kept, with the folders of the features.
+      model_run: what the Trainer kept, with the folders of the features, and whether its classes count alike.
       series: the places of images that look alike or are copies: they are in one fold, and count once.
     """
-    features = json.loads(Path(model_run, HISTORY_FILE).read_text())["features"]
-    folders = {split: views[0] for split, views in features.items()}
+    history = json.loads(Path(model_run, HISTORY_FILE).read_text())
+    folders = {split: views[0] for split, views in history["features"].items()}
     if pooled.missing(folders) or pooled.count(folders) > SMALL:
         return None
     # Not with this module: the solver takes seconds to import, at every start of any program
@@ -35,7 +35,8 @@ def run(model_run: str, series: Series) -> HeldOut | None:
 
     rows, plain, labels = pooled.read(folders, SMALL)
     first = pooled.firsts(rows, series)
-    _, probabilities = head.cross_validated(plain, labels, head.grouped_folds(labels, first, SEED))
+    fold_of = head.grouped_folds(labels, first, SEED)
+    _, probabilities = head.cross_validated(plain, labels, fold_of, history["balanced"])
     tested = np.array([split == TEST for split, _ in rows])
     counted = first == np.arange(len(rows))
     return HeldOut(labels[counted], probabilities[counted], tested[counted])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from graftline.artifacts import intervals
-from graftline.artifacts.evaluation import Predictions, class_scores, compare
+from graftline.artifacts.evaluation import Predictions, class_scores, compare, macro_accuracy
 from graftline.artifacts.held_out import HeldOut
 from graftline.artifacts.metrics import ACCURACY
 from graftline.artifacts.verdict import POINTS, Rule, Verdict
@@ -40,7 +40,7 @@ def decide(answers: Predictions, gate: Gate, beside: HeldOut | None = None) -> V
     rules = [_accuracy(answers, ACCURACY.title, gate.min_accuracy)]
     if evidence is not answers:
         rules.append(_accuracy(evidence, "accuracy with cross-validation", gate.min_accuracy))
-    rules += [*_recall(evidence, gate.min_class_recall), _better_than_no_model(evidence)]
+    rules += [*_recalls(evidence, gate), _better_than_no_model(evidence)]
     if not answers.opponents:
         notes.append("Nothing is in production yet, so the candidate was compared with no other.")
     for name in answers.opponents:
@@ -86,11 +86,13 @@ def _missing(evidence: Predictions, demanded: int) -> Iterator[str]:
             )
 
 
-def _recall(evidence: Predictions, demanded: float) -> Iterator[Rule]:
-    """Yields the rule for the class that is recalled worst, where one is demanded."""
-    if demanded:
+def _recalls(evidence: Predictions, gate: Gate) -> Iterator[Rule]:
+    """Yields the rules for what is found of each class, where they are demanded."""
+    if gate.min_macro_accuracy:
+        yield Rule("macro accuracy", macro_accuracy(evidence), gate.min_macro_accuracy, at_least=True)
+    if gate.min_class_recall:
         worst = min((score for score in class_scores(evidence) if score.examples), key=lambda score: score.recall)
-        yield Rule(f"lowest recall of a class, {worst.name!r}", worst.recall, demanded, at_least=True)
+        yield Rule(f"lowest recall of a class, {worst.name!r}", worst.recall, gate.min_class_recall, at_least=True)
 
 
 def _better_than_no_model(evidence: Predictions) -> Rule:

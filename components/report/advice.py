@@ -17,7 +17,9 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 DRAWS = 3  # of the folds and of the parts, for which photos are in them matters
 
 
-def find(evaluation_uri: str, folders: dict[str, str], series: Series, classes: list[str]) -> Advice | None:
+def find(
+    evaluation_uri: str, folders: dict[str, str], series: Series, classes: list[str], balanced: bool
+) -> Advice | None:
     """Returns what would help; None where the Evaluator has not cross-validated, for there are many images.
 
     Args:
@@ -25,6 +27,7 @@ def find(evaluation_uri: str, folders: dict[str, str], series: Series, classes: 
       folders: of each split's features, all there.
       series: the places of images that look alike or are copies.
       classes: class names in the order of their labels.
+      balanced: whether all classes count alike, as in training.
     """
     if held_out.read(evaluation_uri) is None:
         return None
@@ -32,15 +35,15 @@ def find(evaluation_uri: str, folders: dict[str, str], series: Series, classes: 
     first = pooled.firsts(rows, series)
     counted = first == np.arange(len(rows))
     # [draws, shares, images]: one image of each series is counted
-    right = np.stack([_right(plain, labels, first, seed) for seed in range(DRAWS)])[:, :, counted]
+    right = np.stack([_right(plain, labels, first, seed, balanced) for seed in range(DRAWS)])[:, :, counted]
     learnt = [_learnt(share, right[:, number], counted) for number, share in enumerate(SHARES)]
     return Advice(learnt, _classes(right.mean(axis=0), labels[counted], classes))
 
 
-def _right(features: np.ndarray, labels: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
+def _right(features: np.ndarray, labels: np.ndarray, first: np.ndarray, seed: int, balanced: bool) -> np.ndarray:
     """Returns whether heads that learnt from each share of the other folds are right, bool [shares, images]."""
     fold_of = head.grouped_folds(labels, first, seed)
-    strength, _ = head.cross_validated(features, labels, fold_of)
+    strength, _ = head.cross_validated(features, labels, fold_of, balanced)
     position = _positions(labels, first, seed)
     right = np.zeros((len(SHARES), len(labels)), bool)
     for fold in range(head.FOLDS):
@@ -48,9 +51,8 @@ def _right(features: np.ndarray, labels: np.ndarray, first: np.ndarray, seed: in
         for number, share in enumerate(SHARES):
             learns = ~out & (position < share)
             if out.any() and len(np.unique(labels[learns])) > 1:
-                asked = head.log_probabilities(
-                    features[learns], labels[learns], features[out], labels.max() + 1, (strength,)
-                )
+                learnt, classes = (features[learns], labels[learns]), labels.max() + 1
+                asked = head.log_probabilities(*learnt, features[out], classes, (strength,), balanced)
                 right[number, out] = asked[0].argmax(axis=1) == labels[out]
     return right
 

@@ -101,12 +101,14 @@ class Scores:
     scores: list[ClassScore]
     calibration: Calibration
     measured: dict[str, float]  # of `metrics.OVERALL`, by key
+    macro_accuracy: float  # mean of the recalls of all classes
     examples: int
 
     @property
     def overall(self) -> str:
         """What was measured of all images, for people."""
-        return ", ".join(f"{BY_KEY[key].title} {BY_KEY[key].shown(value)}" for key, value in self.measured.items())
+        told = [f"{BY_KEY[key].title} {BY_KEY[key].shown(value)}" for key, value in self.measured.items()]
+        return ", ".join([*told, f"macro accuracy {self.macro_accuracy:.4f}"])
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def _scores(evaluation_uri: str, answers: Predictions, temperature: float | None
         scores=evaluation.class_scores(answers),
         calibration=numbers.calibrate(answers.labels, answers.candidate, temperature),
         measured={metric.key: measured[metric.key] for metric in OVERALL},
+        macro_accuracy=evaluation.macro_accuracy(answers),
         examples=len(answers.labels),
     )
 

@@ -66,7 +66,10 @@ def _knowledge(inputs: Inputs) -> Knowledge:
 def _advice(inputs: Inputs, knowledge: Knowledge) -> Advice | None:
     if knowledge.gone:
         return None
-    return advice.find(inputs["evaluation"].uri, knowledge.features, knowledge.copies.series, knowledge.classes)
+    history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
+    return advice.find(
+        inputs["evaluation"].uri, knowledge.features, knowledge.copies.series, knowledge.classes, history["balanced"]
+    )
 
 
 def _looks(knowledge: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]]:

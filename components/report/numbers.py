@@ -58,6 +58,7 @@ def measure(
         calibration=calibrate(predictions.labels, predictions.candidate, temperature),
         slices=[*_class_slices(predictions, classes), *by_look],
         measured={metric.key: measured[metric.key] for metric in OVERALL},
+        macro_accuracy=evaluation.macro_accuracy(predictions),
         examples=len(right),
     )
 

@@ -83,6 +83,7 @@ def run_fn(fn_args: FnArgs) -> None:
             found = fitted.fit(plain.fine_tuned, splits, training)
             history = {
                 "phases": phases,
+                "balanced": training.class_weights == "balanced",
                 "temperature": found.temperature,
                 "known": {"images": len(found.known.reference), "least": found.known.least},
                 "weights": _describe(pretrained),

@@ -103,7 +103,8 @@ class Trials:
         steps = train.steps(training.batch_size)
         if field == ACTIVATION:
             steps = min(steps, -(-SLICE // training.batch_size))
-        loss = losses.loss(self._classes, training.label_smoothing)
+        counts = phases.class_weights(train, training, self._classes)
+        loss = losses.loss(self._classes, training.label_smoothing, counts)
         accuracy = losses.accuracy(self._classes)
         trained.compile(optimizer=phases.make_optimizer(phase, steps), loss=loss, metrics=[accuracy])
         for epoch in range(phase.epochs):

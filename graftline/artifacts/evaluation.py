@@ -145,6 +145,13 @@ def accuracies(answers: Predictions) -> dict[str, float]:
     }
 
 
+def macro_accuracy(answers: Predictions) -> float:
+    """Returns the mean of the recalls of all classes that have examples."""
+    counts = np.bincount(answers.labels, minlength=len(answers.classes))
+    found = np.bincount(answers.labels[answers.right], minlength=len(answers.classes))
+    return float((found[counts > 0] / counts[counts > 0]).mean())
+
+
 def class_scores(answers: Predictions) -> list[ClassScore]:
     """Returns the scores of each class; 0 of one that is never answered, or has no examples.
 

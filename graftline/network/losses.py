@@ -3,20 +3,52 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 
-def loss(num_classes: int, label_smoothing: float) -> keras.losses.Loss:
+def loss(num_classes: int, label_smoothing: float, class_weights: np.ndarray | None = None) -> keras.losses.Loss:
     """Returns the cross-entropy of labels [batch] and logits [batch, 1 or classes].
 
     Args:
       num_classes: 2 or more.
       label_smoothing: part of a label's weight that is spread over all classes, in [0, 1).
+      class_weights: what an image of each class counts, float [classes]; None counts all alike.
     """
+    plain = _unweighted(num_classes, label_smoothing)
+    return plain if class_weights is None else WeightedByClass(plain, class_weights)
+
+
+def balanced(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Returns what an image of each class is to count so that all classes count alike, 1 on average (as scikit-learn's).
+
+    Args:
+      labels: int64 [images].
+      num_classes: 2 or more.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    return len(labels) / (num_classes * np.maximum(counts, 1))
+
+
+def _unweighted(num_classes: int, label_smoothing: float) -> keras.losses.Loss:
     if num_classes == 2:
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
     if not label_smoothing:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return SmoothedCrossentropy(num_classes, label_smoothing)
+
+
+class WeightedByClass(keras.losses.Loss):
+    """A loss in which an image counts what its class does."""
+
+    def __init__(self, plain: keras.losses.Loss, class_weights: np.ndarray) -> None:
+        super().__init__(name=f"weighted_{plain.name}")
+        self.plain = plain
+        self.class_weights = keras.ops.convert_to_tensor(class_weights, "float32")
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each example, [batch]."""
+        labels = keras.ops.cast(keras.ops.reshape(y_true, (-1,)), "int32")
+        return self.plain.call(y_true, y_pred) * keras.ops.take(self.class_weights, labels)
 
 
 class SmoothedCrossentropy(keras.losses.Loss):

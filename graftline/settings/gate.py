@@ -13,6 +13,8 @@ class Gate(Section):
 
     min_accuracy: Fraction
     """Accuracy on the test split that a candidate must reach."""
+    min_macro_accuracy: Fraction = 0.0
+    """Mean of the recalls of all classes that a candidate must reach: what accuracy would be if all had as many images."""
     min_class_recall: Fraction = 0.0
     """Share of the test images of each class that a candidate must call by their name."""
     max_accuracy_drop: Fraction = 0.01

@@ -131,6 +131,8 @@ class Training(Section):
     """Of the order of images, of augmentation and of the head's first weights."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of a label's probability that is spread over the other classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` lets all classes count alike, however many images each has; `none` all images."""
     augmentation: Literal["none", "flip", "crops"] = "none"
     """`flip` shows images mirrored, too; `crops` also random parts of them, lighter and darker."""
     crops: Annotated[int, Field(ge=1, le=100)] = 8

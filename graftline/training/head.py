@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from graftline.features.cache import POOLED, CachedSplit, Rows
+from graftline.network import losses
 
 MOST_ROWS = 50_000  # features of 1,280 channels: a quarter of a gigabyte, which the solver holds twice
 STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
@@ -42,39 +43,44 @@ def is_solvable(train: CachedSplit) -> bool:
     return train.examples * len(train.views) <= MOST_ROWS
 
 
-def solve(train: CachedSplit, seed: int) -> Solution:
+def solve(train: CachedSplit, seed: int, balanced: bool = False) -> Solution:
     """Solves the head on the features of a split.
 
     Args:
       train: with an image of each class at least.
       seed: of the folds.
+      balanced: whether all classes count alike, however many images each has.
     """
     rows = Rows(train.views, POOLED)
     views, labels = len(train.views), rows.labels[: train.examples]
     features = rows.read(np.arange(views * train.examples))[0].astype(np.float32)
-    return solved(features.reshape(views, train.examples, -1), labels, seed)
+    return solved(features.reshape(views, train.examples, -1), labels, seed, balanced)
 
 
-def solved(features: np.ndarray, labels: np.ndarray, seed: int) -> Solution:
+def solved(features: np.ndarray, labels: np.ndarray, seed: int, balanced: bool = False) -> Solution:
     """Solves a head.
 
     Args:
       features: float32 [views, images, channels]; the first view is the images as they are.
       labels: int64 [images], from 0, each class at least once.
       seed: of the folds.
+      balanced: as for `solve`.
     """
     # The plain view is enough to choose by, and several times faster than all of them
-    strength, _ = cross_validated(features[0], labels, folds(labels, seed))
-    return Solution(*_fitted(features, labels, strength), strength)
+    strength, _ = cross_validated(features[0], labels, folds(labels, seed), balanced)
+    return Solution(*_fitted(features, labels, strength, balanced), strength)
 
 
-def cross_validated(features: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> tuple[float, np.ndarray]:
+def cross_validated(
+    features: np.ndarray, labels: np.ndarray, fold_of: np.ndarray, balanced: bool = False
+) -> tuple[float, np.ndarray]:
     """Chooses the strength by cross-validation.
 
     Args:
       features: float32 [images, channels].
       labels: int64 [images], from 0.
       fold_of: the fold of each image, int [images].
+      balanced: as for `solve`.
 
     Returns:
       The strength, and probabilities, float [images, classes], of each image by a head that learnt from other folds; of the
@@ -84,10 +90,13 @@ def cross_validated(features: np.ndarray, labels: np.ndarray, fold_of: np.ndarra
     for fold in range(FOLDS if len(labels) <= MANY else 1):
         out = fold_of == fold
         if out.any() and len(np.unique(labels[~out])) > 1:
-            tried[:, out] = log_probabilities(features[~out], labels[~out], features[out], labels.max() + 1)
+            learnt = features[~out], labels[~out]
+            tried[:, out] = log_probabilities(*learnt, features[out], labels.max() + 1, balanced=balanced)
     of_label = np.take_along_axis(tried, labels[None, :, None], axis=2)[..., 0]
     measured = ~np.isnan(of_label[0])
-    best = int(of_label[:, measured].sum(axis=1).argmax()) if measured.any() else len(STRENGTHS) // 2
+    counts = losses.balanced(labels, labels.max() + 1)[labels] if balanced else np.ones(len(labels))
+    told = (of_label * counts)[:, measured].sum(axis=1)
+    best = int(told.argmax()) if measured.any() else len(STRENGTHS) // 2
     return STRENGTHS[best], np.exp(tried[best])
 
 
@@ -123,6 +132,7 @@ def log_probabilities(
     held_out: np.ndarray,
     classes: int,
     strengths: Sequence[float] = STRENGTHS,
+    balanced: bool = False,
 ) -> np.ndarray:
     """Returns what heads answer to images that they have not learnt from.
 
@@ -132,11 +142,12 @@ def log_probabilities(
       held_out: features of the images that are asked, of another number.
       classes: number of classes; one that has no label has the lowest probability.
       strengths: one for each head.
+      balanced: as for `solve`.
 
     Returns:
       Log probabilities, float [strengths, images, classes].
     """
-    model, scaler = _model(warm_start=True), StandardScaler().fit(features)
+    model, scaler = _model(balanced, warm_start=True), StandardScaler().fit(features)
     rows = scaler.transform(features)
     found = np.full((len(strengths), len(held_out), classes), LOWEST)
     for number, strength in enumerate(strengths):
@@ -145,18 +156,18 @@ def log_probabilities(
     return np.maximum(found, LOWEST)
 
 
-def _fitted(features: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+def _fitted(features: np.ndarray, labels: np.ndarray, strength: float, balanced: bool) -> tuple[np.ndarray, np.ndarray]:
     """Returns kernel and bias for features that are not standardised: what standardises them is folded in."""
     rows = features.reshape(-1, features.shape[-1])
-    scaler, model = StandardScaler().fit(rows), _model(C=strength / len(features))
+    scaler, model = StandardScaler().fit(rows), _model(balanced, C=strength / len(features))
     _fit(model, scaler.transform(rows), np.tile(labels, len(features)))
     kernel = model.coef_ / scaler.scale_
     bias = model.intercept_ - kernel @ scaler.mean_
     return kernel.T.astype(np.float32), bias.astype(np.float32)
 
 
-def _model(**parameters: float | bool) -> LogisticRegression:
-    return LogisticRegression(max_iter=ITERATIONS, **parameters)
+def _model(balanced: bool, **parameters: float | bool) -> LogisticRegression:
+    return LogisticRegression(max_iter=ITERATIONS, class_weight="balanced" if balanced else None, **parameters)
 
 
 def _fit(model: LogisticRegression, rows: np.ndarray, targets: np.ndarray) -> None:

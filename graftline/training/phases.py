@@ -15,7 +15,7 @@ from graftline.artifacts.examples import TEST, TRAIN, VALIDATION
 from graftline.artifacts.history import taken
 from graftline.base.stop import stopped_gently
 from graftline.features import on_device
-from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
+from graftline.features.cache import ACTIVATION, POOLED, CachedSplit, Rows
 from graftline.network import backbone, losses
 from graftline.settings.training import SOLVER, Model, Phase, Training
 from graftline.training import checkpoints, head
@@ -188,7 +188,8 @@ class Run:
         """Runs one phase, and returns what `run` returns of it."""
         train = self.splits[TRAIN]
         backbone.set_trainable(self.network.base, plan.fine_tune_at)
-        loss = losses.loss(self.num_classes, self.training.label_smoothing)
+        counts = class_weights(train, self.training, self.num_classes)
+        loss = losses.loss(self.num_classes, self.training.label_smoothing, counts)
         accuracy = losses.accuracy(self.num_classes)
         batches, trained = self._placed(plan)
         # A fresh optimizer: phase 1's moments belong to other variables
@@ -268,7 +269,7 @@ class Run:
         """Gives the head the weights that solve it, all workers the same ones; that is the phase's only epoch."""
         if self.position.epoch:
             return
-        found = head.solve(self.splits[TRAIN], self.training.seed)
+        found = head.solve(self.splits[TRAIN], self.training.seed, self.training.class_weights == "balanced")
         self.network.head.get_layer("logits").set_weights([found.kernel, found.bias])
         print(f"Solved, with a strength of {found.strength:.2g} by cross-validation.", flush=True)
         learnt = fitted.evaluate(batches.dataset(TRAIN, EVALUATION_BATCH), verbose=0, return_dict=True)
@@ -311,6 +312,13 @@ class Run:
         for callback in watching:
             callback.on_epoch_begin(epoch)
             callback.on_epoch_end(epoch, logs)
+
+
+def class_weights(train: CachedSplit, training: Training, num_classes: int) -> np.ndarray | None:
+    """Returns what an image of each class counts, float [classes]; None where all count alike."""
+    if training.class_weights == "none":
+        return None
+    return losses.balanced(Rows(train.views[:1], POOLED).labels, num_classes)
 
 
 def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:

@@ -20,7 +20,7 @@ SIZES = {TRAIN: 60, VALIDATION: 12, TEST: 12}
 
 def model_run(folder: Path, features: dict[str, str]) -> str:
     """Writes what the Trainer keeps."""
-    noted = {"features": {split: [path] for split, path in features.items()}}
+    noted = {"features": {split: [path] for split, path in features.items()}, "balanced": True}
     (folder / HISTORY_FILE).write_text(json.dumps(noted))
     return str(folder)
 

@@ -98,6 +98,14 @@ def test_the_class_that_is_recalled_worst_is_held_against_its_bound():
     assert decide(said, Gate(min_accuracy=0.5, min_class_recall=0.7)).blessed
 
 
+def test_a_class_of_few_images_counts_as_much_as_the_others_in_macro_accuracy():
+    labels = np.array([0] * 90 + [1] * 10)
+    said = Predictions(["cat", "dog"], list("x" * 100), labels, answers(labels, 93))
+    gate = Gate(min_accuracy=0.5, min_macro_accuracy=0.7)
+    assert decide(said, gate).reasons == ["macro accuracy is 65.00 %, at least 70.00 % is demanded"]
+    assert decide(said, Gate(min_accuracy=0.5, min_macro_accuracy=0.65)).blessed
+
+
 def test_too_few_test_images_of_a_class_are_no_judgement():
     labels = np.array([0] * 40 + [1] * 3)
     said = Predictions(["cat", "dog", "emu"], list("x" * 43), labels, answers(labels, 43, classes=3))

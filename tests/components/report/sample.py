@@ -165,6 +165,7 @@ def _numbers(names: list[str], examples: int) -> Numbers:
             Slice("brightness", "12 to 90 of 255", 150, 0.953, (0.907, 0.977)),
         ],
         measured={EXAMPLES.key: examples, ACCURACY.key: 0.9633, LOG_LOSS.key: 0.1234},
+        macro_accuracy=0.951,
         examples=examples,
     )
 

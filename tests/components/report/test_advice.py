@@ -31,8 +31,8 @@ def folders(tmp_path: Path, signal: float, labels: np.ndarray, hard: float | Non
 
 def test_what_is_learnt_slowly_asks_for_more_photos_and_what_is_clear_at_once_does_not(tmp_path):
     labels = np.arange(150) % 3
-    hard = advice.find(str(tmp_path / "a"), folders(tmp_path / "a", 2.0, labels), [], NAMES)
-    clear = advice.find(str(tmp_path / "b"), folders(tmp_path / "b", 20.0, labels), [], NAMES)
+    hard = advice.find(str(tmp_path / "a"), folders(tmp_path / "a", 2.0, labels), [], NAMES, False)
+    clear = advice.find(str(tmp_path / "b"), folders(tmp_path / "b", 20.0, labels), [], NAMES, False)
     assert [one.images for one in hard.learnt] == [30, 60, 90, 120]
     assert hard.gain > 0.05
     assert clear.gain == pytest.approx(0, abs=0.01)
@@ -43,7 +43,7 @@ def test_what_is_learnt_slowly_asks_for_more_photos_and_what_is_clear_at_once_do
 
 def test_the_class_that_is_found_least_comes_first(tmp_path):
     labels = np.arange(150) % 3
-    found = advice.find(str(tmp_path), folders(tmp_path, 6.0, labels, hard=1.0), [], NAMES)
+    found = advice.find(str(tmp_path), folders(tmp_path, 6.0, labels, hard=1.0), [], NAMES, False)
     assert found.classes[0].name == "eel"
     assert found.classes[0].recall < 0.8 < min(one.recall for one in found.classes[1:])
 
@@ -55,7 +55,7 @@ def test_a_series_counts_once_and_no_photo_is_told_by_another_of_its_series(tmp_
     held_out.write(str(tmp_path), HeldOut(labels, np.eye(3)[labels], labels < 0))
     features = {TRAIN: write(tmp_path / TRAIN, noise, labels)}
     series = [[(TRAIN, number), (TRAIN, number + 60)] for number in range(60)]
-    found = advice.find(str(tmp_path), features, series, NAMES)
+    found = advice.find(str(tmp_path), features, series, NAMES, False)
     assert sum(one.images for one in found.classes) == 60
     assert found.learnt[-1].accuracy < 0.6
 
@@ -63,4 +63,4 @@ def test_a_series_counts_once_and_no_photo_is_told_by_another_of_its_series(tmp_
 def test_of_large_sets_nothing_is_said(tmp_path):
     features = folders(tmp_path, 6.0, np.arange(60) % 3)
     (tmp_path / held_out.HELD_OUT_FILE).unlink()
-    assert advice.find(str(tmp_path), features, [], NAMES) is None
+    assert advice.find(str(tmp_path), features, [], NAMES, False) is None

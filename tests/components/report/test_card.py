@@ -45,6 +45,7 @@ def told() -> Card:
             scores=[ClassScore("cat", 8, 0.72, 1.0, 0.84), ClassScore("*dog*|x", 8, 1.0, 0.625, 0.77)],
             calibration=CALIBRATION,
             measured={EXAMPLES.key: 16, ACCURACY.key: 0.8125, LOG_LOSS.key: 0.4},
+            macro_accuracy=0.8125,
             examples=16,
         ),
         data=Counts(

@@ -91,6 +91,7 @@ def inputs(tmp_path, judged, features_of) -> dict:
         "features": features_of,
         "parameters": 1234,
         "known": {"images": 22, "least": 0.5},
+        "balanced": False,
     }
     run = artifact(standard_artifacts.ModelRun, tmp_path / "run")
     Path(run.uri, HISTORY_FILE).write_text(json.dumps(history))

@@ -87,7 +87,8 @@ def test_files_of_one_name_from_two_classes_do_not_overwrite_each_other(folder: 
 
 
 def test_what_is_stopped_halfway_comes_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, move, moved = tree(folder), shutil.move, []
+    before, move = tree(folder), shutil.move
+    moved: list[object] = []
 
     def killed(source: Path, target: Path) -> None:
         if moved:

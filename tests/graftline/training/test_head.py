@@ -89,3 +89,12 @@ def test_so_many_rows_are_not_held_in_memory(monkeypatch):
     assert head.is_solvable(split)
     monkeypatch.setattr(head, "MOST_ROWS", 59)
     assert not head.is_solvable(split)
+
+
+def test_a_rare_class_is_found_as_well_as_the_others_where_classes_count_alike():
+    random = np.random.default_rng(0)
+    labels = np.array([0] * 200 + [1] * 10)
+    rows = (random.normal(size=(210, 4)) + labels[:, None]).astype(np.float32)
+    plain, balanced = (head.solved(rows[None], labels, seed=0, balanced=one) for one in (False, True))
+    asked = (random.normal(size=(500, 4)) + 1).astype(np.float32)  # all of the rare class
+    assert answered(balanced, asked).mean() > answered(plain, asked).mean() + 0.2
