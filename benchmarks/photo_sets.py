@@ -4,8 +4,8 @@ The archive is a zip file of sets, each a folder with a folder per class. Each s
 is learnt from the 70 is measured on the 30. Side by side: the recipe of revision 1e09f3b; a logistic regression on pooled
 features, standardised, with its strength chosen by cross-validation; and the recipe of `configs/photos.yaml`, which takes
 15 % of the 70 for validation, as it has to choose. Both recipes are trained by the Trainer's own function. What the new one
-exports is asked about strangers, images of the other sets: how well its likeness tells them from what is held out, as the area
-under the ROC curve.
+exports is asked about strangers, images of the other sets: how well its likeness tells them from what is held out, as the
+area under the ROC curve.
 """
 
 import argparse
@@ -83,10 +83,9 @@ def main() -> None:
             for one in chosen:
                 measured = compare(one, sets, number, Path(folder, f"{one.name}_{number}"))
                 found.setdefault(one.name, []).append(measured)
-                told = "  ".join(
-                    f"{name} {value:5.1f} % {spent:4.0f} s" for name, (value, spent) in measured.recipes.items()
-                )
-                print(f"{one.name:12} {number}  {told}  strangers {measured.strangers:.3f}", flush=True)
+                recipes = [f"{name} {value:5.1f} % {spent:4.0f} s" for name, (value, spent) in measured.recipes.items()]
+                told = "  ".join([*recipes, f"strangers {measured.strangers:.3f}"])
+                print(f"{one.name:12} {number}  {told}", flush=True)
     tell(found)
 
 
