@@ -3,7 +3,8 @@
 import io
 import struct
 
-from PIL import Image
+import numpy as np
+from PIL import ExifTags, Image
 
 Entry = tuple[int, int, int, bytes]  # tag, type, count, and its value or where that is, 4 bytes
 MAKE: Entry = (0x010F, 2, 4, b"Abc\0")
@@ -50,3 +51,12 @@ def segment(marker: int, contents: bytes) -> bytes:
 def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
     """Returns a JPEG with segments before all others."""
     return jpeg[:2] + b"".join(segments) + jpeg[2:]
+
+
+def secretive() -> bytes:
+    """Returns a JPEG that lies on its side, whose metadata say "Secret" four times: maker, day, XMP and comment."""
+    whole = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)).resize((500, 300))
+    exif = whole.getexif()
+    exif[0x0112], exif[0x010F] = 6, "SecretMaker"
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (47.0, 22.0, 33.0), 29: "SecretDay"})
+    return encode(whole, exif=exif, xmp=b"<x:xmpmeta>SecretPacket</x:xmpmeta>", comment=b"SecretComment")

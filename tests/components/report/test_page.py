@@ -1,5 +1,6 @@
 """The page as text: complete, harmless whatever its files are called, and small."""
 
+import base64
 import itertools
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from components.report.content import Gallery, GalleryImage, Report
 from graftline.artifacts.metrics import LOG_LOSS
 from tests import tiny
 from tests.components.report import sample
+from tests.exif import secretive
 
 
 class Reader(HTMLParser):
@@ -169,6 +171,16 @@ def test_the_page_of_2000_test_images_is_small(tmp_path):
     galleries = [Gallery(f"kind{n}", "Kind", "Why.", photos * (1 + (n == 3)), 2_000) for n in range(4)]
     text = page.render(replace(report, galleries=galleries), str(tiny.export(tmp_path, sample.NAMES)))
     assert len(text.encode()) < 5_000_000
+
+
+def test_nothing_that_a_camera_wrote_into_a_photo_is_left_in_the_page(tmp_path):
+    shown = [GalleryImage(secretive(), "a.jpg", "test", "cat", "dog", 0.9)]
+    report = replace(sample.report(images=2), galleries=[Gallery("mistakes", "Kind", "Why.", shown, 1)])
+    text = page.render(report, str(tiny.export(tmp_path, sample.NAMES)))
+    pictures = [base64.b64decode(found) for found in re.findall(r"data:image/\w+;base64,([\w+/=]+)", text)]
+    assert len(pictures) >= 2, "the photo, and the heat map over it"
+    for written in [text.encode(), *pictures]:
+        assert not any(name in written for name in (b"Secret", b"Exif", b"EXIF", b"xmpmeta"))
 
 
 def photo(seed: int) -> bytes:
