@@ -126,4 +126,4 @@ def test_tfx_classifies_the_photos_as_serving_does_and_only_with_a_blessed_model
     _, table = run(photos, tmp_path, blessed=1)
     assert len(table.read_text().splitlines()) == 1 + 4
     _, table = run(photos, tmp_path, blessed=0)
-    assert table.read_text() == "path,label,probability\n"
+    assert table.read_text() == "path,label,probability,known\n"
