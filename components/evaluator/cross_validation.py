@@ -38,5 +38,8 @@ def run(model_run: str, series: Series) -> HeldOut | None:
     fold_of = head.grouped_folds(labels, first, SEED)
     _, probabilities = head.cross_validated(plain, labels, fold_of, history["balanced"])
     tested = np.array([split == TEST for split, _ in rows])
-    counted = first == np.arange(len(rows))
+    # Where one class alone is left to learn from, no head can be asked
+    counted = (first == np.arange(len(rows))) & ~np.isnan(probabilities).any(axis=1)
+    if not counted.any():
+        return None
     return HeldOut(labels[counted], probabilities[counted], tested[counted])

@@ -74,6 +74,16 @@ def test_a_class_of_one_image_is_told_wrong_and_nothing_fails(tmp_path):
     assert np.isfinite(found.probabilities).all()
 
 
+def test_where_one_class_alone_is_left_to_learn_from_nothing_is_told(tmp_path):
+    labels = np.array([0] * 12 + [1])
+    found = cross_validation.run(model_run(tmp_path, {TRAIN: write(tmp_path / "a", clusters(0, labels), labels)}), [])
+    assert 9 <= len(found.labels) < 12, "but of the images in the fold of the other class"
+    assert set(found.labels) == {0}
+    alone = np.array([0, 1])
+    run = model_run(tmp_path, {TRAIN: write(tmp_path / "b", clusters(0, alone), alone)})
+    assert cross_validation.run(run, []) is None
+
+
 def test_the_evaluator_blesses_what_its_few_test_images_alone_would_not_let_it_judge(tmp_path):
     gate = partial(Gate, min_accuracy=0.8, min_test_examples=6)  # there are four cats in the test split
     uri, blessing = oracle.evaluate(tmp_path / "alone", gate(), oracle.LABELS)
