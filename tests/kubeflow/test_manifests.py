@@ -79,6 +79,19 @@ def digits(monkeypatch) -> Settings:
     return on_cluster(load())
 
 
+@pytest.mark.parametrize("folder", BUILDS)
+def test_no_pod_gets_a_sidecar_that_would_wait_for_istio_behind_a_closed_way_out(folder):
+    templates = [one["spec"]["template"] for one in build(folder) if one["kind"] in ("Deployment", "StatefulSet")]
+    assert templates
+    # The label decides, before annotations and the namespace: injectRequired in pkg/kube/inject/inject.go, Istio at 00af2c5
+    assert {template["metadata"]["labels"].get("sidecar.istio.io/inject") for template in templates} == {"false"}
+
+
+def test_the_model_server_by_kserve_gets_none_either(tmp_path):
+    deployment, _ = kserve.made_of(inference_service(build_with_kserve(tmp_path, "overlays/prod")))
+    assert deployment["spec"]["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+
+
 @pytest.fixture(params=[*BUILDS, WITH_KSERVE])
 def documents(request, tmp_path) -> list[dict]:
     """What kubectl would apply, and in place of an InferenceService what KServe makes of it."""
