@@ -48,7 +48,8 @@ setup(
         "psutil",  # peak memory of each component, on Linux and macOS alike
         "click",  # the command: its arguments, help and completion
         "rich",  # the lines and tables a run prints
-        "scikit-learn",  # ships the digits of the embedded default; cross-validation and curves of the report
+        "scikit-learn",  # ships the digits of the embedded default; solves heads; cross-validation and curves of the report
+        "threadpoolctl",  # holds the solver to one thread
         "cleanlab",  # finds likely label errors
         "jinja2",  # the report's page and the model card, from templates
         "matplotlib",  # the report's plots, as SVG

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from graftline.features import pooled
 from graftline.features.pooled import Row, Series
+from graftline.training import head
 
 MOST = 50_000  # images that are looked at, drawn at random where there are more
 FOLDS = 3
@@ -76,6 +77,7 @@ def find(folders: dict[str, str], series: Series = ()) -> Judged:
     )
 
 
+@head.one_thread
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Returns probabilities by classifiers that saw no image of the same series: its first one decides the fold."""
     linear = LogisticRegression(C=STRENGTH / len(labels), max_iter=ITERATIONS, tol=TOLERANCE)

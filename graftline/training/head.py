@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from graftline.features.cache import POOLED, CachedSplit, Rows
 from graftline.network import losses
@@ -21,6 +22,8 @@ STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 FOLDS = 5
 MANY = 5000  # images from which on one fold is enough to choose by
 ITERATIONS = 100
+# Threads wait for each other at each of thousands of small products: one is ten times as fast, fifty on a busy machine
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 LOWEST = np.log(1e-6)  # log probability: one sure mistake does not decide
 
 
@@ -68,7 +71,8 @@ def solved(features: np.ndarray, labels: np.ndarray, seed: int, balanced: bool =
     """
     # The plain view is enough to choose by, and several times faster than all of them
     strength, _ = cross_validated(features[0], labels, folds(labels, seed), balanced)
-    return Solution(*_fitted(features, labels, strength, balanced), strength)
+    kernel, bias = _fitted(features, labels, strength, balanced)
+    return Solution(kernel, bias, strength)
 
 
 def cross_validated(
@@ -126,6 +130,7 @@ def grouped_folds(labels: np.ndarray, first: np.ndarray, seed: int) -> np.ndarra
     return fold_of[first]
 
 
+@one_thread
 def log_probabilities(
     features: np.ndarray,
     labels: np.ndarray,
@@ -156,6 +161,7 @@ def log_probabilities(
     return np.maximum(found, LOWEST)
 
 
+@one_thread
 def _fitted(features: np.ndarray, labels: np.ndarray, strength: float, balanced: bool) -> tuple[np.ndarray, np.ndarray]:
     """Returns kernel and bias for features that are not standardised: what standardises them is folded in."""
     rows = features.reshape(-1, features.shape[-1])
