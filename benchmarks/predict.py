@@ -68,8 +68,9 @@ def _exported(data: common.Prepared, folder: str) -> exported.Exported:
     model = data.settings.model
     pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
     base = backbone.build(model, pretrained.path if pretrained else None)
-    whole = backbone.classifier(base, backbone.head(base, model, 2), model)
-    channels = base.output.shape[-1]
+    at = backbone.cut(base, model.fine_tune_at)
+    whole = backbone.classifier(base, backbone.head(base, model, 2), model, at)
+    channels = backbone.output_of(base, at).shape[-1]
     known = Known(np.eye(fitted.REFERENCE, channels, dtype=np.float32), 0.0)  # as large as one that is fitted
     export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder, known)
     return exported.load(Path(folder))

@@ -173,7 +173,7 @@ def classifier(num_classes: int) -> keras.Model:
     model = Model(**MODEL)
     inputs = keras.Input((SIZE, SIZE, 3))
     base = keras.Model(inputs, keras.layers.Conv2D(6, 5, strides=4, activation="relu")(inputs))
-    return backbone.classifier(base, backbone.head(base, model, num_classes), model)
+    return backbone.classifier(base, backbone.head(base, model, num_classes), model, base.layers[-1].name)
 
 
 def knows(least: float = -1.0, channels: int = 6) -> Known:

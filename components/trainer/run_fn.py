@@ -93,7 +93,7 @@ def run_fn(fn_args: FnArgs) -> None:
                 "features": {split: [str(view) for view in cached.views] for split, cached in splits.items()},
             }
             _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
-            classifier = backbone.classifier(plain.base, plain.head, model)
+            classifier = backbone.classifier(plain.base, plain.head, model, at)
             export(classifier, transform, label_names, fn_args.serving_model_dir, found.known, found.temperature or 1.0)
             saved.remove()
 

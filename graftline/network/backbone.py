@@ -163,29 +163,24 @@ def fine_tuned(
     return keras.Model(inputs, on_top(_pooling()(network(inputs))), name="fine_tuned")
 
 
-def classifier(base: keras.Model, on_top: keras.Model, model: Model) -> keras.Model:
+def classifier(base: keras.Model, on_top: keras.Model, model: Model, at: str) -> keras.Model:
     """Returns the whole network, as it is exported: base, average pooling and head.
 
     Args:
       base: the base network.
       on_top: the head.
       model: their settings.
+      at: the layer where the base is cut: what comes before it has stayed as it was pretrained.
 
     Returns:
-      A model from images [batch, size, size, 3] in [-1, 1] to float32 logits [batch, 1 or classes].
+      A model from images [batch, size, size, 3] in [-1, 1] to pooled features [batch, channels] of that layer, the base's
+      activation [batch, height, width, channels], and float32 logits [batch, 1 or classes].
     """
     inputs = _images(model)
-    return keras.Model(inputs, on_top(_pooling()(base(_scaled(inputs, model)))), name="classifier")
-
-
-def with_activation(classifier: keras.Model) -> keras.Model:
-    """Returns a classifier, of the same layers, that gives the activation before its average pooling, and its logits."""
-    return keras.Model(classifier.input, [classifier.get_layer("pooling").input, classifier.output], name="classifier")
-
-
-def with_pooled(network: keras.Model) -> keras.Model:
-    """Returns a network that ends in pooling and head, of the same layers, that gives pooled features and logits."""
-    return keras.Model(network.input, [network.get_layer("pooling").output, network.output], name=network.name)
+    both = keras.Model(base.input, [output_of(base, at), base.output], name="base")
+    frozen, activation = both(_scaled(inputs, model))
+    features = keras.layers.GlobalAveragePooling2D(name="features")(frozen)
+    return keras.Model(inputs, [features, activation, on_top(_pooling()(activation))], name="classifier")
 
 
 def kernel(classifier: keras.Model) -> Any:

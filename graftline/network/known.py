@@ -1,8 +1,8 @@
 """Whether an image is like those that a network learnt from, or none of them.
 
 Its likeness is the cosine of its pooled features with those of the training image that it is most like (Y. Sun et al.,
-Out-of-Distribution Detection with Deep Nearest Neighbors, 2022). Of the scores that were tried the nearest neighbour's told
-strangers best, see docs/performance.md.
+Out-of-Distribution Detection with Deep Nearest Neighbors, 2022). The features are those where the base is cut: what is
+fine-tuned learns to look past what does not matter to the classes, and so past what a stranger is told by.
 """
 
 from typing import NamedTuple

@@ -24,10 +24,9 @@ class ServingModule(tf.Module):
         temperature: float,
     ) -> None:
         super().__init__()
-        explained = backbone.with_activation(model)
         self._images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, IMAGE)
         # One function for all signatures, and of the model its variables alone: so the graph holds the network once
-        self._network = tf.function(lambda image: explained(image, training=False), [self._images])
+        self._network = tf.function(lambda image: model(image, training=False), [self._images])
         self._variables = [variable.value for variable in model.variables]
         self._kernel = backbone.kernel(model).value
         self._transform = transform.transform_features_layer()  # an attribute: its resources are saved with the module
@@ -51,21 +50,21 @@ class ServingModule(tf.Module):
 
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies serialized tf.Examples [batch]; of their features only the image is read, so none has a label."""
-        return self._named(*self._activation_and_logits(self._parse(examples, IMAGE)))
+        return self._named(*self._outputs(self._parse(examples, IMAGE)))
 
     def classify_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded images, strings [batch]."""
-        return self._named(*self._activation_and_logits(self._raw(image_bytes)))
+        return self._named(*self._outputs(self._raw(image_bytes)))
 
     def explain_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded images, strings [batch], and shows what of each one spoke for its class."""
-        activation, logits = self._activation_and_logits(self._raw(image_bytes))
-        answer = self._named(activation, logits)
+        features, activation, logits = self._outputs(self._raw(image_bytes))
+        answer = self._named(features, activation, logits)
         return answer | {"heat_map": heat_map(activation, self._kernel, answer["label"])}
 
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Gives serialized tf.Examples [batch] their probabilities, and whether they are known, without a name."""
-        return self._scored(*self._activation_and_logits(self._parse(examples, IMAGE)))
+        return self._scored(*self._outputs(self._parse(examples, IMAGE)))
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies images [batch, size, size, 3] as the Transform gives them, upright; one that is not finite gets NaN."""
@@ -81,15 +80,15 @@ class ServingModule(tf.Module):
     def _raw(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return {IMAGE: tf.reshape(image_bytes, [-1, *self._raw_spec[IMAGE].shape])}
 
-    def _activation_and_logits(self, raw: dict[str, tf.Tensor]) -> Any:
+    def _outputs(self, raw: dict[str, tf.Tensor]) -> Any:
         return self._network(self._transform(raw)[IMAGE])
 
-    def _scored(self, activation: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = likeness(tf.reduce_mean(activation, axis=[1, 2]), self._reference)
-        return {"probabilities": probabilities(logits, self._temperature), "known": found >= self._least}
+    def _scored(self, features: tf.Tensor, _: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        is_known = likeness(features, self._reference) >= self._least
+        return {"probabilities": probabilities(logits, self._temperature), "known": is_known}
 
-    def _named(self, activation: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = self._scored(activation, logits)
+    def _named(self, *outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer = self._scored(*outputs)
         label = tf.argmax(answer["probabilities"], axis=-1)
         return answer | {"label": label, "label_name": tf.gather(tf.constant(self._label_names), label)}
 

@@ -33,7 +33,7 @@ def brightness_classifier(loud: float) -> keras.Model:
     kernel[..., 1] = 1 / 75
     base.set_weights([kernel, np.array([loud, 1], np.float32)])
     head.set_weights([np.array([[0], [10]], np.float32), np.array([-5], np.float32)])
-    return backbone.classifier(base, head, model)
+    return backbone.classifier(base, head, model, base.layers[-1].name)
 
 
 def run(folder: Path, model: keras.Model, max_drop: float = 0.0) -> tuple[Path, dict]:

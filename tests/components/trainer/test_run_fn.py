@@ -132,6 +132,19 @@ def test_exported_model_has_the_trained_weights(run: SimpleNamespace) -> None:
     assert any(np.array_equal(kernel, found) for found in saved)
 
 
+def test_the_exported_model_knows_what_it_learnt_from(run: SimpleNamespace) -> None:
+    served = tf.saved_model.load(str(run.folder / "serving")).signatures["serving_default"]
+    known = {}
+    for split in SPLITS:
+        files = tf.io.gfile.glob(f"{run.folder}/examples/Split-{split}/*")
+        examples = tf.constant(list(tf.data.TFRecordDataset(files).as_numpy_iterator()))
+        known[split] = served(examples=examples)["known"].numpy()
+    assert known["train"].all(), "each is as like itself as can be"
+    assert known["validation"].mean() >= 0.75, "of four images the line may leave one behind"
+    assert run.history["known"]["images"] == tiny.IMAGES["train"]
+    assert -1 <= run.history["known"]["least"] <= 1
+
+
 def test_the_served_probabilities_are_calibrated_on_validation(run: SimpleNamespace) -> None:
     served = tf.saved_model.load(str(run.folder / "serving")).signatures
     files = tf.io.gfile.glob(f"{run.folder}/examples/Split-validation/*")

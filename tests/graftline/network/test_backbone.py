@@ -34,7 +34,7 @@ def _network(model: Model, num_classes: int = 2) -> tuple[keras.Model, keras.Mod
 def test_counts_are_those_the_tutorial_prints() -> None:
     model = _model(fine_tune_at="block_11_expand_BN")
     base, head, fine_tuned = _network(model)
-    classifier = backbone.classifier(base, head, model)
+    classifier = backbone.classifier(base, head, model, "block_10_project_BN")
     backbone.set_trainable(base, None)
     assert (_parameters(head), len(head.trainable_variables)) == (1_281, 2)
     assert _parameters(classifier) == 1_281
@@ -47,6 +47,18 @@ def test_counts_are_those_the_tutorial_prints() -> None:
 
 def test_the_tutorials_choice_is_cut_before_the_residual_block() -> None:
     assert backbone.cut(backbone.build(_model(), None), "block_11_expand_BN") == "block_10_project_BN"
+
+
+def test_what_is_exported_is_what_was_trained_and_tells_the_features_where_the_base_is_cut() -> None:
+    model = _model(fine_tune_at="block_11_expand_BN")
+    base, head, fine_tuned = _network(model)
+    at = backbone.cut(base, model.fine_tune_at)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, model.image_size, model.image_size, 3)).astype(np.float32)
+    features, activation, logits = backbone.classifier(base, head, model, at)(images, training=False)
+    frozen, _ = backbone.prefix(base, model, at)(images, training=False)
+    np.testing.assert_allclose(features, frozen.numpy().mean((1, 2)), atol=1e-5)
+    np.testing.assert_allclose(logits, fine_tuned(frozen, training=False), atol=1e-5)
+    np.testing.assert_allclose(logits, head(activation.numpy().mean((1, 2)), training=False), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -124,7 +136,7 @@ def _same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
 def test_efficientnet_gets_the_pixels_it_was_trained_on() -> None:
     model = _model("EfficientNetV2B0")
     base, head, _ = _network(model)
-    scale = backbone.classifier(base, head, model).get_layer("pixels")
+    scale = backbone.classifier(base, head, model, base.layers[-1].name).get_layer("pixels")
     assert np.allclose(scale(np.array([-1.0, 0.0, 1.0])), [0, 127.5, 255])
 
 
