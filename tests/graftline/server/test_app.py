@@ -92,8 +92,8 @@ def test_columns_are_answered_in_columns(client, named):
     column = [b64(image) for image in IMAGES]
     request = {"signature_name": "serving_bytes", "inputs": {"image_bytes": column} if named else column}
     outputs = client.post(PREDICT, json=request).json()["outputs"]
-    assert set(outputs) == {"probabilities", "label", "label_name"}
-    assert [len(values) for values in outputs.values()] == [3, 3, 3]
+    assert set(outputs) == {"probabilities", "known", "label", "label_name"}
+    assert [len(values) for values in outputs.values()] == [3, 3, 3, 3]
 
 
 def test_examples_pixels_and_heat_maps_are_answered_too(client, model):
@@ -102,14 +102,21 @@ def test_examples_pixels_and_heat_maps_are_answered_too(client, model):
     pixels = np.random.default_rng(0).uniform(-1, 1, (2, tiny.SIZE, tiny.SIZE, 3)).astype(np.float32)
     request = {"signature_name": "serving_pixels", "instances": pixels.tolist()}
     by_pixels = client.post(PREDICT, json=request).json()["predictions"]
-    expected = signature(model, "serving_pixels", image=tf.constant(pixels))["probabilities"]
-    np.testing.assert_allclose(by_pixels, expected, atol=1e-5)  # of one output the values alone
+    expected = signature(model, "serving_pixels", image=tf.constant(pixels))
+    np.testing.assert_allclose([row["probabilities"] for row in by_pixels], expected["probabilities"], atol=1e-5)
+    assert [row["known"] for row in by_pixels] == expected["known"].tolist()
     request = {"signature_name": "serving_explain", "instances": [b64(image) for image in IMAGES]}
     explained = client.post(PREDICT, json=request).json()["predictions"]
     assert np.array([row["heat_map"] for row in explained]).max() == 1
     np.testing.assert_allclose(
         [row["probabilities"] for row in explained], [row["probabilities"] for row in by_example], atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("in_columns", "expected"), [(False, {"predictions": [1, 2]}), (True, {"outputs": [1, 2]})])
+def test_of_a_model_with_one_output_the_values_alone_are_told(in_columns, expected):
+    answers = [{"score": np.array(value)} for value in (1, 2)]
+    assert rest.answer(rest.Question("serving_default", [], in_columns), answers) == expected
 
 
 def test_status_metadata_and_classes_are_told(client):
@@ -121,7 +128,7 @@ def test_status_metadata_and_classes_are_told(client):
     assert metadata["model_spec"] == {"name": "pets", "signature_name": "", "version": "7"}
     explain = metadata["metadata"]["signature_def"]["signature_def"]["serving_explain"]
     assert explain["inputs"]["image_bytes"]["dtype"] == "DT_STRING"
-    assert set(explain["outputs"]) == {"probabilities", "label", "label_name", "heat_map"}
+    assert set(explain["outputs"]) == {"probabilities", "known", "label", "label_name", "heat_map"}
     assert client.get("/classes").json() == {"name": "pets", "version": 7, "classes": ["cat", "dog", "eel"]}
 
 
