@@ -32,7 +32,7 @@ endif
 export DATA_GIVEN = $(or $(value DATA),$(value CONFIG))
 ABOUT = $(if $(DATA_GIVEN),--data "$$DATA_GIVEN")
 
-.PHONY: help run clean test test-slow test-faults test-kubeflow test-cluster test-stand-in test-flink fuzz bench bench-quick check docs lock
+.PHONY: help run clean test test-faults test-kubeflow test-cluster test-stand-in test-flink fuzz bench bench-quick check docs lock
 .DEFAULT_GOAL = help
 
 help:  ## This list
@@ -53,9 +53,6 @@ clean: $(READY)  ## Forget all runs; datasets, weights and pushed models stay
 test: $(READY)  ## All checks and tests
 	@$(MAKE) --no-print-directory check
 	@$(PYTHON) -m pytest -n 2 --dist loadfile
-
-test-slow: $(READY)  #: All that this machine can run of the three tiers below, side by side
-	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "faults or kubeflow or flink"
 
 test-faults: $(READY)  #: The slow half of the tests: whole runs killed, or out of disk, again and again
 	@$(PYTHON) -m pytest -n 2 --dist loadfile -m faults
