@@ -135,9 +135,8 @@ def told_apart(model: Path, known: list[bytes], unknown: list[bytes]) -> float:
     found = []
     for image in [*known, *unknown]:
         pixels = saved.signatures["transform_features"](examples=tf.constant([tiny.example(image, 0)]))[IMAGE]
-        features, _, _ = saved._network(
-            pixels
-        )  # the signatures tell on which side of the line an image is, not how far
+        # The signatures tell on which side of the line an image is, not how far
+        features, _, _ = saved._network(pixels)
         found.append(float(likeness(features, saved._reference)[0]))
     return float(roc_auc_score([1] * len(known) + [0] * len(unknown), found))
 

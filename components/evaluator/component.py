@@ -26,8 +26,8 @@ from graftline.settings.gate import Gate
 
 GATE = "gate"  # a property of an execution: `Gate` as JSON
 DUPLICATES = "duplicates"  # an input: what the component of that name found
-SERVING_DIR = "serving_dir"  # another one: where the model in production is
-MODEL_RUN = "model_run"  # another input: where the features of the images are, as the Trainer has noted
+MODEL_RUN = "model_run"  # another one: where the features of the images are, as the Trainer has noted
+SERVING_DIR = "serving_dir"  # another property: where the model in production is
 OPPONENTS = "opponents"  # another one, of the driver: digests by what they are, as JSON
 
 

@@ -130,6 +130,7 @@ class Knowledge:
       predictions: what the Evaluator kept.
       copies: what Duplicates found.
       features: folders of each split's features.
+      balanced: whether all classes counted alike in training.
       judged: what `label_errors` found.
       gone: folders where it would have looked, of features that are there no more.
     """
@@ -138,6 +139,7 @@ class Knowledge:
     predictions: Predictions
     copies: duplicates.Report
     features: dict[str, str]
+    balanced: bool
     judged: Judged
     gone: list[str]
 
@@ -256,9 +258,19 @@ def _label_errors(knowledge: Knowledge, seen: Seen) -> Gallery:
 
 
 def _contradicted(knowledge: Knowledge, seen: Seen, image_id: str, group: dict[str, str]) -> GalleryImage:
-    others = ", ".join(f"{other} as {label}" for other, label in group.items() if other != image_id)
     example = seen.by_id[image_id]
-    return _image(example, *knowledge.judgement(example), f"the same image is there as {others}")
+    return _image(example, *knowledge.judgement(example), contradiction(image_id, group))
+
+
+def contradiction(image_id: str, group: dict[str, str]) -> str:
+    """Says as what else an image is there.
+
+    Args:
+      image_id: its id.
+      group: the class of each image of the same bytes, by id.
+    """
+    others = ", ".join(f"{other} as {label}" for other, label in group.items() if other != image_id)
+    return f"the same image is there as {others}"
 
 
 def _suspected(knowledge: Knowledge, seen: Seen, number: int) -> GalleryImage:

@@ -58,6 +58,7 @@ def _knowledge(inputs: Inputs) -> Knowledge:
         predictions=evaluation.predictions(inputs["evaluation"].uri),
         copies=copies,
         features=folders,
+        balanced=history["balanced"],
         judged=Judged.nothing() if gone else label_errors.find(folders, copies.series),
         gone=gone,
     )
@@ -66,10 +67,8 @@ def _knowledge(inputs: Inputs) -> Knowledge:
 def _advice(inputs: Inputs, knowledge: Knowledge) -> Advice | None:
     if knowledge.gone:
         return None
-    history = json.loads(Path(inputs["model_run"].uri, HISTORY_FILE).read_text())
-    return advice.find(
-        inputs["evaluation"].uri, knowledge.features, knowledge.copies.series, knowledge.classes, history["balanced"]
-    )
+    found = knowledge.features, knowledge.copies.series, knowledge.classes, knowledge.balanced
+    return advice.find(inputs["evaluation"].uri, *found)
 
 
 def _looks(knowledge: Knowledge, seen: Seen) -> dict[str, tuple[np.ndarray, str]]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.report.galleries import Knowledge, Seen
+from components.report.galleries import Knowledge, Seen, contradiction
 from graftline.artifacts.examples import LEFT_OUT_FILE
 from graftline.artifacts.findings import Finding
 
@@ -25,10 +25,9 @@ def find(knowledge: Knowledge, seen: Seen, examples_uri: str) -> list[Finding]:
 def _contradictions(knowledge: Knowledge, seen: Seen) -> Iterator[Finding]:
     for group in knowledge.copies.contradictions:
         for image_id, label in group.items():
-            others = ", ".join(f"{other} as {name}" for other, name in group.items() if other != image_id)
             predicted, _ = knowledge.judgement(seen.by_id[image_id])
             suggestion = "drop" if predicted not in ("", label) else ""
-            yield Finding(image_id, label, f"the same image is there as {others}", suggestion)
+            yield Finding(image_id, label, contradiction(image_id, group), suggestion)
 
 
 def _label_errors(knowledge: Knowledge, seen: Seen) -> Iterator[Finding]:
