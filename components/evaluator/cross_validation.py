@@ -36,10 +36,10 @@ def run(model_run: str, series: Series) -> HeldOut | None:
     rows, plain, labels = pooled.read(folders, SMALL)
     first = pooled.firsts(rows, series)
     fold_of = head.grouped_folds(labels, first, SEED)
-    _, probabilities = head.cross_validated(plain, labels, fold_of, history["balanced"])
+    strength, probabilities = head.cross_validated(plain, labels, fold_of, history["balanced"])
     tested = np.array([split == TEST for split, _ in rows])
     # Where one class alone is left to learn from, no head can be asked
     counted = (first == np.arange(len(rows))) & ~np.isnan(probabilities).any(axis=1)
     if not counted.any():
         return None
-    return HeldOut(labels[counted], probabilities[counted], tested[counted])
+    return HeldOut(labels[counted], probabilities[counted], tested[counted], strength)

@@ -29,21 +29,24 @@ def find(
       classes: class names in the order of their labels.
       balanced: whether all classes count alike, as in training.
     """
-    if held_out.read(evaluation_uri) is None:
+    evaluated = held_out.read(evaluation_uri)
+    if evaluated is None:
         return None
     rows, plain, labels = pooled.read(folders, pooled.count(folders))
     first = pooled.firsts(rows, series)
     counted = first == np.arange(len(rows))
     # [draws, shares, images]: one image of each series is counted
-    right = np.stack([_right(plain, labels, first, seed, balanced) for seed in range(DRAWS)])[:, :, counted]
+    known = plain, labels, first
+    right = np.stack([_right(*known, seed, evaluated.strength, balanced) for seed in range(DRAWS)])[:, :, counted]
     learnt = [_learnt(share, right[:, number], counted) for number, share in enumerate(SHARES)]
     return Advice(learnt, _classes(right.mean(axis=0), labels[counted], classes))
 
 
-def _right(features: np.ndarray, labels: np.ndarray, first: np.ndarray, seed: int, balanced: bool) -> np.ndarray:
+def _right(
+    features: np.ndarray, labels: np.ndarray, first: np.ndarray, seed: int, strength: float, balanced: bool
+) -> np.ndarray:
     """Returns whether heads that learnt from each share of the other folds are right, bool [shares, images]."""
     fold_of = head.grouped_folds(labels, first, seed)
-    strength, _ = head.cross_validated(features, labels, fold_of, balanced)
     position = _positions(labels, first, seed)
     right = np.zeros((len(SHARES), len(labels)), bool)
     for fold in range(head.FOLDS):

@@ -18,11 +18,13 @@ class HeldOut:
       labels: true classes, int64 [images].
       probabilities: float [images, classes].
       tested: which of them the test split has, bool [images].
+      strength: of the heads' penalty, as it was chosen, scikit-learn's C.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray
     tested: np.ndarray
+    strength: float
 
     @property
     def right(self) -> np.ndarray:
@@ -49,6 +51,6 @@ def read(evaluation_uri: str) -> HeldOut | None:
     """Returns what heads answered; None where the set is too large for that."""
     try:
         with np.load(Path(evaluation_uri, HELD_OUT_FILE), allow_pickle=False) as kept:
-            return HeldOut(**kept)
+            return HeldOut(**(dict(kept) | {"strength": kept["strength"].item()}))
     except FileNotFoundError:
         return None

@@ -46,7 +46,7 @@ def examine(image: bytes, max_pixels: int) -> Size | str:
     if isinstance(encoded, str):
         return encoded
     try:
-        height, width, _ = tf.io.decode_image(encoded, pixels.CHANNELS, expand_animations=False).shape
+        height, width, _ = _decode(encoded).shape
     except tf.errors.OpError as error:
         unknown = "Unknown image file format" in error.message or "WebP Animation" in error.message
         return NOT_AN_IMAGE if unknown else CORRUPT
@@ -69,8 +69,12 @@ def upright(image: bytes) -> np.ndarray:
     Returns:
       uint8 [height, width, 3].
     """
-    decoded = pixels.decode(tf.constant(image), tf.int64.max)
-    return orientation.upright(decoded, oriented(image)).numpy()
+    return orientation.upright(_decode(_read(image, tf.int64.max)), oriented(image)).numpy()
+
+
+def _decode(encoded: tf.Tensor) -> tf.Tensor:
+    # Not `pixels.decode`, whose check of the header would be traced anew for every image outside a graph
+    return tf.io.decode_image(encoded, pixels.CHANNELS, expand_animations=False)
 
 
 def _read(image: bytes, max_pixels: int) -> tf.Tensor | str:

@@ -152,24 +152,47 @@ def log_probabilities(
     Returns:
       Log probabilities, float [strengths, images, classes].
     """
-    model, scaler = _model(balanced, warm_start=True), StandardScaler().fit(features)
-    rows = scaler.transform(features)
+    model, space = _model(balanced, warm_start=True), _Space(features)
+    rows, asked = space.rows(features), space.rows(held_out)
     found = np.full((len(strengths), len(held_out), classes), LOWEST)
     for number, strength in enumerate(strengths):
         _fit(model.set_params(C=strength), rows, labels)
-        found[number][:, model.classes_] = model.predict_log_proba(scaler.transform(held_out))
+        found[number][:, model.classes_] = model.predict_log_proba(asked)
     return np.maximum(found, LOWEST)
 
 
 @one_thread
 def _fitted(features: np.ndarray, labels: np.ndarray, strength: float, balanced: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Returns kernel and bias for features that are not standardised: what standardises them is folded in."""
+    """Returns kernel and bias."""
     rows = features.reshape(-1, features.shape[-1])
-    scaler, model = StandardScaler().fit(rows), _model(balanced, C=strength / len(features))
-    _fit(model, scaler.transform(rows), np.tile(labels, len(features)))
-    kernel = model.coef_ / scaler.scale_
-    bias = model.intercept_ - kernel @ scaler.mean_
-    return kernel.T.astype(np.float32), bias.astype(np.float32)
+    space, model = _Space(rows), _model(balanced, C=strength / len(features))
+    _fit(model, space.rows(rows), np.tile(labels, len(features)))
+    return space.head(model)
+
+
+class _Space:
+    """Where a head is solved: standardised features, in no more coordinates than there are rows to learn from.
+
+    The penalty knows no direction, so a solution has no part outside the span of those rows (the representer theorem): of a
+    hundred photos it has a hundred coordinates instead of 1,280, and is the same.
+    """
+
+    def __init__(self, features: np.ndarray) -> None:
+        self._scaler = StandardScaler().fit(features)
+        fewer = len(features) < features.shape[1]
+        self._basis = np.linalg.qr(self._scaler.transform(features).T)[0] if fewer else None  # [channels, coordinates]
+
+    def rows(self, features: np.ndarray) -> np.ndarray:
+        """Returns features [images, channels] in this space."""
+        scaled = self._scaler.transform(features)
+        return scaled if self._basis is None else scaled @ self._basis
+
+    def head(self, model: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
+        """Returns a solution's kernel and bias for features as they are: what makes them rows is folded in."""
+        scaled = model.coef_ if self._basis is None else model.coef_ @ self._basis.T
+        kernel = scaled / self._scaler.scale_
+        bias = model.intercept_ - kernel @ self._scaler.mean_
+        return kernel.T.astype(np.float32), bias.astype(np.float32)
 
 
 def _model(balanced: bool, **parameters: float | bool) -> LogisticRegression:

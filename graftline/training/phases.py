@@ -22,6 +22,7 @@ from graftline.training import checkpoints, head
 from graftline.training.callbacks import Divergence, EpochLog, Progress, Saver
 from graftline.training.checkpoints import Checkpoints, Epoch, Position, rank
 from graftline.training.distributed_loop import Loop
+from graftline.training.fused_adam import FusedAdam
 from graftline.training.workers import Workers
 
 EVALUATION_BATCH = 256
@@ -57,10 +58,10 @@ class OnDisk:
 
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
-    "adam": keras.optimizers.Adam,
+    "adam": FusedAdam,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
-    SOLVER: keras.optimizers.Adam,  # where the head is solved it takes no step; the Tuner's trials take some
+    SOLVER: FusedAdam,  # where the head is solved it takes no step; the Tuner's trials take some
 }
 
 

@@ -136,7 +136,7 @@ def test_every_missed_rule_is_told():
 def held_out(images: int, right: int, tested: int = 0) -> HeldOut:
     """Returns what heads answered to so many images of two classes in turn, of which the last ones are of the test split."""
     labels = np.arange(images) % 2
-    return HeldOut(labels, answers(labels, right), np.arange(images) >= images - tested)
+    return HeldOut(labels, answers(labels, right), np.arange(images) >= images - tested, 0.01)
 
 
 def test_a_test_split_that_is_too_small_is_helped_by_what_heads_answer_to_other_images():
@@ -176,7 +176,9 @@ def test_neither_a_lucky_test_split_nor_good_heads_are_enough(right, heads, reas
 
 def test_a_class_that_hardly_has_images_anywhere_cannot_be_judged():
     labels = np.array([0] * 50 + [1] * 3)
-    verdict = decide(evidence(2, 2), Gate(min_accuracy=0.5), HeldOut(labels, np.eye(2)[labels], np.zeros(53, bool)))
+    verdict = decide(
+        evidence(2, 2), Gate(min_accuracy=0.5), HeldOut(labels, np.eye(2)[labels], np.zeros(53, bool), 0.01)
+    )
     assert verdict.missing == ["'dog' has 4 test images, 1 fewer than gate.min_test_examples: add photos of it"]
 
 

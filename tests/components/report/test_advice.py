@@ -9,6 +9,7 @@ from components.report import advice
 from graftline.artifacts import held_out
 from graftline.artifacts.examples import TEST, TRAIN
 from graftline.artifacts.held_out import HeldOut
+from graftline.training import head
 from tests.clusters import write
 
 CHANNELS = 40
@@ -21,7 +22,8 @@ def folders(tmp_path: Path, signal: float, labels: np.ndarray, hard: float | Non
     random = np.random.default_rng(0)
     strength = np.where(labels == 2, signal if hard is None else hard, signal)[:, None]
     pooled = strength * np.eye(CHANNELS)[labels] + random.normal(size=(len(labels), CHANNELS))
-    held_out.write(str(tmp_path), HeldOut(labels, np.eye(3)[labels], labels < 0))
+    chosen = head.cross_validated(pooled, labels, head.folds(labels, 0))[0]
+    held_out.write(str(tmp_path), HeldOut(labels, np.eye(3)[labels], labels < 0, chosen))
     edge = len(labels) - 20
     return {
         TRAIN: write(tmp_path / TRAIN, pooled[:edge], labels[:edge]),
@@ -53,7 +55,7 @@ def test_a_series_counts_once_and_no_photo_is_told_by_another_of_its_series(tmp_
     labels = np.tile(np.arange(60) % 3, 2)  # each photo twice
     random = np.random.default_rng(0)
     noise = np.tile(random.normal(size=(60, 100)), (2, 1))
-    held_out.write(str(tmp_path), HeldOut(labels, np.eye(3)[labels], labels < 0))
+    held_out.write(str(tmp_path), HeldOut(labels, np.eye(3)[labels], labels < 0, 0.01))
     features = {TRAIN: write(tmp_path / TRAIN, noise, labels)}
     series = [[(TRAIN, number), (TRAIN, number + 60)] for number in range(60)]
     found = advice.find(str(tmp_path), features, series, NAMES, False)

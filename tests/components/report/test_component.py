@@ -158,7 +158,7 @@ def test_of_a_small_set_the_page_tells_what_would_help(inputs, properties, featu
     folder = Path(properties["push_to"]).parent / "evaluation"
     shutil.copytree(evaluation.uri, folder)
     evaluation.uri = str(folder)
-    held_out.write(evaluation.uri, HeldOut(np.arange(36) % 2, np.eye(2)[np.zeros(36, int)], np.arange(36) > 30))
+    held_out.write(evaluation.uri, HeldOut(np.arange(36) % 2, np.eye(2)[np.zeros(36, int)], np.arange(36) > 30, 0.01))
     report = gather.report(inputs | {"evaluation": evaluation}, properties)
     assert (report.verdict.cross_validated.images, report.verdict.cross_validated.accuracy) == (36, 0.5)
     assert {one.name for one in report.advice.classes} == set(NAMES[:2])

@@ -12,13 +12,15 @@ from graftline.training import head
 IMAGES, CHANNELS = 120, 24
 
 
-def features(classes: int, views: int = 1, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def features(
+    classes: int, views: int = 1, spread: float = 1.0, channels: int = CHANNELS
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns features of classes that lie apart, on scales that differ by channel, and their labels."""
     random = np.random.default_rng(0)
     labels = np.arange(IMAGES) % classes
-    centers = random.normal(size=(classes, CHANNELS))
-    rows = centers[labels] + spread * random.normal(size=(views, IMAGES, CHANNELS))
-    return (rows * 10.0 ** random.integers(-2, 3, CHANNELS)).astype(np.float32), labels
+    centers = random.normal(size=(classes, channels))
+    rows = centers[labels] + spread * random.normal(size=(views, IMAGES, channels))
+    return (rows * 10.0 ** random.integers(-2, 3, channels)).astype(np.float32), labels
 
 
 def answered(solution: head.Solution, rows: np.ndarray) -> np.ndarray:
@@ -26,13 +28,16 @@ def answered(solution: head.Solution, rows: np.ndarray) -> np.ndarray:
     return (logits[:, 0] > 0).astype(int) if logits.shape[1] == 1 else logits.argmax(axis=1)
 
 
+@pytest.mark.parametrize("channels", [CHANNELS, 2 * IMAGES])
 @pytest.mark.parametrize("classes", [2, 5])
-def test_it_answers_as_scikit_learn_does_on_standardised_features(classes):
-    rows, labels = features(classes, spread=3.0)
+def test_it_is_scikit_learns_on_standardised_features(classes, channels):
+    rows, labels = features(classes, spread=3.0, channels=channels)
     found = head.solved(rows, labels, seed=0)
     scaler = StandardScaler().fit(rows[0])
     expected = LogisticRegression(C=found.strength, max_iter=1000).fit(scaler.transform(rows[0]), labels)
-    assert found.kernel.shape == (CHANNELS, 1 if classes == 2 else classes)
+    assert found.kernel.shape == (channels, 1 if classes == 2 else classes)
+    kernel = expected.coef_.T / scaler.scale_[:, None]
+    np.testing.assert_allclose(found.kernel, kernel, atol=0.02 * np.abs(kernel).max())
     agreed = answered(found, rows[0]) == expected.predict(scaler.transform(rows[0]))
     assert agreed.mean() > 0.99
 
