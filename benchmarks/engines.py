@@ -47,7 +47,7 @@ def main() -> None:
 
 def _source(data: common.Prepared, images: int) -> Callable[[], tf.data.Dataset]:
     examples = records.read(data.examples, TRAIN)
-    read = build._source(examples, tft.TFTransformOutput(data.transform), "plain")
+    read = build._source(examples, build._decoder(tft.TFTransformOutput(data.transform)), "plain")
     return lambda: read(0).take(images // build.PASS_BATCH)
 
 

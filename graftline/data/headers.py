@@ -36,13 +36,8 @@ def read(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       bytes up to the end of its first frame, as the decoder would hold all frames. Where the header does not tell a size
       where its kind has it, or the kind is none of these, only the first bytes, which the decoder refuses.
     """
-    readers = {OTHER: _other, JPEG: _jpeg, PNG: _png, GIF: _gif, BMP: _bmp, WEBP: _webp}
-
-    @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-    def by_kind() -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.switch_case(kind(contents), [functools.partial(readers[number], contents) for number in KINDS])
-
-    return tf.cond(_starts(contents, MAGIC[JPEG]), lambda: _jpeg(contents), by_kind)  # first what most are
+    # First what most are
+    return tf.cond(_starts(contents, MAGIC[JPEG]), lambda: _jpeg(contents), lambda: _by_kind(contents))
 
 
 def bytes_at(encoded: tf.Tensor, place: tf.Tensor | int, count: int) -> tf.Tensor:
@@ -71,6 +66,15 @@ def big_endian(digits: tf.Tensor) -> tf.Tensor:
 def little_endian(digits: tf.Tensor) -> tf.Tensor:
     """Returns numbers, int64 [...], of their bytes, int64 [..., bytes], the lowest first."""
     return big_endian(tf.reverse(digits, [-1]))
+
+
+@tf.function(
+    input_signature=[tf.TensorSpec([], tf.string)], autograph=False, experimental_attributes={"_noinline": True}
+)
+def _by_kind(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Reads a header; traced once, for it takes seconds, and there are several graphs that read headers."""
+    readers = {OTHER: _other, JPEG: _jpeg, PNG: _png, GIF: _gif, BMP: _bmp, WEBP: _webp}
+    return tf.switch_case(kind(contents), [functools.partial(readers[number], contents) for number in KINDS])
 
 
 def _starts(encoded: tf.Tensor, magic: bytes, place: int = 0) -> tf.Tensor:

@@ -23,6 +23,8 @@ NAMES = b"Exif", b"eXIf", b"EXIF"  # without one of which an image has no block
 Segment = tuple[tf.Tensor, int, tf.Tensor, tf.Tensor]
 
 
+# Traced once: it takes a second, and there are several graphs that read orientations
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 def orientations(encoded: tf.Tensor) -> tf.Tensor:
     """Reads the EXIF orientation of images, all of a batch at once: one by one it would take small images a tenth longer.
 

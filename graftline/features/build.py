@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from graftline.settings.training import PLAIN, Model, Prefix, Training
 
 PASS_BATCH = 32  # images the prefix takes at once
 DECODED = 2000  # images that are decoded once for all their views: a file of 0.6 MB an image at a size of 224
+Decoder = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # from serialized tf.Examples to images and labels
 
 
 class Missing(NamedTuple):
@@ -101,12 +102,12 @@ def _fill(
     """Computes features, where the disk has room for all of them."""
     _check_space(missing, network, dtype)
     run = inference.compile_prefix(network, engine)
-    several = Counter(view.split for view in missing)
+    several, decode = Counter(view.split for view in missing), _decoder(transform)
     with tempfile.TemporaryDirectory(dir=missing[0].path.parent, suffix=".tmp") as decoded:
         for view in missing:
             again = several[view.split] > 1 and view.images <= DECODED
             at = str(Path(decoded, view.split)) if again else None
-            cache.fill(view.path, view.images, _source(view.examples, transform, view.name, at), run, dtype)
+            cache.fill(view.path, view.images, _source(view.examples, decode, view.name, at), run, dtype)
 
 
 def _check_space(missing: list[Missing], network: keras.Model, dtype: str) -> None:
@@ -151,23 +152,31 @@ def _digest(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _source(
-    examples: tf.data.Dataset, transform: tft.TFTransformOutput, name: str, decoded: str | None = None
-) -> Source:
+def _decoder(transform: tft.TFTransformOutput) -> Decoder:
+    """Returns what takes serialized tf.Examples through the Transform graph; traced once for all views of all splits."""
+    spec = {feature: transform.raw_feature_spec()[feature] for feature in (IMAGE, LABEL)}
+    transform_layer = transform.transform_features_layer()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        transformed = transform_layer(tf.io.parse_example(serialized, spec))
+        return transformed[IMAGE], transformed[LABEL]
+
+    return decode
+
+
+def _source(examples: tf.data.Dataset, decode: Decoder, name: str, decoded: str | None = None) -> Source:
     """Reads tf.Examples as images and labels through the Transform graph.
 
     Args:
       examples: of a split.
-      transform: output of the Transform.
+      decode: as `_decoder` returns it.
       name: which view of the images.
       decoded: a file that keeps what the graph makes of them, for the next view; None keeps nothing.
     """
-    spec = {feature: transform.raw_feature_spec()[feature] for feature in (IMAGE, LABEL)}
-    transform_layer = transform.transform_features_layer()
 
-    def decode(numbers: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        transformed = transform_layer(tf.io.parse_example(serialized, spec))
-        return numbers, transformed[IMAGE], transformed[LABEL]
+    def numbered(numbers: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return numbers, *decode(serialized)
 
     def shown(numbers: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return views.view(name, images, numbers), labels
@@ -175,7 +184,7 @@ def _source(
     def source(skipped: int) -> tf.data.Dataset:
         # Whole batches are skipped of what is kept: shards are of whole ones
         batches = examples.enumerate().skip(0 if decoded else skipped).batch(PASS_BATCH)
-        images = batches.map(decode, num_parallel_calls=os.cpu_count(), deterministic=True)
+        images = batches.map(numbered, num_parallel_calls=os.cpu_count(), deterministic=True)
         if decoded:
             images = images.cache(decoded).skip(skipped // PASS_BATCH)
         return images.map(shown, num_parallel_calls=os.cpu_count(), deterministic=True).prefetch(2)

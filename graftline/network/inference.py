@@ -99,7 +99,7 @@ def _tensorflow(function: tf.types.experimental.ConcreteFunction) -> Run:
 
 def _traced(prefix: keras.Model) -> tf.types.experimental.ConcreteFunction:
     images = tf.TensorSpec([None, *prefix.input.shape[1:]], tf.float32)
-    return tf.function(lambda batch: prefix(batch, training=False), [images]).get_concrete_function()
+    return tf.function(lambda batch: prefix(batch, training=False), [images], autograph=False).get_concrete_function()
 
 
 def _openvino(function: tf.types.experimental.ConcreteFunction, precision: str) -> Run:

@@ -1,5 +1,6 @@
 """The exported model: one SavedModel that takes tf.Examples or encoded images and answers with names."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,14 @@ class ServingModule(tf.Module):
         super().__init__()
         self._images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, IMAGE)
         # One function for all signatures, and of the model its variables alone: so the graph holds the network once
-        self._network = tf.function(lambda image: model(image, training=False), [self._images])
+        self._network = _traced(lambda image: model(image, training=False), self._images)
         self._variables = [variable.value for variable in model.variables]
         self._kernel = backbone.kernel(model).value
         self._transform = transform.transform_features_layer()  # an attribute: its resources are saved with the module
         self._raw_spec = transform.raw_feature_spec()
+        # One as well, for its tracing takes a second
+        raw = tf.TensorSpec([None, *self._raw_spec[IMAGE].shape], tf.string)
+        self._pixels = _traced(lambda encoded: self._transform({IMAGE: encoded})[IMAGE], raw)
         self._label_names = label_names
         self._temperature = temperature
         self._reference, self._least = tf.Variable(known.reference, trainable=False), known.least
@@ -40,17 +44,17 @@ class ServingModule(tf.Module):
         examples = tf.TensorSpec([None], tf.string, EXAMPLES)
         image_bytes = tf.TensorSpec([None], tf.string, IMAGE_BYTES)
         return {
-            "serving_default": tf.function(self.classify_examples, [examples]),
-            "serving_bytes": tf.function(self.classify_bytes, [image_bytes]),
-            "serving_explain": tf.function(self.explain_bytes, [image_bytes]),
-            "serving_scores": tf.function(self.score_examples, [examples]),
-            "serving_pixels": tf.function(self.classify_pixels, [self._images]),
-            "transform_features": tf.function(self.transform_examples, [examples]),
+            "serving_default": _traced(self.classify_examples, examples),
+            "serving_bytes": _traced(self.classify_bytes, image_bytes),
+            "serving_explain": _traced(self.explain_bytes, image_bytes),
+            "serving_scores": _traced(self.score_examples, examples),
+            "serving_pixels": _traced(self.classify_pixels, self._images),
+            "transform_features": _traced(self.transform_examples, examples),
         }
 
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies serialized tf.Examples [batch]; of their features only the image is read, so none has a label."""
-        return self._named(*self._outputs(self._parse(examples, IMAGE)))
+        return self._named(*self._outputs(self._parse(examples, IMAGE)[IMAGE]))
 
     def classify_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded images, strings [batch]."""
@@ -64,7 +68,7 @@ class ServingModule(tf.Module):
 
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Gives serialized tf.Examples [batch] their probabilities, and whether they are known, without a name."""
-        return self._scored(*self._outputs(self._parse(examples, IMAGE)))
+        return self._scored(*self._outputs(self._parse(examples, IMAGE)[IMAGE]))
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies images [batch, size, size, 3] as the Transform gives them, upright; one that is not finite gets NaN."""
@@ -77,11 +81,11 @@ class ServingModule(tf.Module):
     def _parse(self, examples: tf.Tensor, *names: str) -> dict[str, tf.Tensor]:
         return tf.io.parse_example(examples, {name: self._raw_spec[name] for name in names})
 
-    def _raw(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {IMAGE: tf.reshape(image_bytes, [-1, *self._raw_spec[IMAGE].shape])}
+    def _raw(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(image_bytes, [-1, *self._raw_spec[IMAGE].shape])
 
-    def _outputs(self, raw: dict[str, tf.Tensor]) -> Any:
-        return self._network(self._transform(raw)[IMAGE])
+    def _outputs(self, raw: tf.Tensor) -> Any:
+        return self._network(self._pixels(raw))
 
     def _scored(self, features: tf.Tensor, _: tf.Tensor, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         is_known = likeness(features, self._reference) >= self._least
@@ -91,6 +95,10 @@ class ServingModule(tf.Module):
         answer = self._scored(*outputs)
         label = tf.argmax(answer["probabilities"], axis=-1)
         return answer | {"label": label, "label_name": tf.gather(tf.constant(self._label_names), label)}
+
+
+def _traced(function: Callable[[tf.Tensor], Any], spec: tf.TensorSpec) -> tf.types.experimental.PolymorphicFunction:
+    return tf.function(function, [spec], autograph=False)
 
 
 def probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:

@@ -34,7 +34,8 @@ from tests.kubeflow.backend import Pipeline, Run
 from tests.kubeflow.machines import PASSWORD, USER, Pods, mariadb, podman, quiet
 from tests.test_pipeline import SLICE
 
-pytestmark = pytest.mark.kubeflow
+# A test is up to twelve pods, each of which imports TensorFlow
+pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(1800)]
 
 CACHED, COMPLETE = metadata_store_pb2.Execution.CACHED, metadata_store_pb2.Execution.COMPLETE
 FAILED = metadata_store_pb2.Execution.FAILED

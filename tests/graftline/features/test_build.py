@@ -56,7 +56,7 @@ def split(data: SimpleNamespace, work_dir: Path, prefix: dict[str, Any] = EXACT,
 
 
 def decoded(data: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
-    source = build._source(records.read(data.examples, "train"), data.transform, "plain")
+    source = build._source(records.read(data.examples, "train"), build._decoder(data.transform), "plain")
     images, labels = zip(*source(0).as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
