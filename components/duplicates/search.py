@@ -9,15 +9,12 @@ import imagehash
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from components.duplicates import near
 from graftline.artifacts.duplicates import Report
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL_NAME, TEST, TRAIN
 from graftline.data import decoding, orientation
 
-NEAR = 4  # bits in which the hashes of two images of the same thing may differ
-BITS = 64
 LISTED = 100  # examples of each kind in the report
 
 
@@ -69,8 +66,8 @@ def find(seen: list[Seen]) -> Report:
         same[image.digest].append(image)
     groups = [group for group in same.values() if len(group) > 1]
     contradictions = [group for group in groups if len({image.label for image in group}) > 1]
-    near = _near(seen)
-    alike = _across_splits(seen, near)
+    looks = _Looks(seen)
+    alike = looks.across_splits()
     return Report(
         images=len(seen),
         copies=sum(len(group) - 1 for group in groups),
@@ -78,84 +75,48 @@ def find(seen: list[Seen]) -> Report:
         contradictions=[{image.image_id: image.label for image in group} for group in contradictions],
         held_out=sum(image.split != TRAIN for image in seen),
         leaked=len(alike),
-        leaked_ids=_leaked(seen, near),
-        alike=alike[:LISTED],
-        series=_series(seen, near),
+        leaked_ids=looks.leaked(),
+        alike=[{seen[number].split: seen[number].image_id for number in pair} for pair in alike[:LISTED]],
+        series=looks.series(),
     )
 
 
-def _near(seen: list[Seen]) -> dict[int, list[Seen]]:
-    """Returns the images that look like each perceptual hash, those that have it themselves first."""
-    by_looks: dict[int, list[Seen]] = defaultdict(list)
-    for image in seen:
-        if image.looks is not None:
-            by_looks[image.looks].append(image)
-    near = {looks: list(images) for looks, images in by_looks.items()}
-    for first, second in near_pairs(np.array(list(by_looks), np.uint64)):
-        near[first] += by_looks[second]
-        near[second] += by_looks[first]
-    return near
+class _Looks:
+    """Images by what they look like; those of which that cannot be told look like nothing."""
 
+    def __init__(self, seen: list[Seen]) -> None:
+        self._seen = seen
+        told = [number for number, image in enumerate(seen) if image.looks is not None]
+        self._numbers = np.array(told, np.int64)
+        looks = np.array([seen[number].looks for number in told], np.uint64)
+        hashes, self._hash_of = np.unique(looks, return_inverse=True)
+        self._splits = list(dict.fromkeys(image.split for image in seen))
+        self._split_of = np.array([self._splits.index(seen[number].split) for number in told], int)
+        self._near = near.neighbours(hashes, self._hash_of, self._split_of, self._numbers)
 
-def _across_splits(seen: list[Seen], near: dict[int, list[Seen]]) -> list[dict[str, str]]:
-    """Returns each image of validation and test that looks like one of another split, with that."""
-    alike = []
-    for image in seen:
-        if image.split != TRAIN and image.looks is not None:
-            other = next((other for other in near[image.looks] if other.split != image.split), None)
-            if other:
-                alike.append({image.split: image.image_id, other.split: other.image_id})
-    return alike
+    def across_splits(self) -> list[tuple[int, int]]:
+        """Returns the number of each image of validation and test that looks like one of another split, and of that."""
+        firsts = self._near.first[:, self._hash_of]
+        firsts[self._split_of, np.arange(firsts.shape[1])] = near.NONE  # its own
+        others = firsts.min(axis=0, initial=near.NONE)
+        held_out = np.array([split != TRAIN for split in self._splits], bool)[self._split_of]
+        pairs = zip(self._numbers[held_out].tolist(), others[held_out].tolist(), strict=True)
+        return [(number, other) for number, other in pairs if other != near.NONE]
 
+    def leaked(self) -> list[str]:
+        """Returns the ids of the test images that look like one of training."""
+        if not {TRAIN, TEST} <= set(self._splits):
+            return []
+        trained = (self._near.first[self._splits.index(TRAIN)] != near.NONE)[self._hash_of]
+        tested = self._split_of == self._splits.index(TEST)
+        return [self._seen[number].image_id for number in self._numbers[trained & tested]]
 
-def _leaked(seen: list[Seen], near: dict[int, list[Seen]]) -> list[str]:
-    """Returns the ids of the test images that look like one of training."""
-    trained = {looks for looks, images in near.items() if any(image.split == TRAIN for image in images)}
-    return [image.image_id for image in seen if image.split == TEST and image.looks in trained]
-
-
-def _series(seen: list[Seen], near: dict[int, list[Seen]]) -> list[list[tuple[str, int]]]:
-    """Returns the places of images that belong together: each looks like another of its series, or is a copy of it."""
-    at = {looks: number for number, looks in enumerate(near)}
-    pairs = [
-        (at[looks], at[image.looks]) for looks, images in near.items() for image in images if image.looks is not None
-    ]
-    rows, columns = np.array(pairs, int).reshape(-1, 2).T
-    _, of_looks = connected_components(
-        coo_array((np.ones(len(pairs)), (rows, columns)), (len(at), len(at))), directed=False
-    )
-    series: dict[int | bytes, list[tuple[str, int]]] = defaultdict(list)
-    numbers: Counter[str] = Counter()
-    for image in seen:
-        which = image.digest if image.looks is None else int(of_looks[at[image.looks]])
-        series[which].append((image.split, numbers[image.split]))
-        numbers[image.split] += 1
-    return [places for places in series.values() if len(places) > 1]
-
-
-def near_pairs(hashes: np.ndarray) -> set[tuple[int, int]]:
-    """Returns the pairs of hashes that differ in at most NEAR bits.
-
-    Cut into one piece more than bits may differ, two such hashes agree in at least one piece: only those that do are
-    compared, so that the work grows with the images and not with their square.
-
-    Args:
-      hashes: distinct, uint64 [n].
-    """
-    pairs: set[tuple[int, int]] = set()
-    for positions in np.array_split(np.arange(BITS), NEAR + 1):
-        shift, width = np.uint64(positions[0]), np.uint64(len(positions))
-        pieces = (hashes >> shift) & ((np.uint64(1) << width) - np.uint64(1))
-        order = np.argsort(pieces, kind="stable")
-        starts = np.flatnonzero(np.diff(pieces[order], prepend=pieces[order][:1] + np.uint64(1)))
-        for group in np.split(hashes[order], starts[1:]):
-            pairs |= _compare(group)
-    return pairs
-
-
-def _compare(hashes: np.ndarray) -> set[tuple[int, int]]:
-    if len(hashes) < 2:
-        return set()
-    hashes = np.sort(hashes)
-    rows, columns = np.nonzero(np.triu(np.bitwise_count(hashes[:, None] ^ hashes) <= NEAR, 1))
-    return {(int(hashes[row]), int(hashes[column])) for row, column in zip(rows, columns, strict=True)}
+    def series(self) -> list[list[tuple[str, int]]]:
+        """Returns the places of images that belong together: each looks like another of its series, or is a copy of it."""
+        of_image = dict(zip(self._numbers.tolist(), self._near.series[self._hash_of].tolist(), strict=True))
+        series: dict[int | bytes, list[tuple[str, int]]] = defaultdict(list)
+        places: Counter[str] = Counter()
+        for number, image in enumerate(self._seen):
+            series[of_image.get(number, image.digest)].append((image.split, places[image.split]))
+            places[image.split] += 1
+        return [found for found in series.values() if len(found) > 1]

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from graftline.base.errors import SettingsError, did_you_mean, short
-from graftline.base.paths import CONFIGS, HOME_VARIABLE, PREFIX, absolute
+from graftline.base.paths import CONFIGS, HOME_VARIABLE, PREFIX, absolute, from_here
 from graftline.base.photos import LATEST
 from graftline.settings import recipes
 from graftline.settings.data import DATA_IS_HERE
@@ -61,7 +61,7 @@ def config_path() -> Path:
         return CONFIGS / f"{PHOTOS}.yaml"
     if config == PHOTOS:
         raise SettingsError(f"{PHOTOS} is the recipe for a folder of photos: name one, as in `graftline run ~/photos`.")
-    for path in (CONFIGS / f"{config}.yaml", absolute(Path(config))):
+    for path in (CONFIGS / f"{config}.yaml", from_here(config), absolute(Path(config))):
         if path.is_file():
             return path
     raise SettingsError(f"There is no configuration {config!r}: give a path, or one of {', '.join(names())}.")

@@ -10,7 +10,8 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
 from components.duplicates.component import Duplicates
-from components.duplicates.search import NEAR, find, near_pairs, see
+from components.duplicates.near import NEAR
+from components.duplicates.search import find, see
 from graftline.artifacts import duplicates
 from graftline.artifacts.duplicates import DuplicatesReport
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL, LABEL_NAME, SPLITS
@@ -131,21 +132,6 @@ def test_copies_and_look_alikes_are_a_series_by_their_places():
         [("train", 2), ("validation", 0), ("test", 2)],
         [("train", 3), ("test", 1)],
     ]
-
-
-def test_near_pairs_are_those_of_comparing_all():
-    random = np.random.default_rng(0)
-    hashes = random.integers(0, 2**63, 300, dtype=np.uint64)
-    for bits in range(1, 8):  # neighbours at every distance about the limit
-        flipped = [random.choice(64, bits, replace=False) for _ in range(20)]
-        masks = np.array([sum(1 << int(bit) for bit in of) for of in flipped], np.uint64)
-        hashes = np.concatenate([hashes, hashes[:20] ^ masks])
-    hashes = np.unique(hashes)
-    distance = np.bitwise_count(hashes[:, None] ^ hashes)
-    rows, columns = np.nonzero(np.triu(distance <= NEAR, 1))
-    expected = {(int(hashes[row]), int(hashes[column])) for row, column in zip(rows, columns, strict=True)}
-    assert len(expected) >= 80
-    assert near_pairs(hashes) == expected
 
 
 def test_names_and_images_of_any_kind_are_survived(examples, tmp_path):

@@ -137,6 +137,13 @@ def test_a_file_may_be_of_any_encoding_that_says_which_it_is(tmp_path, monkeypat
     assert configuration.load().name == "pets"
 
 
+def test_a_path_to_a_configuration_is_seen_from_where_the_user_is(tmp_path, monkeypatch):
+    (tmp_path / "pets.yaml").write_text(yaml.safe_dump(VALID))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CONFIG_VARIABLE, "pets.yaml")
+    assert configuration.load().name == "pets"
+
+
 @pytest.mark.parametrize("config", ["{bad", "{" * 5000, "folder:~nobody-here/x", "~nobody-here/x.yaml", "x" * 5000])
 def test_a_configuration_that_is_no_name_of_one_is_refused(monkeypatch, config):
     monkeypatch.setenv(CONFIG_VARIABLE, config)
