@@ -15,7 +15,7 @@ from graftline.base.code import revision
 from graftline.base.errors import UserError
 from graftline.base.paths import HOME, IS_CHECKOUT, PROJECT
 from graftline.base.stop import STATUS as STOPPED
-from graftline.cli.options import about, change_setting, reason_option
+from graftline.cli.options import about, change_setting, labels_option, reason_option
 from graftline.settings.settings import Settings
 
 OUTPUT = HOME / "output" / "kubeflow"
@@ -214,12 +214,14 @@ def report(settings: Settings, run: str) -> None:
 @click.argument("folder")
 @on_cluster("Nothing was copied.")
 @click.option("--to", default="", metavar="NAME", help="Its name on the volume; by default the folder's.")
-def upload(settings: Settings, folder: str, to: str) -> None:
-    """Copy a FOLDER of photos, a folder a class, onto the cluster's volume."""
+@labels_option
+def upload(settings: Settings, folder: str, to: str, labels: str | None) -> None:
+    """Copy a FOLDER of photos onto the cluster's volume: a folder for each class, or of any shape with --labels."""
     from kubeflow.visits.put import put
 
-    dataset = put(settings, folder, to)
-    console.line(f'A configuration names them as data: {{dataset: "{dataset}"}}, and finds them on the cluster.')
+    named = put(settings, folder, to, Path(labels) if labels else None)
+    section = ", ".join(f'{key}: "{value}"' for key, value in named.items())
+    console.line(f"A configuration names them as data: {{{section}}}, and finds them on the cluster.")
 
 
 @kubeflow.command()

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from graftline.base.errors import SettingsError
+from graftline.base.paths import from_here
 from graftline.settings import chosen
 from graftline.settings.load import CONFIG_VARIABLE, load, variable
 
@@ -30,7 +31,21 @@ class Data(click.ParamType):
         return [*known, CompletionItem(incomplete, type="dir")]
 
 
+def _seen_from_here(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
+    """Returns a path as settings have it, which are relative to the project."""
+    try:
+        return path and str(from_here(path))
+    except ValueError as error:
+        raise SettingsError(f"--labels {path}: {error}.") from None
+
+
 DATA = Data()
+labels_option = click.option(
+    "--labels",
+    callback=_seen_from_here,
+    metavar="CSV",
+    help="Table of the classes, with a file and its class in a row.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
 reason_option = click.option("--reason", required=True, help="Why, which is kept.")
 

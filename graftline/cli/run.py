@@ -9,8 +9,7 @@ import click
 
 from graftline.base import console, stop
 from graftline.base.errors import SettingsError
-from graftline.base.paths import from_here
-from graftline.cli.options import DATA, about, json_option
+from graftline.cli.options import DATA, about, json_option, labels_option
 from graftline.cli.quiet import import_tensorflow
 from graftline.settings.load import variable
 from graftline.settings.settings import Settings
@@ -23,14 +22,6 @@ SHORT = {
     "adopt": "run.adopt",
     "force": "run.force_retrain",
 }
-
-
-def _seen_from_here(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
-    """Returns a path as settings have it, which are relative to the project."""
-    try:
-        return path and str(from_here(path))
-    except ValueError as error:
-        raise SettingsError(f"--labels {path}: {error}.") from None
 
 
 class Run(click.Command):
@@ -53,12 +44,7 @@ class Run(click.Command):
 @click.argument("place", metavar="[DATA]", type=DATA, required=False)
 @about(data_is_here=True)
 @click.option("--backbone", help="The network that a head is put on, of `graftline backbones`.")
-@click.option(
-    "--labels",
-    callback=_seen_from_here,
-    metavar="CSV",
-    help="Table of the classes, with a file and its class in a row.",
-)
+@labels_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be made anew, what is cached, and why.")
 @click.option("--wait", type=float, metavar="MINUTES", help="Wait so long for another run of the same pipeline.")
 @click.option("--force", is_flag=True, help="Train again though nothing has changed.")

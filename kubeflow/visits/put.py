@@ -1,11 +1,14 @@
 """Copies a folder of photos of this machine onto the volume, where pods find it as a dataset."""
 
 import contextlib
+import csv
+import io
 import re
 import subprocess
 import tarfile
+import time
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from graftline.base import console, photos
 from graftline.base.errors import UserError
@@ -19,15 +22,25 @@ PHOTOS = "photos"  # the folder of all datasets, below the mount
 NAME = re.compile(r"[^./][^/]*(/[^./][^/]*)*")  # no hidden part, and none that leads out of the folder
 STEPS = 10  # of the progress that is shown
 PART = 2**20  # bytes that are read at once
+TABLE = "labels.csv"  # beside the photos, where their classes are in a table
 
 
-def put(settings: Settings, given: str, name: str) -> str:
-    """Copies the photos of a dataset, all of them or none, and returns `data.dataset` as it is named then.
+class Sent(NamedTuple):
+    """What is copied: photos, and a table of their classes where they have one."""
+
+    folder: Path
+    photos: list[Path]
+    table: bytes | None
+
+
+def put(settings: Settings, given: str, name: str, labels: Path | None = None) -> dict[str, str]:
+    """Copies the photos of a dataset, all of them or none, and returns the section `data` that names them then.
 
     Args:
       settings: those of the cluster.
-      given: a folder that holds a folder per class, or folders `span-1`, `span-2`, … that do.
+      given: a folder that holds a folder per class, or folders `span-1`, `span-2`, … that do; of any shape with a table.
       name: its place below `photos/` on the volume; the folder's own name where it is empty.
+      labels: a table of the photos' classes; the volume gets one of those that are copied, beside them.
 
     Raises:
       UserError: where it is no such folder, the name is taken, or the copy breaks off.
@@ -35,26 +48,28 @@ def put(settings: Settings, given: str, name: str) -> str:
     if not given:
         raise UserError("FOLDER is empty: give a folder of photos, as in `graftline kubeflow upload ~/photos`.")
     folder = _folder(given)
-    files, name = _files(folder), name or folder.name
+    sent, name = _with_table(folder, labels) if labels else Sent(folder, _files(folder), None), name or folder.name
     if not NAME.fullmatch(name):
         raise UserError(f"--to {name!r} is not a place on the volume: give a name, or two as in pets/span-2.")
-    sizes = [path.stat().st_size for path in files]
+    sizes = [path.stat().st_size for path in sent.photos]
     place = str(settings.cluster.mount / PHOTOS)
     receive = ["python", "-m", "kubeflow.visits.receive", place, name]
-    counts = [f"--files={len(files)}", f"--bytes={sum(sizes)}"]
+    beside = [len(sent.table)] if sent.table else []
+    counts = [f"--files={len(sizes + beside)}", f"--bytes={sum(sizes + beside)}"]
     with (
         visiting(settings, with_settings=False) as pod,
         program(settings, pod, *receive, *counts, stdin=subprocess.PIPE) as process,
     ):
         assert process.stdin
         try:
-            _send(process.stdin, folder, files, sizes)
+            _send(process.stdin, sent, sizes)
         except OSError as error:
             raise UserError(
                 f"{error.filename or folder} cannot be read ({error.strerror}): nothing is copied."
             ) from None
-    console.line(f"Copied {len(files):,} photos ({console.gigabytes(sum(sizes))}) to {place}/{name}.")
-    return f"{FOLDER_PREFIX}{PHOTOS}/{name}"
+    console.line(f"Copied {len(sizes):,} photos ({console.gigabytes(sum(sizes))}) to {place}/{name}.")
+    dataset = {"dataset": f"{FOLDER_PREFIX}{PHOTOS}/{name}"}
+    return dataset | {"labels": f"{place}/{name}/{TABLE}"} if labels else dataset
 
 
 def _folder(given: str) -> Path:
@@ -66,42 +81,67 @@ def _folder(given: str) -> Path:
 
 def _files(folder: Path) -> list[Path]:
     """Returns the photos of a dataset, of all spans, through links too; other files are no part of it."""
-    spans = [path for path in folder.glob(f"{photos.SPAN}*") if path.name.removeprefix(photos.SPAN).isdigit()]
-    held = sorted(spans) or [folder]
-    sources = [Folder(str(one), Wanted()) for one in held]
-    try:
-        for source in sources:
-            source.check(here=True)
-    except ValueError as error:
-        raise UserError(f"PHOTOS = {str(folder)!r}: {error}.") from None
+    sources = [Folder(str(one), Wanted()) for one in sorted(_spans(folder)) or [folder]]
+    for source in sources:
+        _check(source)
     return [file for source in sources for file in source.held().images()]
 
 
-def _send(stream: IO[bytes], folder: Path, files: list[Path], sizes: list[int]) -> None:
-    """Writes a tar of the files, and shows how far it is; it ends early where nobody reads it any more.
+def _with_table(folder: Path, labels: Path) -> Sent:
+    """Returns the photos that a table knows, and their classes by where each is below the folder."""
+    if _spans(folder):
+        raise UserError(f"{folder} has spans, which have a folder for each class: leave --labels out.")
+    source = Folder(str(folder), Wanted(labels=labels))
+    _check(source)
+    held, table = source.held(), io.StringIO(newline="")
+    rows = [(file.path, held.classes[file.label]) for file in held.files if not file.problem]
+    csv.writer(table).writerows([("file", "label"), *rows])
+    return Sent(folder, held.images(), table.getvalue().encode())
+
+
+def _spans(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{photos.SPAN}*") if path.name.removeprefix(photos.SPAN).isdigit()]
+
+
+def _check(source: Folder) -> None:
+    try:
+        source.check(here=True)
+    except ValueError as error:
+        raise UserError(f"PHOTOS = {str(source.folder)!r}: {error}.") from None
+
+
+def _send(stream: IO[bytes], sent: Sent, sizes: list[int]) -> None:
+    """Writes a tar of what is sent, and shows how far it is; it ends early where nobody reads it any more.
 
     `tarfile` would write what it still holds when this is stopped, and wait for a reader that does not read.
     """
-    total, sent = sum(sizes) or 1, 0
+    total, done = sum(sizes) or 1, 0
     with console.waiting() as shown, contextlib.suppress(BrokenPipeError):  # the program at the other end says why
-        for path, size in zip(files, sizes, strict=True):
-            header = tarfile.TarInfo(str(path.relative_to(folder)))
-            header.size, header.mtime = size, int(path.stat().st_mtime)
-            stream.write(header.tobuf(tarfile.PAX_FORMAT, errors="surrogateescape"))
-            _copy(path, stream, size)
-            sent += size
-            shown(f"Copying: {100 // STEPS * (STEPS * sent // total)} %")
+        if sent.table:
+            stream.write(_header(TABLE, len(sent.table), time.time()))
+            _copy(io.BytesIO(sent.table), TABLE, stream, len(sent.table))
+        for path, size in zip(sent.photos, sizes, strict=True):
+            stream.write(_header(str(path.relative_to(sent.folder)), size, path.stat().st_mtime))
+            with path.open("rb") as file:
+                _copy(file, str(path), stream, size)
+            done += size
+            shown(f"Copying: {100 // STEPS * (STEPS * done // total)} %")
         stream.write(bytes(2 * tarfile.BLOCKSIZE))
 
 
-def _copy(path: Path, stream: IO[bytes], size: int) -> None:
+def _header(name: str, size: int, changed: float) -> bytes:
+    header = tarfile.TarInfo(name)
+    header.size, header.mtime = size, int(changed)
+    return header.tobuf(tarfile.PAX_FORMAT, errors="surrogateescape")
+
+
+def _copy(file: IO[bytes], name: str, stream: IO[bytes], size: int) -> None:
     """Writes a file, padded to whole blocks."""
-    with path.open("rb") as file:
-        left = size
-        while left:
-            part = file.read(min(left, PART))
-            if not part:
-                raise UserError(f"{path} became shorter while it was read, and nothing is copied: copy again.")
-            stream.write(part)
-            left -= len(part)
+    left = size
+    while left:
+        part = file.read(min(left, PART))
+        if not part:
+            raise UserError(f"{name} became shorter while it was read, and nothing is copied: copy again.")
+        stream.write(part)
+        left -= len(part)
     stream.write(bytes(-size % tarfile.BLOCKSIZE))

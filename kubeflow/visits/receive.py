@@ -53,7 +53,7 @@ def receive(stream: IO[bytes], folder: Path, name: str, files: int, size: int) -
 
 
 def _taken(target: Path) -> UserError:
-    return UserError(f"{target} is on the volume already: give another name, TO=<name>.")
+    return UserError(f"{target} is on the volume already: give another name with --to.")
 
 
 @contextlib.contextmanager

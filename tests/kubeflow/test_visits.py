@@ -19,6 +19,8 @@ from graftline.base.paths import PROJECT
 from graftline.runs import store
 from graftline.serving import versions
 from graftline.settings.load import CONFIG_VARIABLE, load
+from graftline.sources.folder import Folder
+from graftline.sources.source import Wanted
 from kubeflow import client as kubeflow_client
 from kubeflow.visits import receive, visitor
 from tests import past
@@ -76,6 +78,31 @@ def test_what_links_lead_to_is_copied_and_other_kinds_are_not(called, photos, vo
     assert sorted(there) == [f"{label}/{index} é.jpg" for label in ("cats", "dogs") for index in range(3)]
 
 
+def test_a_table_of_classes_is_copied_beside_the_photos_it_knows(called, photos, volume, tmp_path):
+    flat = tmp_path / "flat"
+    (flat / "2024").mkdir(parents=True)
+    for path in photos.rglob("*é.jpg"):
+        shutil.copy(path, flat / "2024" / f"{path.parent.name} {path.name}")
+    names = sorted(path.stem for path in (flat / "2024").iterdir())
+    (tmp_path / "classes.csv").write_text("image;species\n" + "".join(f"{name};{name[:3]}\n" for name in names[:-1]))
+    status, shown, error = called("upload", str(flat), "--labels", str(tmp_path / "classes.csv"))
+    assert (status, error) == (0, "")
+    there = volume / "photos/flat"
+    assert f'data: {{dataset: "folder:photos/flat", labels: "{there}/labels.csv"}}' in shown
+    assert f"Copied {len(names) - 1} photos" in shown
+    held = Folder(str(there), Wanted(labels=there / "labels.csv")).held()
+    assert {file.path: held.classes[file.label] for file in held.files} == {
+        f"2024/{name}.jpg": name[:3] for name in names[:-1]
+    }
+
+
+def test_a_table_for_a_folder_with_spans_is_refused(called, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "grown/span-1")
+    (tmp_path / "classes.csv").write_text("a.jpg,cat\n")
+    status, _, error = called("upload", str(tmp_path / "grown"), "--labels", str(tmp_path / "classes.csv"))
+    assert status == 1 and "has spans, which have a folder for each class: leave --labels out.\n" in error
+
+
 def test_splits_are_copied_as_they_are(called, photos, volume, tmp_path):
     for split in ("train", "test"):
         shutil.copytree(photos, tmp_path / "given" / split)
@@ -89,7 +116,7 @@ def test_a_new_span_is_put_beside_the_others_and_none_is_replaced(called, photos
     before = contents(volume)
     status, _, error = called("upload", str(photos), "--to", "pets/span-2")
     assert status == 1
-    assert error == f"{volume}/photos/pets/span-2 is on the volume already: give another name, TO=<name>.\n"
+    assert error == f"{volume}/photos/pets/span-2 is on the volume already: give another name with --to.\n"
     assert contents(volume) == before
 
 
