@@ -142,7 +142,14 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def files_fingerprint(folder: Path, files: list[Path]) -> str:
     """Returns what changes when one of a folder's files does, by name, size and time."""
-    # A link that leads nowhere has no other status than its own
-    stats = [(path.relative_to(folder), path.stat() if path.exists() else path.lstat()) for path in files]
-    lines = (f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
+    lines = (f"{path.relative_to(folder)}\0{_status(path)}" for path in files)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _status(path: Path) -> str:
+    """Returns a file's size and time; of a link that leads nowhere its own; nothing of a file that is gone meanwhile."""
+    try:
+        status = path.stat() if path.exists() else path.lstat()
+    except FileNotFoundError:
+        return ""
+    return f"{status.st_size}\0{status.st_mtime_ns}"

@@ -29,6 +29,8 @@ class Run(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Puts both where all commands have them, and does what the command does."""
+        from graftline.sources.folder import listed_once
+
         place, given = ctx.params.pop("place"), ctx.params.get("data")
         if place and given and place != given:
             raise SettingsError(f"The data are given twice, as {place} and as --data {given}: leave one out.")
@@ -37,7 +39,8 @@ class Run(click.Command):
             value = ctx.params.pop(option)
             if value not in (None, False):
                 os.environ[variable(key)] = str(value).lower() if value is True else str(value)
-        return super().invoke(ctx)
+        with listed_once():
+            return super().invoke(ctx)
 
 
 @click.command(cls=Run)

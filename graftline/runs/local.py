@@ -15,6 +15,7 @@ from graftline.base.errors import UserError
 from graftline.runs import binding, places, provisional
 from graftline.settings import chosen
 from graftline.settings.settings import Settings
+from graftline.sources.folder import listed_once
 
 Dag = Callable[[Settings], Pipeline]
 Nodes = Callable[[Settings], Iterable[BaseNode]]
@@ -37,6 +38,7 @@ def fullest(settings: Settings) -> tuple[int, Path]:
     return min((shutil.disk_usage(folder).free, folder) for folder in folders)
 
 
+@listed_once()
 def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     """Runs a pipeline on this machine and prints the summary.
 

@@ -8,6 +8,9 @@ import os
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +26,20 @@ from graftline.sources.source import Reading, Wanted
 
 BEYOND = "beyond data.max_examples"
 STEM_LENGTH, HASH_LENGTH = 40, 6  # characters of the name of runs on a folder that is given alone
+_LISTED: ContextVar[dict[tuple[Any, ...], Holdings] | None] = ContextVar("_LISTED", default=None)
+
+
+@contextmanager
+def listed_once() -> Iterator[None]:
+    """Lets a run list a folder once: to the settings, the fingerprint and the reader it is what it was at the start."""
+    if _LISTED.get() is not None:
+        yield
+        return
+    token = _LISTED.set({})
+    try:
+        yield
+    finally:
+        _LISTED.reset(token)
 
 
 @dataclass(frozen=True)
@@ -92,14 +109,17 @@ class Folder:
         return hashlib.sha256(fingerprint.encode() + self._table.read_bytes()).hexdigest()
 
     def held(self) -> Holdings:
-        """Returns what the folder holds.
+        """Returns what the folder holds; within `listed_once` what it held when that was first asked.
 
         Raises:
           ValueError: where a table of classes cannot be used.
         """
-        if self._table:
-            return labels.by_table(self.folder, self._table)
-        return holdings.by_split(self.folder, self.wanted.honoured) or holdings.by_class(self.folder)
+        kept, which = _LISTED.get(), (self.folder, self._table, self.wanted.honoured)
+        if kept is None:
+            return self._list()
+        if which not in kept:
+            kept[which] = self._list()
+        return kept[which]
 
     def images(self, limit: int | None) -> Reading:
         """Returns what reads the photos, in an order that mixes the classes."""
@@ -135,6 +155,11 @@ class Folder:
         raise UserError(
             f"{FOLDER_PREFIX}{self.path} is a folder, which needs no archive: run the pipeline on it as it is."
         )
+
+    def _list(self) -> Holdings:
+        if self._table:
+            return labels.by_table(self.folder, self._table)
+        return holdings.by_split(self.folder, self.wanted.honoured) or holdings.by_class(self.folder)
 
     @property
     def _table(self) -> Path | None:

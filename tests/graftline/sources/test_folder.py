@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from graftline.base import photos
 from graftline.settings.data import Data
-from graftline.sources.folder import name_of
+from graftline.sources.folder import listed_once, name_of
 
 
 @pytest.fixture
@@ -47,6 +48,24 @@ def test_the_fingerprint_of_a_folder_changes_with_an_image(change, folder):
         case "removed":
             path.unlink()
     assert data.source.fingerprint() != before
+
+
+def test_a_run_lists_its_folder_once_and_reads_what_was_there_then(folder, monkeypatch):
+    walked, walk = [], photos.walk
+    monkeypatch.setattr(photos, "walk", lambda *where: walked.append(where) or walk(*where))
+    fingerprint = Data(dataset=f"folder:{folder}").source.fingerprint()
+    once = len(walked)
+    with listed_once():
+        walked.clear()
+        assert Data(dataset=f"folder:{folder}").source.fingerprint() == fingerprint
+        shutil.copy(folder / "cat/1.jpg", folder / "cat/new.jpg")
+        with listed_once():  # one run in the other's process
+            assert Data(dataset=f"folder:{folder}").source.count() == 4
+        assert len(walked) == once / 2  # `Data` looks at it and `fingerprint` does
+        (folder / "cat/1.jpg").unlink()
+        assert Data(dataset=f"folder:{folder}").source.fingerprint() != fingerprint
+    assert Data(dataset=f"folder:{folder}").source.count() == 4
+    assert Data(dataset=f"folder:{folder}").source.fingerprint() != fingerprint
 
 
 def test_folders_of_one_name_have_histories_of_their_own():
