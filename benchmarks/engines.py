@@ -17,7 +17,8 @@ from benchmarks import common
 from graftline.artifacts import records
 from graftline.artifacts.examples import TRAIN
 from graftline.base.errors import UserError
-from graftline.features import build, cache
+from graftline.features import cache
+from graftline.features.source import PASS_BATCH, decoder, source
 from graftline.network import backbone, inference, weights
 from graftline.network.inference import Engine, Run
 
@@ -46,9 +47,8 @@ def main() -> None:
 
 
 def _source(data: common.Prepared, images: int) -> Callable[[], tf.data.Dataset]:
-    examples = records.read(data.examples, TRAIN)
-    read = build._source(examples, build._decoder(tft.TFTransformOutput(data.transform)), "plain")
-    return lambda: read(0).take(images // build.PASS_BATCH)
+    read = source(records.counted(data.examples, TRAIN).read, decoder(tft.TFTransformOutput(data.transform)), "plain")
+    return lambda: read(0, images // PASS_BATCH * PASS_BATCH)
 
 
 def _compile(data: common.Prepared) -> dict[str, Run]:

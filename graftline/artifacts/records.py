@@ -1,6 +1,62 @@
-"""Reads the examples of a split, and tells tf.data how to read."""
+"""Reads the examples of a split, from any of them on, and tells tf.data how to read."""
+
+import itertools
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
+
+LENGTH = struct.Struct(
+    "<Q"
+)  # before each record of a TFRecord file, with a checksum of it; one of the record is behind
+AROUND = LENGTH.size + 4 + 4
+
+
+class Part(NamedTuple):
+    """Consecutive examples of a split.
+
+    Attributes:
+      files: that hold them, in order.
+      skipped: how many examples of the first one come before.
+      examples: how many there are.
+    """
+
+    files: tuple[str, ...]
+    skipped: int
+    examples: int
+
+    def read(self) -> tf.data.Dataset:
+        """Returns the serialized tf.Examples."""
+        files = tf.data.TFRecordDataset(list(self.files))
+        return files.skip(self.skipped).take(self.examples).with_options(options())
+
+
+class Split(NamedTuple):
+    """The examples of a split: the files that hold them, in order, and how many each does."""
+
+    files: tuple[tuple[str, int], ...]
+
+    @property
+    def examples(self) -> int:
+        """How many there are."""
+        return sum(count for _, count in self.files)
+
+    def part(self, first: int, count: int) -> Part:
+        """Returns so many examples from one on; no file before that is read to find it."""
+        ends = itertools.accumulate(held for _, held in self.files)
+        within = [
+            (file, end - held)
+            for (file, held), end in zip(self.files, ends, strict=True)
+            if end > first and end - held < first + count
+        ]
+        skipped = first - within[0][1] if within else 0
+        return Part(tuple(file for file, _ in within), skipped, min(count, self.examples - first))
+
+    def read(self, first: int, count: int) -> tf.data.Dataset:
+        """Returns so many serialized tf.Examples from one on."""
+        return self.part(first, count).read()
 
 
 def read(examples_uri: str, split: str) -> tf.data.Dataset:
@@ -10,8 +66,15 @@ def read(examples_uri: str, split: str) -> tf.data.Dataset:
       examples_uri: folder of the splits.
       split: its name.
     """
-    files = sorted(tf.io.gfile.glob(f"{examples_uri}/Split-{split}/*"))
-    return tf.data.TFRecordDataset(files).with_options(options())
+    return tf.data.TFRecordDataset(_files(examples_uri, split)).with_options(options())
+
+
+def counted(examples_uri: str, split: str) -> Split:
+    """Returns which files a split has, and how many examples are in each; arguments as of `read`.
+
+    The records are not read, but what stands before each: how long it is.
+    """
+    return Split(tuple((file, _count(file)) for file in _files(examples_uri, split)))
 
 
 def options() -> tf.data.Options:
@@ -23,3 +86,16 @@ def options() -> tf.data.Options:
     found = tf.data.Options()
     found.autotune.enabled = False
     return found
+
+
+def _files(examples_uri: str, split: str) -> list[str]:
+    return sorted(tf.io.gfile.glob(f"{examples_uri}/Split-{split}/*"))
+
+
+def _count(file: str) -> int:
+    count = place = 0
+    with Path(file).open("rb", buffering=0) as opened:
+        while len(head := os.pread(opened.fileno(), LENGTH.size, place)) == LENGTH.size:
+            place += AROUND + LENGTH.unpack(head)[0]
+            count += 1
+    return count

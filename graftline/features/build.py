@@ -7,27 +7,25 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tensorflow_transform as tft
 
 from graftline.artifacts import records
-from graftline.artifacts.examples import IMAGE, LABEL, SPLITS, TRAIN
+from graftline.artifacts.examples import SPLITS, TRAIN
 from graftline.base.code import identity
 from graftline.base.errors import UserError
-from graftline.features import cache, views
-from graftline.features.cache import CachedSplit, Source
+from graftline.features import cache, on_beam
+from graftline.features.cache import CachedSplit
+from graftline.features.source import decoder, source
 from graftline.network import backbone, inference
 from graftline.settings.training import PLAIN, Model, Prefix, Training
 
-PASS_BATCH = 32  # images the prefix takes at once
-DECODED = 2000  # images that are decoded once for all their views: a file of 0.6 MB an image at a size of 224
-Decoder = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # from serialized tf.Examples to images and labels
+DECODED = 2000  # images, of one shard, that are decoded once for all their views: 0.6 MB an image at a size of 224
 
 
 class Missing(NamedTuple):
@@ -35,9 +33,13 @@ class Missing(NamedTuple):
 
     split: str
     path: Path
-    images: int
-    examples: tf.data.Dataset
+    examples: records.Split
     name: str
+
+    @property
+    def images(self) -> int:
+        """How many images it shows."""
+        return self.examples.examples
 
 
 def cached_splits(
@@ -76,12 +78,12 @@ def cached_splits(
     os.utime(folder)  # used now: folders that were not for long are pruned
     splits, missing = {}, []
     for split in names:
-        examples = records.read(examples_uri, split)
-        count = int(examples.reduce(0, lambda count, _: count + 1))
-        splits[split] = CachedSplit(tuple(folder / f"{split}_{view}" for view in names_of[split]), count)
-        for view, path in zip(names_of[split], splits[split].views, strict=True):
-            if not cache.is_complete(path, count):
-                missing.append(Missing(split, path, count, examples, view))
+        examples = records.counted(examples_uri, split)
+        paths = tuple(folder / f"{split}_{view}" for view in names_of[split])
+        splits[split] = CachedSplit(paths, examples.examples)
+        for view, path in zip(names_of[split], paths, strict=True):
+            if not cache.is_complete(path, examples.examples):
+                missing.append(Missing(split, path, examples, view))
     if missing and not compute:
         raise UserError(
             f"The first worker's features are not in {missing[0].path}: give all workers the same settings and kind of "
@@ -101,13 +103,24 @@ def _fill(
 ) -> None:
     """Computes features, where the disk has room for all of them."""
     _check_space(missing, network, dtype)
+    if on_beam.PIPELINE.get():
+        pieces = [piece for view in missing for piece in _pieces(view)]
+        on_beam.fill(pieces, network, transform, engine, dtype)
+        return
     run = inference.compile_prefix(network, engine)
-    several, decode = Counter(view.split for view in missing), _decoder(transform)
+    several, decode = Counter(view.split for view in missing), decoder(transform)
     with tempfile.TemporaryDirectory(dir=missing[0].path.parent, suffix=".tmp") as decoded:
         for view in missing:
             again = several[view.split] > 1 and view.images <= DECODED
-            at = str(Path(decoded, view.split)) if again else None
-            cache.fill(view.path, view.images, _source(view.examples, decode, view.name, at), run, dtype)
+            kept = str(Path(decoded, view.split)) if again else None
+            cache.fill(view.path, view.images, source(view.examples.read, decode, view.name, kept), run, dtype)
+
+
+def _pieces(view: Missing) -> Iterator[on_beam.Piece]:
+    """Yields the shards of a view that are to be written."""
+    for number in cache.missing(view.path, view.images):
+        part = view.examples.part(*cache.place(range(number, number + 1), view.images))
+        yield on_beam.Piece(str(view.path), number, view.images, part, view.name)
 
 
 def _check_space(missing: list[Missing], network: keras.Model, dtype: str) -> None:
@@ -150,43 +163,3 @@ def _digest(files: list[Path]) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def _decoder(transform: tft.TFTransformOutput) -> Decoder:
-    """Returns what takes serialized tf.Examples through the Transform graph; traced once for all views of all splits."""
-    spec = {feature: transform.raw_feature_spec()[feature] for feature in (IMAGE, LABEL)}
-    transform_layer = transform.transform_features_layer()
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-    def decode(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        transformed = transform_layer(tf.io.parse_example(serialized, spec))
-        return transformed[IMAGE], transformed[LABEL]
-
-    return decode
-
-
-def _source(examples: tf.data.Dataset, decode: Decoder, name: str, decoded: str | None = None) -> Source:
-    """Reads tf.Examples as images and labels through the Transform graph.
-
-    Args:
-      examples: of a split.
-      decode: as `_decoder` returns it.
-      name: which view of the images.
-      decoded: a file that keeps what the graph makes of them, for the next view; None keeps nothing.
-    """
-
-    def numbered(numbers: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return numbers, *decode(serialized)
-
-    def shown(numbers: tf.Tensor, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return views.view(name, images, numbers), labels
-
-    def source(skipped: int) -> tf.data.Dataset:
-        # Whole batches are skipped of what is kept: shards are of whole ones
-        batches = examples.enumerate().skip(0 if decoded else skipped).batch(PASS_BATCH)
-        images = batches.map(numbered, num_parallel_calls=os.cpu_count(), deterministic=True)
-        if decoded:
-            images = images.cache(decoded).skip(skipped // PASS_BATCH)
-        return images.map(shown, num_parallel_calls=os.cpu_count(), deterministic=True).prefetch(2)
-
-    return source

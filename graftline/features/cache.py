@@ -2,7 +2,7 @@
 
 The prefix never changes, so its output is the same in every epoch, and in every later run on the same images with the
 same weights. It is kept in shards: a folder each, of one .npy file a field, written aside, checksummed and renamed, so that
-an interrupted pass goes on where it stopped and a damaged shard is made again.
+an interrupted pass goes on where it stopped and a damaged shard is made again; in any order, by any number of machines.
 
 NumPy's own format, because it is plain, can be read at any row, and exists wherever NumPy does; array_record, which has
 checksums too, has no wheel for macOS on arm64 and gives each record as a Python object. Rows are read, not mapped: a map's
@@ -36,8 +36,8 @@ ACTIVATION, POOLED, LABEL = "activation", "pooled", "label"
 FIELDS = (ACTIVATION, POOLED, LABEL)
 CHECKSUMS = "crc32.json"
 
-# Batches (images float32 [batch, size, size, 3], labels int64 [batch]) of a split from its n-th example on
-Source = Callable[[int], tf.data.Dataset]
+# Batches (images float32 [batch, size, size, 3], labels int64 [batch]) of so many examples of a split, from its n-th one on
+Source = Callable[[int, int], tf.data.Dataset]
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,19 @@ def shards(folder: Path) -> list[Path]:
 
 
 def is_complete(folder: Path, examples: int) -> bool:
-    """Returns whether all of a split is in the cache and undamaged; removes damaged shards and those after them."""
+    """Returns whether all of a split is in the cache and undamaged; removes damaged shards."""
     folder.mkdir(parents=True, exist_ok=True)
-    return sum(_examples(shard) for shard in _sound_shards(folder)) == examples
+    for shard in shards(folder):
+        if not _is_sound(shard):
+            logging.getLogger("absl").warning("The feature cache's shard %s is damaged: it is made again.", shard)
+            shutil.rmtree(shard, ignore_errors=True)  # another process may see and do the same
+    return not missing(folder, examples)
+
+
+def missing(folder: Path, examples: int) -> list[int]:
+    """Returns the numbers of the shards that are not there, of so many examples."""
+    there = {shard.name for shard in shards(folder)}
+    return [number for number in range(-(-examples // SHARD_EXAMPLES)) if f"{number:05}" not in there]
 
 
 def fill(folder: Path, examples: int, source: Source, run: Run, dtype: str) -> None:
@@ -159,31 +169,59 @@ def fill(folder: Path, examples: int, source: Source, run: Run, dtype: str) -> N
 
     Args:
       folder: of one view of the split.
-      examples: how many the source has.
-      source: where the images come from.
+      examples: how many the split has.
+      source: where the images come from, in batches that a shard holds whole.
       run: the compiled prefix.
       dtype: float16 or float32.
     """
     for left in folder.glob("*.tmp"):
         if not in_use(left):
             shutil.rmtree(left, ignore_errors=True)
-    done = sum(_examples(shard) for shard in shards(folder))
+    absent = missing(folder, examples)
     with Progress() as progress:
+        done = examples - sum(place(range(number, number + 1), examples)[1] for number in absent)
         task = progress.add_task(f"Features of {folder.name}", total=examples, completed=done)
-        for count in _write_shards(folder, done, source, run, dtype):
-            progress.advance(task, count)
+        for numbers in _runs(absent):
+            for count in write(folder, numbers, examples, source, run, dtype):
+                progress.advance(task, count)
 
 
-def _sound_shards(folder: Path) -> list[Path]:
-    """Returns the shards up to the first that is missing or damaged, and removes those after it."""
-    sound: list[Path] = []
-    for shard in shards(folder):
-        if shard.name == f"{len(sound):05}" and _is_sound(shard):
-            sound.append(shard)
-        else:
-            logging.getLogger("absl").warning("The feature cache's shard %s is damaged: it is made again.", shard)
-            shutil.rmtree(shard, ignore_errors=True)  # another process may see and do the same
-    return sound
+def write(folder: Path, numbers: range, examples: int, source: Source, run: Run, dtype: str) -> Iterator[int]:
+    """Writes consecutive shards, and yields the number of examples of each batch.
+
+    Args:
+      folder: of one view of the split.
+      numbers: of the shards.
+      examples: how many the whole split has.
+      source: as for `fill`.
+      run: the compiled prefix.
+      dtype: float16 or float32.
+    """
+    held: dict[str, list[np.ndarray]] = {field: [] for field in FIELDS}
+    number = numbers.start
+    for rows in computed(source(*place(numbers, examples)), run, dtype):
+        for field in FIELDS:
+            held[field].append(rows[field])
+        if sum(map(len, held[LABEL])) >= SHARD_EXAMPLES:
+            _write_shard(folder / f"{number:05}", held)
+            held, number = {field: [] for field in FIELDS}, number + 1
+        yield len(rows[LABEL])
+    if held[LABEL]:
+        _write_shard(folder / f"{number:05}", held)
+
+
+def place(numbers: range, examples: int) -> tuple[int, int]:
+    """Returns the first example of consecutive shards, and how many they hold."""
+    first = numbers.start * SHARD_EXAMPLES
+    return first, min(numbers.stop * SHARD_EXAMPLES, examples) - first
+
+
+def _runs(numbers: list[int]) -> list[range]:
+    """Returns sorted numbers as ranges without a gap."""
+    known = set(numbers)
+    starts = [number for number in numbers if number - 1 not in known]
+    ends = [number + 1 for number in numbers if number + 1 not in known]
+    return [range(*run) for run in zip(starts, ends, strict=True)]
 
 
 def _is_sound(shard: Path) -> bool:
@@ -203,25 +241,6 @@ def _crc32(path: Path) -> int:
         while block := file.read(1 << 20):
             checksum = zlib.crc32(block, checksum)
     return checksum
-
-
-def _examples(shard: Path) -> int:
-    return len(np.load(shard / f"{LABEL}.npy", mmap_mode="r"))
-
-
-def _write_shards(folder: Path, done: int, source: Source, run: Run, dtype: str) -> Iterator[int]:
-    """Writes shard after shard, and yields the number of examples of each batch."""
-    held: dict[str, list[np.ndarray]] = {field: [] for field in FIELDS}
-    number = len(shards(folder))
-    for rows in computed(source(done), run, dtype):
-        for field in FIELDS:
-            held[field].append(rows[field])
-        if sum(map(len, held[LABEL])) >= SHARD_EXAMPLES:
-            _write_shard(folder / f"{number:05}", held)
-            held, number = {field: [] for field in FIELDS}, number + 1
-        yield len(rows[LABEL])
-    if held[LABEL]:
-        _write_shard(folder / f"{number:05}", held)
 
 
 def computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[str, np.ndarray]]:

@@ -4,6 +4,7 @@ All of it is reached from this machine alone. What it needs is fetched once, int
 its Python package, Beam's job server from Maven Central.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -17,7 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -125,17 +126,35 @@ def started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it was killed on purpose
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
+class Pool(NamedTuple):
+    """What starts Beam's workers.
+
+    Attributes:
+      address: where it listens.
+      process: it, and all that it starts are in its session.
+    """
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """Kills it and its workers, as a machine that is gone."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
 @contextmanager
-def worker_pool(log: Path) -> Iterator[str]:
-    """Starts what starts Beam's workers; gives its address."""
+def worker_pool(log: Path) -> Iterator[Pool]:
+    """Starts what starts Beam's workers."""
     port = free_port()
-    with started([sys.executable, "-m", "tests.flink.worker_pool", str(port)], log):
+    with started([sys.executable, "-m", "tests.flink.worker_pool", str(port)], log) as process:
         awaited("the worker pool", lambda: _listens(port))
-        yield f"{LOOPBACK}:{port}"
+        yield Pool(f"{LOOPBACK}:{port}", process)
 
 
 def _listens(port: int) -> bool:

@@ -45,8 +45,8 @@ def log(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def workers(log) -> Iterator[str]:
-    with cluster.worker_pool(log) as address:
-        yield address
+    with cluster.worker_pool(log) as pool:
+        yield pool.address
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +66,19 @@ def on_flink(flink: cluster.Cluster, workers: str) -> list[str]:
     return ["--runner=FlinkRunner", f"--flink_master={flink.master}", *server, "--parallelism=2", *elsewhere(workers)]
 
 
-def run(root: Path, *beam_args: str) -> Path:
+def run(root: Path, *beam_args: str, **changes: str) -> Path:
     """Runs the pipeline in a folder of its own, and returns that."""
-    with start(root, *beam_args) as process:
+    with start(root, *beam_args, **changes) as process:
         printed, _ = process.communicate()
     assert process.returncode == 0, printed
     return root
 
 
-def start(root: Path, *beam_args: str) -> subprocess.Popen[str]:
+def start(root: Path, *beam_args: str, **changes: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "pipeline.py"],
         cwd=PROJECT,
-        env=environment(root) | WORSE | {"GRAFTLINE_RUN__BEAM_ARGS": json.dumps(beam_args)},
+        env=environment(root) | WORSE | {"GRAFTLINE_RUN__BEAM_ARGS": json.dumps(beam_args)} | changes,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -167,18 +167,57 @@ def assert_same(local: Path, root: Path) -> None:
     assert measured(last(root, "ModelEvaluation")) == pytest.approx(measured_here(root), rel=ROUNDING)
 
 
+def features(root: Path) -> dict[str, bytes]:
+    """Returns the files of all shards of the feature cache."""
+    found = (root / "work/features").rglob("[0-9]*/*.np*")
+    return {str(path.relative_to(root)): path.read_bytes() for path in found if path.parent.suffix != ".tmp"}
+
+
+def assert_same_features(root: Path) -> None:
+    """Asserts that the threads of this machine compute the very features that are there, to the bit."""
+    found = features(root)
+    assert len(found) >= 3 * len(SPLITS)
+    (root / "work/features").rename(root / "work/before")
+    run(root, GRAFTLINE_RUN__FORCE_RETRAIN="true")
+    assert features(root) == found
+
+
+def on_embedded(workers: str) -> list[str]:
+    return ["--runner=PortableRunner", "--job_endpoint=embed", *elsewhere(workers)]
+
+
 def test_workers_in_other_processes_give_what_this_one_does(local, log, workers, tmp_path):
-    root = run(tmp_path, "--runner=PortableRunner", "--job_endpoint=embed", *elsewhere(workers))
-    assert log.read_text().count("Starting worker") >= len(BEAM_NODES)
+    root = run(tmp_path, *on_embedded(workers))
+    assert log.read_text().count("Starting worker") >= len(BEAM_NODES) + 1  # the pass too
     assert_same(local, root)
+    assert_same_features(root)
+
+
+def test_what_a_killed_pool_had_computed_of_the_features_is_not_computed_again(log, workers, tmp_path):
+    whole = {"GRAFTLINE_DATA__MAX_EXAMPLES": "1797"}
+    with (
+        cluster.worker_pool(log.with_name("killed")) as pool,
+        start(tmp_path, *on_embedded(pool.address), **whole) as process,
+    ):
+        cluster.awaited("the first shard", lambda: features(tmp_path))
+        before = features(tmp_path)
+        pool.kill()
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, printed
+    assert "Traceback" not in printed
+    times = {path: path.stat().st_mtime_ns for path in map(tmp_path.joinpath, before)}
+    run(tmp_path, *on_embedded(workers), **whole)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert set(before) < set(features(tmp_path))
 
 
 def test_flink_gives_what_this_machine_does(local, workers, flink, tmp_path):
     before = len(flink.jobs())
     root = run(tmp_path, *on_flink(flink, workers))
-    assert len(flink.jobs()) - before >= len(BEAM_NODES)
+    assert len(flink.jobs()) - before >= len(BEAM_NODES) + 1  # the pass too
     assert {job["state"] for job in flink.jobs()} == {"FINISHED"}
     assert_same(local, root)
+    assert_same_features(root)
 
 
 def test_a_killed_task_manager_costs_nothing_but_time(local, workers, flink, tmp_path):

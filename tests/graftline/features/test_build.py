@@ -17,6 +17,7 @@ from graftline.artifacts.examples import TRAIN
 from graftline.base.errors import UserError
 from graftline.features import build
 from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
+from graftline.features.source import decoder, source
 from graftline.network import backbone, inference, weights
 from graftline.network import losses as network_losses
 from graftline.settings.training import Model, Prefix
@@ -56,8 +57,8 @@ def split(data: SimpleNamespace, work_dir: Path, prefix: dict[str, Any] = EXACT,
 
 
 def decoded(data: SimpleNamespace) -> tuple[np.ndarray, np.ndarray]:
-    source = build._source(records.read(data.examples, "train"), build._decoder(data.transform), "plain")
-    images, labels = zip(*source(0).as_numpy_iterator(), strict=True)
+    read = source(records.counted(data.examples, "train").read, decoder(data.transform), "plain")
+    images, labels = zip(*read(0, IMAGES).as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,8 +34,8 @@ class Source:
         self.read: list[int] = []
         self.stop_at = stop_at
 
-    def __call__(self, skipped: int) -> tf.data.Dataset:
-        numbers = tf.data.Dataset.range(skipped, EXAMPLES).batch(8)
+    def __call__(self, first: int, count: int) -> tf.data.Dataset:
+        numbers = tf.data.Dataset.range(first, first + count).batch(8)
         return numbers.map(lambda batch: (self._images(batch), tf.py_function(self._note, [batch], tf.int64)))
 
     def _images(self, batch: tf.Tensor) -> tf.Tensor:
@@ -75,9 +76,9 @@ def test_two_processes_that_fill_the_same_cache_leave_each_row_once(tmp_path: Pa
     together = threading.Barrier(2)
 
     class Together(Source):
-        def __call__(self, skipped: int) -> tf.data.Dataset:
+        def __call__(self, first: int, count: int) -> tf.data.Dataset:
             together.wait()
-            return super().__call__(skipped)
+            return super().__call__(first, count)
 
     sources = [Together(), Together()]
     with ThreadPoolExecutor(2) as threads:
@@ -178,7 +179,7 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "truncated", "missing field", "missing checksums"])
-def test_a_damaged_shard_is_told_and_made_again_with_those_after_it(tmp_path: Path, caplog, damage: str) -> None:
+def test_a_damaged_shard_is_told_and_made_again_alone(tmp_path: Path, caplog, damage: str) -> None:
     split = fill(tmp_path / "train", Source())
     before = epochs(split, seed=1)
     file = tmp_path / "train" / "00001" / ("crc32.json" if damage == "missing checksums" else f"{ACTIVATION}.npy")
@@ -193,9 +194,19 @@ def test_a_damaged_shard_is_told_and_made_again_with_those_after_it(tmp_path: Pa
     again = Source()
     with caplog.at_level(logging.WARNING):
         split = fill(tmp_path / "train", again)
-    assert again.read == list(range(16, EXAMPLES))
+    assert again.read == list(range(16, 32))
     assert str(tmp_path / "train" / "00001") in caplog.text
     assert epochs(split, seed=1) == before
+
+
+def test_shards_that_are_missing_are_computed_and_no_others(tmp_path: Path) -> None:
+    before = epochs(fill(tmp_path / "train", Source()), seed=1)
+    for number in (0, 2, 3):
+        shutil.rmtree(tmp_path / "train" / f"{number:05}")
+    assert cache.missing(tmp_path / "train", EXAMPLES) == [0, 2, 3]
+    again = Source()
+    assert epochs(fill(tmp_path / "train", again), seed=1) == before
+    assert again.read == [*range(16), *range(32, EXAMPLES)]
 
 
 def test_a_half_written_shard_is_not_read(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""The pass over the images on Beam, where `run.beam_args` names a runner of several machines.
+
+Each missing shard of the cache is a piece of work of its own: a worker reads its examples, runs the prefix on the engine
+that the Trainer chose, and writes the shard aside and renames it, on the volume that all of them share. What was written
+before a worker was lost is not computed again, and the Trainer finds a complete cache.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.utils.shared import Shared
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+
+from graftline.artifacts import records
+from graftline.features import cache, source
+from graftline.network import inference
+from graftline.network.inference import Engine
+
+HERE = ("DirectRunner", "FnApiRunner", "fn_api_runner.FnApiRunner")  # how the runners of this machine end
+PIPELINE: ContextVar[Callable[[], beam.Pipeline] | None] = ContextVar("PIPELINE", default=None)
+
+
+class PassOnBeam(BaseBeamExecutor):
+    """An executor whose pass over the images, where it makes one, goes to where its Beam arguments lead."""
+
+    def Do(self, *given: Any, **named: Any) -> Any:  # noqa: N802  TFX's name
+        """Does what the executor behind this one does; arguments as TFX gives them."""
+        token = PIPELINE.set(None if is_here(self._beam_pipeline_args) else self._make_beam_pipeline)
+        try:
+            return super().Do(*given, **named)  # type: ignore[safe-super]
+        finally:
+            PIPELINE.reset(token)
+
+
+def is_here(beam_args: list[str]) -> bool:
+    """Tells whether Beam's arguments name a runner that works in this process, or none."""
+    runner = PipelineOptions(beam_args).view_as(StandardOptions).runner
+    return runner is None or runner.endswith(HERE)
+
+
+class Piece(NamedTuple):
+    """A shard that is to be written.
+
+    Attributes:
+      folder: of the view of the split.
+      number: the shard's.
+      examples: how many the split has.
+      part: where those of this shard are.
+      view: name of the view.
+    """
+
+    folder: str
+    number: int
+    examples: int
+    part: records.Part
+    view: str
+
+
+class Made(NamedTuple):
+    """What workers load: a network that was saved, the Transform graph, and how they run."""
+
+    network: str
+    transform: str
+    engine: Engine
+    dtype: str
+
+
+def fill(
+    pieces: Iterable[Piece], network: keras.Model, transform: tft.TFTransformOutput, engine: Engine, dtype: str
+) -> None:
+    """Computes shards on the runner of PIPELINE.
+
+    Args:
+      pieces: the shards.
+      network: the prefix.
+      transform: output of the Transform, on the volume that workers share.
+      engine: what runs the prefix.
+      dtype: float16 or float32.
+    """
+    make, pieces = PIPELINE.get(), list(pieces)
+    assert make
+    folder = Path(tempfile.mkdtemp(dir=Path(pieces[0].folder).parent, suffix=".tmp"))
+    folder.chmod(0o755)  # workers may be another user
+    try:
+        saved = folder / "network"
+        tf.saved_model.save(_Saved(network), str(saved))
+        made = Made(str(saved), Path(transform.transform_savedmodel_dir).parent.as_posix(), engine, dtype)
+        print(f"Features of {len(pieces)} shards, by Beam's workers.", flush=True)
+        with make() as pipeline:
+            pipeline | beam.Create(pieces) | beam.Reshuffle() | beam.ParDo(WriteShard(made))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Saved(tf.Module):
+    """A prefix as a SavedModel holds it."""
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__()
+        self._variables = [variable.value for variable in network.variables]
+        images = tf.TensorSpec([None, *network.input.shape[1:]], tf.float32)
+        self.prefix = tf.function(lambda batch: network(batch, training=False), [images], autograph=False)
+
+
+class WriteShard(beam.DoFn):
+    """Writes shards of the cache."""
+
+    def __init__(self, made: Made) -> None:
+        """Sets it up.
+
+        Args:
+          made: what it loads, once in each process.
+        """
+        self._made, self._shared = made, Shared()
+
+    def process(self, piece: Piece) -> Iterator[int]:
+        """Writes a shard, unless another worker has, and yields how many examples it holds."""
+        if piece.number not in cache.missing(Path(piece.folder), piece.examples):
+            return
+        loaded = self._shared.acquire(lambda: _Loaded(self._made))
+        yield sum(loaded.write(piece))
+
+
+class _Loaded:
+    """What a worker needs to compute features."""
+
+    def __init__(self, made: Made) -> None:
+        self._network = tf.saved_model.load(made.network)  # its variables live as long as it does
+        (traced,) = self._network.prefix.concrete_functions
+        self._run, self._dtype = inference.compile_function(traced, made.engine), made.dtype
+        self._decode = source.decoder(tft.TFTransformOutput(made.transform))
+
+    def write(self, piece: Piece) -> Iterator[int]:
+        numbers = range(piece.number, piece.number + 1)
+        read = source.source(lambda *_: piece.part.read(), self._decode, piece.view)
+        return cache.write(Path(piece.folder), numbers, piece.examples, read, self._run, self._dtype)
