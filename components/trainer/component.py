@@ -3,11 +3,12 @@
 from typing import Any
 
 from tfx.components.trainer import component
+from tfx.dsl.components.base import executor_spec
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types.channel import BaseChannel
 
+from components.trainer.executor import TrainerExecutor
 from graftline.artifacts.examples import TRAIN, VALIDATION
-from graftline.runs.executors import BeamExecutorNamed
 from graftline.training.driver import Driver
 
 
@@ -39,5 +40,5 @@ def trainer(
         train_args=TrainArgs(splits=[TRAIN]),
         eval_args=EvalArgs(splits=[VALIDATION]),
         custom_config=config,
-        custom_executor_spec=BeamExecutorNamed("components.trainer.executor.TrainerExecutor"),
+        custom_executor_spec=executor_spec.ExecutorClassSpec(TrainerExecutor),
     )

@@ -7,10 +7,9 @@ import tensorflow as tf
 from tfx.components.trainer.executor import GenericExecutor
 
 from graftline.artifacts.history import HISTORY_FILE
-from graftline.features.on_beam import PassOnBeam
 
 
-class TrainerExecutor(PassOnBeam, GenericExecutor):
+class TrainerExecutor(GenericExecutor):
     """TFX's Trainer, which also notes on the Model artifact where its weights came from and how accurate it is."""
 
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:  # noqa: N802

@@ -7,7 +7,6 @@ from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types.channel import BaseChannel
 
 from graftline.artifacts.examples import TRAIN, VALIDATION
-from graftline.runs.executors import BeamExecutorNamed
 from graftline.settings.training import Tuning
 from graftline.training.driver import Driver
 
@@ -16,7 +15,6 @@ class Tuner(component.Tuner):
     """TFX's, which looks at the pretrained weights before the cache is asked."""
 
     DRIVER_CLASS = Driver
-    EXECUTOR_SPEC = BeamExecutorNamed("components.tuner.executor.TunerExecutor")
 
 
 def tuner(examples: BaseChannel, transform_graph: BaseChannel, config: dict[str, Any], tuning: Tuning) -> Tuner:

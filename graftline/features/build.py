@@ -103,7 +103,7 @@ def _fill(
 ) -> None:
     """Computes features, where the disk has room for all of them."""
     _check_space(missing, network, dtype)
-    if on_beam.PIPELINE.get():
+    if on_beam.is_asked_for():
         pieces = [piece for view in missing for piece in _pieces(view)]
         on_beam.fill(pieces, network, transform, engine, dtype)
         return

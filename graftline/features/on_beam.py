@@ -7,10 +7,9 @@ before a worker was lost is not computed again, and the Trainer finds a complete
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import keras
@@ -18,33 +17,20 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.utils.shared import Shared
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
 from graftline.artifacts import records
+from graftline.base.beam import ARGS
 from graftline.features import cache, source
 from graftline.network import inference
 from graftline.network.inference import Engine
 
 HERE = ("DirectRunner", "FnApiRunner", "fn_api_runner.FnApiRunner")  # how the runners of this machine end
-PIPELINE: ContextVar[Callable[[], beam.Pipeline] | None] = ContextVar("PIPELINE", default=None)
 
 
-class PassOnBeam(BaseBeamExecutor):
-    """An executor whose pass over the images, where it makes one, goes to where its Beam arguments lead."""
-
-    def Do(self, *given: Any, **named: Any) -> Any:  # noqa: N802  TFX's name
-        """Does what the executor behind this one does; arguments as TFX gives them."""
-        token = PIPELINE.set(None if is_here(self._beam_pipeline_args) else self._make_beam_pipeline)
-        try:
-            return super().Do(*given, **named)  # type: ignore[safe-super]
-        finally:
-            PIPELINE.reset(token)
-
-
-def is_here(beam_args: list[str]) -> bool:
-    """Tells whether Beam's arguments name a runner that works in this process, or none."""
-    runner = PipelineOptions(beam_args).view_as(StandardOptions).runner
-    return runner is None or runner.endswith(HERE)
+def is_asked_for() -> bool:
+    """Tells whether Beam's arguments name a runner that does not work in this process."""
+    runner = PipelineOptions(list(ARGS.get())).view_as(StandardOptions).runner
+    return runner is not None and not runner.endswith(HERE)
 
 
 class Piece(NamedTuple):
@@ -77,7 +63,7 @@ class Made(NamedTuple):
 def fill(
     pieces: Iterable[Piece], network: keras.Model, transform: tft.TFTransformOutput, engine: Engine, dtype: str
 ) -> None:
-    """Computes shards on the runner of PIPELINE.
+    """Computes shards on the runner that Beam's arguments name.
 
     Args:
       pieces: the shards.
@@ -86,8 +72,7 @@ def fill(
       engine: what runs the prefix.
       dtype: float16 or float32.
     """
-    make, pieces = PIPELINE.get(), list(pieces)
-    assert make
+    pieces = list(pieces)
     folder = Path(tempfile.mkdtemp(dir=Path(pieces[0].folder).parent, suffix=".tmp"))
     folder.chmod(0o755)  # workers may be another user
     try:
@@ -95,7 +80,7 @@ def fill(
         tf.saved_model.save(_Saved(network), str(saved))
         made = Made(str(saved), Path(transform.transform_savedmodel_dir).parent.as_posix(), engine, dtype)
         print(f"Features of {len(pieces)} shards, by Beam's workers.", flush=True)
-        with make() as pipeline:
+        with beam.Pipeline(argv=list(ARGS.get())) as pipeline:
             pipeline | beam.Create(pieces) | beam.Reshuffle() | beam.ParDo(WriteShard(made))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -40,6 +40,11 @@ def _names(node: BaseNode, path: Path) -> bool:
     return any(spelling in str(value) for value in node.exec_properties.values() for spelling in spelled)
 
 
+def beam_args(settings: Settings) -> list[str]:
+    """Returns what Beam is given."""
+    return [*BEAM_ARGS, *(argument.get_secret_value() for argument in settings.run.beam_args)]
+
+
 def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
     """Puts nodes into a pipeline with the settings' name, places and Beam arguments.
 
@@ -56,5 +61,5 @@ def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
         components=nodes,
         enable_cache=True,
         metadata_connection_config=store.connection(settings),
-        beam_pipeline_args=[*BEAM_ARGS, *(argument.get_secret_value() for argument in settings.run.beam_args)],
+        beam_pipeline_args=beam_args(settings),
     )

@@ -17,10 +17,10 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.launcher import Launcher
 from tfx.proto.orchestration import pipeline_pb2
 
-from graftline.base import console, stop
+from graftline.base import beam, console, stop
 from graftline.base.errors import UserError
 from graftline.base.states import State
-from graftline.runs import binding, lock, places, provisional, pruning, store
+from graftline.runs import binding, dag, lock, places, provisional, pruning, store
 from graftline.runs.executors import OPERATORS
 from graftline.runs.meter import Meter
 from graftline.runs.stages import TRAINER
@@ -116,9 +116,10 @@ def run_nodes(
 
 
 def _run_nodes(settings: Settings, run: pipeline_pb2.Pipeline, chosen: Iterable[str], tell: Tell) -> None:
-    for name in chosen:
-        stop.heed()
-        run_node(settings, run, node_of(run, name), tell)
+    with beam.given(dag.beam_args(settings)):
+        for name in chosen:
+            stop.heed()
+            run_node(settings, run, node_of(run, name), tell)
 
 
 def node_of(pipeline: pipeline_pb2.Pipeline, name: str) -> pipeline_pb2.PipelineNode:

@@ -5,30 +5,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import apache_beam as beam
 import pytest
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from tfx.dsl.components.base.base_executor import BaseExecutor
 
-from graftline.features import cache
-from graftline.features.on_beam import PIPELINE, PassOnBeam
+from graftline.base import beam
+from graftline.features import cache, on_beam
 from graftline.runs.dag import BEAM_ARGS
 from graftline.settings.training import Model
 from tests import tiny
 from tests.graftline.features.test_build import EXACT, IMAGES, prepare, split
 
 SHARD = 32
-
-
-class Behind(BaseExecutor):
-    """Notes whether the pass stays here."""
-
-    def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802
-        input_dict.append(PIPELINE.get() is None)
-
-
-class Executor(PassOnBeam, Behind):
-    """Makes no pass, but would know where to."""
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +28,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 
 @pytest.fixture
-def by_beam() -> Iterator[Callable[..., Any]]:
-    """Lets the pass go to a runner."""
-    token = PIPELINE.set(lambda: beam.Pipeline(argv=BEAM_ARGS))
-    yield split
-    PIPELINE.reset(token)
+def by_beam(monkeypatch) -> Iterator[Callable[..., Any]]:
+    """Makes the pass by Beam: on a runner of this process, which others are no quicker than for so little."""
+    monkeypatch.setattr(on_beam, "HERE", ())
+    with beam.given(BEAM_ARGS):
+        yield split
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -57,8 +43,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_its_features_are_those_of_the_pass_by_threads_to_the_bit(data, by_beam, tmp_path, engine) -> None:
     prefix = EXACT | {"engine": engine}
     by_beam(data, tmp_path / "beam", prefix, augmentation="flip")
-    PIPELINE.set(None)
-    split(data, tmp_path / "threads", prefix, augmentation="flip")
+    with beam.given([]):
+        split(data, tmp_path / "threads", prefix, augmentation="flip")
     found = files(tmp_path / "beam")
     assert len([name for name in found if name.endswith("activation.npy")]) >= 4 * IMAGES / SHARD
     assert found == files(tmp_path / "threads")
@@ -84,9 +70,9 @@ def test_what_a_lost_worker_had_written_is_not_computed_again(data, by_beam, tmp
     monkeypatch.setattr(cache, "write", noted)
     by_beam(data, tmp_path, EXACT)
     assert len(written) == len(set(written)) == 3 * IMAGES / SHARD
-    PIPELINE.set(None)
     monkeypatch.setattr(cache, "fill", None)  # threads have nothing to do
-    split(data, tmp_path, EXACT)
+    with beam.given([]):
+        split(data, tmp_path, EXACT)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +86,6 @@ def test_what_a_lost_worker_had_written_is_not_computed_again(data, by_beam, tmp
     ],
 )
 def test_only_a_runner_of_other_machines_gets_the_pass(given, here) -> None:
-    seen: list[bool] = []
-    Executor(BaseBeamExecutor.Context(beam_pipeline_args=[*BEAM_ARGS, *given])).Do(seen, {}, {})
-    assert seen == [here]
-    assert PIPELINE.get() is None
+    assert not on_beam.is_asked_for()
+    with beam.given([*BEAM_ARGS, *given]):
+        assert on_beam.is_asked_for() != here
