@@ -24,7 +24,11 @@ from tfx.utils import path_utils
 from graftline.artifacts import duplicates, records
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, SPLITS, TEST
 from graftline.base.paths import PROJECT
+from graftline.features.build import cached_splits
+from graftline.network import backbone, weights
 from graftline.runs.dag import BEAM_ARGS
+from graftline.settings.load import load
+from graftline.training.config import custom_config
 from tests.flink import cluster
 from tests.test_pipeline import WORSE, artifacts, environment
 
@@ -167,19 +171,27 @@ def assert_same(local: Path, root: Path) -> None:
     assert measured(last(root, "ModelEvaluation")) == pytest.approx(measured_here(root), rel=ROUNDING)
 
 
-def features(root: Path) -> dict[str, bytes]:
+def features(work_dir: Path) -> dict[str, bytes]:
     """Returns the files of all shards of the feature cache."""
-    found = (root / "work/features").rglob("[0-9]*/*.np*")
-    return {str(path.relative_to(root)): path.read_bytes() for path in found if path.parent.suffix != ".tmp"}
+    found = (work_dir / "features").rglob("[0-9]*/*.npy")
+    return {str(path.relative_to(work_dir)): path.read_bytes() for path in found if path.parent.suffix != ".tmp"}
 
 
 def assert_same_features(root: Path) -> None:
-    """Asserts that the threads of this machine compute the very features that are there, to the bit."""
-    found = features(root)
+    """Asserts that the threads of this process compute the very features that the run left, to the bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (environment(root) | WORSE).items():
+            patch.setenv(name, value)
+        settings = load()
+    model = settings.model
+    pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
+    base = backbone.build(model, pretrained.path if pretrained else None)
+    config = custom_config(model, settings.prefix, settings.training, root / "threads")
+    graph = tft.TFTransformOutput(last(root, "TransformGraph"))
+    cached_splits(base, backbone.cut(base, model.fine_tune_at), config, last(root, "Examples"), graph)
+    found = features(settings.work_dir)
     assert len(found) >= 3 * len(SPLITS)
-    (root / "work/features").rename(root / "work/before")
-    run(root, GRAFTLINE_RUN__FORCE_RETRAIN="true")
-    assert features(root) == found
+    assert found == features(root / "threads")
 
 
 def on_embedded(workers: str) -> list[str]:
@@ -199,16 +211,16 @@ def test_what_a_killed_pool_had_computed_of_the_features_is_not_computed_again(l
         cluster.worker_pool(log.with_name("killed")) as pool,
         start(tmp_path, *on_embedded(pool.address), **whole) as process,
     ):
-        cluster.awaited("the first shard", lambda: features(tmp_path))
-        before = features(tmp_path)
+        cluster.awaited("the first shard", lambda: features(tmp_path / "work"))
+        before = features(tmp_path / "work")
         pool.kill()
         printed, _ = process.communicate(timeout=300)
     assert process.returncode == 1, printed
     assert "Traceback" not in printed
-    times = {path: path.stat().st_mtime_ns for path in map(tmp_path.joinpath, before)}
+    times = {path: path.stat().st_mtime_ns for path in map((tmp_path / "work").joinpath, before)}
     run(tmp_path, *on_embedded(workers), **whole)
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    assert set(before) < set(features(tmp_path))
+    assert set(before) < set(features(tmp_path / "work"))
 
 
 def test_flink_gives_what_this_machine_does(local, workers, flink, tmp_path):

@@ -27,7 +27,7 @@ from tests.disks import tmpfs
 EXACT = {"engine": "tensorflow", "cache_dtype": "float32"}
 # The tutorial's recipe, with pretrained weights: random ones are so unsteady that rounding alone moves the losses apart
 TUTORIAL = Model(image_size=96, batch_norm="train")
-IMAGES, BATCH, STEPS = 64, 8, 50
+IMAGES, BATCH, STEPS = 64, 8, 20
 
 
 def prepare(folder: Path, model: Model) -> SimpleNamespace:
