@@ -135,4 +135,6 @@ def reading(settings: Settings) -> tuple[TfdsExampleGen, StatisticsGen]:
 
 
 if __name__ == "__main__":
-    sys.exit(local.program(SETTINGS, create_pipeline, reading))
+    STATUS = local.program(SETTINGS, create_pipeline, reading)
+    stop.leave_if_stopped(STATUS)
+    sys.exit(STATUS)

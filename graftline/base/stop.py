@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -49,6 +50,18 @@ def leave_when_asked() -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     os.write(2, f"{STOPPED}\n".encode())  # not by a stream, which may be in the middle of another line
     os._exit(STATUS)
+
+
+def leave_if_stopped(status: int) -> None:
+    """Ends this process where its run was stopped: threads of Beam's may wait, without end, for workers that are gone.
+
+    Args:
+      status: how the run ended.
+    """
+    if status == STATUS:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def stop_when_asked() -> None:

@@ -72,6 +72,7 @@ def run(settings: Settings, dry_run: bool, as_json: bool) -> int:
     from graftline.runs import local
 
     status = local.program(settings, create_pipeline, reading)
+    stop.leave_if_stopped(status)
     if as_json and not status:
         from graftline.runs import history
 

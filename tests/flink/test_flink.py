@@ -5,8 +5,10 @@ Everything is compared with a run on this machine alone.
 
 import collections
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,9 +216,11 @@ def test_what_a_killed_pool_had_computed_of_the_features_is_not_computed_again(l
         cluster.awaited("the first shard", lambda: features(tmp_path / "work"))
         before = features(tmp_path / "work")
         pool.kill()
-        printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 1, printed
-    assert "Traceback" not in printed
+        time.sleep(5)  # for Beam's own job service, which waits for lost workers without end: a person has to stop it
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert printed.endswith("Stopped. The same command goes on from where it was.\n")
     times = {path: path.stat().st_mtime_ns for path in map((tmp_path / "work").joinpath, before)}
     run(tmp_path, *on_embedded(workers), **whole)
     assert {path: path.stat().st_mtime_ns for path in times} == times
