@@ -85,3 +85,25 @@ def test_a_condition_is_heeded_as_long_as_it_is_asked_for():
     with stop.heeding(never), pytest.raises(ValueError, match="the lock is lost"):
         stop.heed()
     stop.heed()
+
+
+WAITING = """
+import threading
+from graftline.base import stop
+
+threading.Thread(target=threading.Event().wait).start()
+print("what is told")
+stop.leave_if_stopped(stop.STATUS)
+"""
+
+
+def test_a_thread_that_waits_without_end_does_not_keep_a_stopped_process():
+    told = subprocess.run(
+        [sys.executable, "-c", WAITING], cwd=PROJECT, stdout=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert (told.returncode, told.stdout) == (stop.STATUS, "what is told\n")
+
+
+def test_one_that_ended_goes_on():
+    stop.leave_if_stopped(0)
+    stop.leave_if_stopped(1)
