@@ -126,13 +126,13 @@ def test_each_trial_starts_from_the_pretrained_weights(data, tmp_path):
 
 
 def test_the_test_split_is_not_read(data, tmp_path, monkeypatch):
-    read, split_read = records.read, []
+    files, split_read = records._files, []
 
-    def noting(examples_uri: str, split: str) -> Any:
+    def noting(examples_uri: str, split: str) -> list[str]:
         split_read.append(split)
-        return read(examples_uri, split)
+        return files(examples_uri, split)
 
-    monkeypatch.setattr(records, "read", noting)
+    monkeypatch.setattr(records, "_files", noting)  # of all that is read of a split
     search(data, tmp_path, trials=1, epochs=1, boundaries=(EARLY,))
     assert set(split_read) == {TRAIN, VALIDATION}
     assert not list((tmp_path / "work/features").glob("*/test_*"))
