@@ -24,7 +24,7 @@ from graftline.features import cache, source
 from graftline.network import inference
 from graftline.network.inference import Engine
 
-HERE = ("DirectRunner", "FnApiRunner", "fn_api_runner.FnApiRunner")  # how the runners of this machine end
+HERE = ("DirectRunner", "FnApiRunner")  # how the runners of this machine end
 
 
 def is_asked_for() -> bool:

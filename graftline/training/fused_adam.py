@@ -9,7 +9,7 @@ import tensorflow as tf
 class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam by TensorFlow's own kernel, which reads and writes each number once; the same formula, term by term.
 
-    The kernel: `ApplyAdam` in tensorflow/core/kernels/training_ops.cc ; Kingma and Ba 2014, the end of section 2.
+    The kernel: `ApplyAdam` in tensorflow/core/kernels/training_ops.cc; Kingma and Ba 2014, the end of section 2.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
