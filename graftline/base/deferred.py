@@ -32,6 +32,7 @@ class _Deferred(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Leaves a package as it is, but for what comes when a name is not found in it."""
+        importlib.import_module("google.protobuf.wrappers_pb2")  # TFMA's messages refer to it, and leave its import out
         module.__spec__.loader = module.__loader__ = self._loader  # type: ignore[union-attr]
 
         def found(name: str) -> Any:

@@ -76,7 +76,7 @@ def _folder(given: str) -> Path:
     try:
         return at_home(Path(given)).absolute()
     except ValueError as error:
-        raise UserError(f"PHOTOS = {given!r}: {error}.") from None
+        raise UserError(f"FOLDER {given!r}: {error}.") from None
 
 
 def _files(folder: Path) -> list[Path]:
@@ -107,7 +107,7 @@ def _check(source: Folder) -> None:
     try:
         source.check(here=True)
     except ValueError as error:
-        raise UserError(f"PHOTOS = {str(source.folder)!r}: {error}.") from None
+        raise UserError(f"FOLDER {str(source.folder)!r}: {error}.") from None
 
 
 def _send(stream: IO[bytes], sent: Sent, sizes: list[int]) -> None:

@@ -71,3 +71,14 @@ print(Evaluator.__module__)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\ntfx.components.evaluator.component\n", done.stderr
+
+
+def test_names_of_tfx_and_tfma_are_there_whoever_is_imported_first():
+    program = """
+import graftline
+from tfx.components import InfraValidator
+from tensorflow_model_analysis import EvalConfig
+print(InfraValidator.__module__, EvalConfig.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.stdout == "tfx.components.infra_validator.component EvalConfig\n", done.stderr
