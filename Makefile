@@ -75,7 +75,7 @@ fuzz: $(READY)  #: Decode 10,000 mutated photos: none may crash, hang or take mu
 	@$(PYTHON) -m tests.fuzz
 
 bench: $(READY)  #: Every benchmark on all of a prepared cats_vs_dogs, some two hours: benchmarks/results.jsonl
-	@for program in engines predict scale pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
+	@for program in engines predict cache pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
 		$(PYTHON) -m benchmarks.$$program || exit; done
 
 bench-quick: $(READY)  #: Speed against the tutorial's own code, on 2,000 images of a prepared cats_vs_dogs

@@ -18,6 +18,7 @@ from graftline.base.paths import PREFIX, PROJECT
 from graftline.settings.load import CONFIG_VARIABLE
 
 CONFIG = "cats_vs_dogs"
+Components = dict[str, dict[str, float]]  # figures by component
 
 
 def main() -> None:
@@ -25,30 +26,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=[1_000, 5_000, 23_262], help="smallest first")
     sizes = parser.parse_args().images
-    runs = {size: _run(size) for size in sizes}
-    growth = {name: _growth(name, sizes[-2], sizes[-1], runs) for name in runs[sizes[-1]]} if len(sizes) > 1 else {}
-    overhead = {size: round(_all_but_the_trainer(run), 1) for size, run in runs.items()}
+    runs = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as root:
+            runs[size] = run(root, size, {"DATA__MAX_EXAMPLES": str(size)})
+    growth = growths(sizes[-2], sizes[-1], runs) if len(sizes) > 1 else {}
+    overhead = {size: round(_all_but_the_trainer(figures), 1) for size, figures in runs.items()}
     common.tell("pipeline", all_but_the_trainer_s=overhead, growth=growth, components=runs)
 
 
-def _all_but_the_trainer(run: dict[str, dict[str, float]]) -> float:
+def _all_but_the_trainer(run: Components) -> float:
     return sum(figures["seconds"] for name, figures in run.items() if name != "Trainer")
 
 
-def _run(size: int) -> dict[str, dict[str, float]]:
-    """Runs the pipeline on so many images and returns figures of each component that took time."""
-    with tempfile.TemporaryDirectory() as root:
-        changes = {"DATA__MAX_EXAMPLES": str(size), "RUN__ROOT": root, "RUN__SERVING_DIR": f"{root}/serving"}
-        environment = os.environ | {PREFIX + key: value for key, value in changes.items()} | {CONFIG_VARIABLE: CONFIG}
-        subprocess.run([sys.executable, "pipeline.py"], cwd=PROJECT, env=environment, check=True)
-        nodes = _nodes(root)
+def run(root: str, size: int, changes: dict[str, str]) -> Components:
+    """Runs the whole pipeline in an empty folder.
+
+    Args:
+      root: the folder.
+      size: how many images there are.
+      changes: settings, by the names of their variables without the prefix.
+
+    Returns:
+      Figures of each component that took time.
+    """
+    changes = changes | {"RUN__ROOT": root, "RUN__SERVING_DIR": f"{root}/serving"}
+    environment = os.environ | {PREFIX + key: value for key, value in changes.items()} | {CONFIG_VARIABLE: CONFIG}
+    subprocess.run([sys.executable, "pipeline.py"], cwd=PROJECT, env=environment, check=True)
     return {
         node.name: {
             "seconds": round(node.seconds, 1),
             "peak_gb": round(node.peak_bytes / 1e9, 2),
             "images_per_s": round(size / node.seconds),
         }
-        for node in nodes
+        for node in _nodes(root)
         if node.seconds >= 0.1
     }
 
@@ -62,11 +73,20 @@ def _nodes(root: str) -> list[Any]:
     return summary.read(loaded, run.name)
 
 
-def _growth(name: str, small: int, large: int, runs: dict[int, Any]) -> dict[str, float]:
-    before, after = runs[small].get(name), runs[large][name]
-    if before is None:
-        return {}
-    exponent = math.log(after["seconds"] / before["seconds"]) / math.log(large / small)
+def growths(small: int, large: int, runs: dict[int, Components]) -> dict[str, dict[str, float]]:
+    """Returns by component how its time and its memory grow from one size to another.
+
+    Args:
+      small: images of the one.
+      large: images of the other.
+      runs: figures by size.
+    """
+    both = [name for name in runs[large] if name in runs[small]]
+    return {name: _growth(math.log(large / small), runs[small][name], runs[large][name]) for name in both}
+
+
+def _growth(factor: float, before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    exponent = math.log(after["seconds"] / before["seconds"]) / factor
     return {"exponent": round(exponent, 2), "memory": round(after["peak_gb"] / before["peak_gb"] - 1, 3)}
 
 

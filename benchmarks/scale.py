@@ -1,82 +1,104 @@
-"""The feature cache with many synthetic entries: `python -m benchmarks.scale [--entries N]`.
+"""The whole pipeline on hundreds of thousands of pictures: `python -m benchmarks.scale ARCHIVE [--pictures N N N]`.
 
-Reads shuffled batches of phase 2 for `--epochs` epochs from caches of a hundredth, a tenth and all of the entries, each in a
-process of its own. The shards are sparse files, so that a million entries, 19 GB, need no disk; what is measured is the way
-from file to batch. `ratio` is the rate at all entries against that at a hundredth of them.
+The archive is a zip file with a folder of photos per class. Pictures are cut out of its photos at random, by seed, and
+encoded again, so that no two have the same bytes. Of each size, a folder of them goes through every component of
+cats_vs_dogs.yaml, in a process of its own. `growth` compares the first size with the last: the exponent of time, which is 1
+where it doubles with the data, and the part by which peak memory grew. `million` is what the last size's times would be for
+a million pictures at that exponent.
 """
 
 import argparse
+import functools
+import io
 import json
-import sys
+import shutil
 import tempfile
-import time
-from pathlib import Path
+import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-from numpy.lib import format as npy
+from PIL import Image
 
-from benchmarks import common
+from benchmarks import common, pipeline
 
-SHAPE = (10, 10, 96)  # where MobileNetV2 is cut by default, at 160 pixels
-BATCH = 32
+SIDES = (0.5, 1.0)  # of a picture, as parts of its photo's
+QUALITY = (70, 96)
+AT_ONCE = 500  # pictures that a process writes before it takes others
+EACH = 55_000  # bytes of disk: the picture, its example, and its features in float16
+STRIDE = 7919  # a prime, so that every size has photos of all kinds
+MILLION = 1_000_000
+SETTINGS = {
+    "DATA_GATE__MAX_NEAR_DUPLICATES": "1",  # pictures of one photo are alike
+    "GATE__MIN_ACCURACY": "0",
+}
 
 
 def main() -> None:
-    """Measures, or reads one of the caches."""
+    """Makes the pictures, runs the pipeline on each size, and tells how time and memory grow."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--read", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("--pictures", type=int, nargs="+", default=[25_000, 100_000, 250_000], help="smallest first")
     arguments = parser.parse_args()
-    if arguments.read:
-        folder, entries = arguments.read
-        common.answer(_read(Path(folder), int(entries), arguments.epochs))
-        return
-    sizes = [arguments.entries // 100, arguments.entries // 10, arguments.entries]
-    runs = {}
-    for entries in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            _write(Path(folder), entries)
-            runs[entries] = common.ask("benchmarks.scale", [*sys.argv[1:], "--read", folder, str(entries)])
-    rates = [runs[entries]["entries_per_s"] for entries in sizes]
-    common.tell("scale", ratio=round(rates[-1] / rates[0], 2), epochs=arguments.epochs, runs=runs)
+    sizes: list[int] = arguments.pictures
+    runs, metadata = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        _check_disk(folder, sizes[-1])
+        for size in sizes:
+            with tempfile.TemporaryDirectory(dir=folder) as root:
+                photos = Path(root, pipeline.CONFIG)  # whose schema is the folder's then
+                write(arguments.archive, photos, size)
+                runs[size] = pipeline.run(root, size, SETTINGS | {"DATA__DATASET": f"folder:{photos}"})
+                metadata[size] = sum(path.stat().st_size for path in Path(root, "metadata").iterdir()) / 1e6
+            print(json.dumps({size: runs[size]}), flush=True)  # the next one takes an hour
+    growth = pipeline.growths(sizes[0], sizes[-1], runs)
+    million = {name: _at_a_million(runs[sizes[-1]][name], sizes[-1], growth[name]["exponent"]) for name in growth}
+    common.tell("scale", growth=growth, million_s=million, metadata_mb=metadata, components=runs)
 
 
-def _write(folder: Path, entries: int) -> None:
-    """Writes shards of nothing but noughts, which take no disk where the file system knows holes."""
-    from graftline.features import cache
-    from graftline.features.cache import ACTIVATION, LABEL, SHARD_EXAMPLES
-
-    for number, start in enumerate(range(0, entries, SHARD_EXAMPLES)):
-        count = min(SHARD_EXAMPLES, entries - start)
-        shard = folder / f"{number:05}"
-        shard.mkdir()
-        _sparse(shard / f"{ACTIVATION}.npy", (count, *SHAPE), np.dtype(np.float16))
-        np.save(shard / f"{LABEL}.npy", np.arange(start, start + count) % 2)
-    assert len(cache.shards(folder)) == number + 1
+def _at_a_million(figures: dict[str, float], size: int, exponent: float) -> int:
+    return round(figures["seconds"] * (MILLION / size) ** exponent)
 
 
-def _sparse(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    with path.open("wb") as file:
-        npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
-        file.truncate(file.tell() + int(np.prod(shape)) * dtype.itemsize)
+def _check_disk(folder: str, pictures: int) -> None:
+    free, needed = shutil.disk_usage(folder).free, pictures * EACH
+    print(f"{pictures:,} pictures need {needed / 1e9:.0f} GB in {folder}, {free / 1e9:.0f} GB are free.", flush=True)
+    if needed > free:
+        raise SystemExit("Set TMPDIR to a folder with more room, or take fewer pictures.")
 
 
-def _read(folder: Path, entries: int, epochs: int) -> dict[str, float]:
-    from graftline.features.cache import ACTIVATION, CachedSplit
+def write(archive: Path, folder: Path, pictures: int) -> None:
+    """Writes pictures into a folder per class, the same ones each time.
 
-    split = CachedSplit((folder,), entries)
-    batches = (batch for epoch in range(epochs) for batch in split.dataset(ACTIVATION, BATCH, seed=0, epoch=epoch))
-    before = common.peak_gb()
-    start, first, count, ones = time.monotonic(), 0.0, 0, 0
-    for features, labels in batches:
-        first = first or time.monotonic() - start
-        count += len(features)
-        ones += int(np.sum(labels))
-    assert (count, ones) == (entries * epochs, entries // 2 * epochs), json.dumps([count, ones])
-    seconds = time.monotonic() - start
-    grown = round(common.peak_gb() - before, 2)
-    return {"entries_per_s": round(count / seconds), "first_batch_s": round(first, 2), "memory_grown_gb": grown}
+    Args:
+      archive: a zip file with a folder of photos per class.
+      folder: to be made.
+      pictures: how many.
+    """
+    with zipfile.ZipFile(archive) as opened:
+        names = sorted(info.filename for info in opened.infolist() if info.filename.endswith(".jpg") and info.file_size)
+    for name in {_label(name) for name in names}:
+        (folder / name).mkdir(parents=True)
+    parts = [range(start, min(start + AT_ONCE, pictures)) for start in range(0, pictures, AT_ONCE)]
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(functools.partial(_write, archive, folder, names), parts))
+
+
+def _write(archive: Path, folder: Path, names: list[str], numbers: range) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        for number in numbers:
+            random = np.random.default_rng(number)
+            name = names[number * STRIDE % len(names)]
+            photo = Image.open(io.BytesIO(opened.read(name))).convert("RGB")
+            width, height = (round(side * random.uniform(*SIDES)) for side in photo.size)
+            left, upper = (int(random.integers(rest + 1)) for rest in (photo.width - width, photo.height - height))
+            picture = photo.crop((left, upper, left + width, upper + height))
+            picture.save(folder / _label(name) / f"{number:07}.jpg", quality=int(random.integers(*QUALITY)))
+
+
+def _label(name: str) -> str:
+    """Returns the class of a photo, as the schema of cats_vs_dogs has it."""
+    return PurePosixPath(name).parent.name.lower()
 
 
 if __name__ == "__main__":
