@@ -74,7 +74,7 @@ test-flink: $(READY)  #: Beam's work in other processes, and on an Apache Flink 
 fuzz: $(READY)  #: Decode 10,000 mutated photos: none may crash, hang or take much memory
 	@$(PYTHON) -m tests.fuzz
 
-bench: $(READY)  #: Every benchmark on all of a prepared cats_vs_dogs, some two hours: benchmarks/results.jsonl
+bench: $(READY)  #: Every benchmark on all of a prepared cats_vs_dogs, some hours: benchmarks/results.jsonl
 	@for program in engines predict cache pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
 		$(PYTHON) -m benchmarks.$$program || exit; done
 

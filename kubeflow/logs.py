@@ -122,4 +122,4 @@ def _nothing(settings: Settings, run: kfp_server_api.V2beta1Run) -> str:
             f"No pod of run {run.run_id} is left {where}: Kubeflow Pipelines deletes them, with their logs, some time after "
             "a run has ended; where it keeps logs, its own page of the run still shows them."
         )
-    return f"No task of run {run.run_id} has a pod {where} yet: try again in a minute, or with FOLLOW=1."
+    return f"No task of run {run.run_id} has a pod {where} yet: try again in a minute, or with --follow."

@@ -36,6 +36,7 @@ from graftline.settings.serving import Serving
 SAMPLE = 32  # examples that are asked
 ATTEMPTS = 3  # measurements, of which the best decides
 TOLERANCE = 1e-5
+GREY = 256  # pixels of a side of the image that warms a server up
 
 
 @component
@@ -66,7 +67,7 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
     if not reasons:
         stamped = path_utils.stamped_model_path(blessing.uri)
         copy_tree(Path(model_path), Path(stamped))
-        write_warm_up(records[:WARM_UPS], Path(path_utils.warmup_file_path(stamped)))
+        write_warm_up(Path(path_utils.warmup_file_path(stamped)))
         blessing.set_int_custom_property(HAS_MODEL, 1)
 
 
@@ -150,19 +151,25 @@ def demands(measured: dict[str, Any], limits: Serving) -> list[Rule]:
     ]
 
 
-def write_warm_up(records: list[bytes], path: Path) -> None:
-    """Writes requests that TF Serving sends to itself before it takes others, so that the first user does not wait."""
+def write_warm_up(path: Path) -> None:
+    """Writes requests that TF Serving sends to itself before it takes others, so that the first user does not wait.
+
+    They hold a grey image: the model travels, and nobody's photos are to travel with it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = [tf.train.Example.FromString(record).features.feature[IMAGE].bytes_list.value[0] for record in records]
+    image = tf.io.encode_jpeg(tf.fill([GREY, GREY, 3], tf.constant(128, tf.uint8))).numpy()
+    record = tf.train.Example(
+        features=tf.train.Features(feature={IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))})
+    ).SerializeToString()
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, name, values in (
-            ("serving_default", "examples", records),
-            ("serving_bytes", IMAGE_BYTES, images),
+        for signature, name, value in (
+            ("serving_default", "examples", record),
+            ("serving_bytes", IMAGE_BYTES, image),
         ):
-            for value in values:
-                log = prediction_log_pb2.PredictionLog()
-                log.predict_log.request.model_spec.signature_name = signature
-                log.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto([value]))
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.model_spec.signature_name = signature
+            log.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto([value]))
+            for _ in range(WARM_UPS):
                 writer.write(log.SerializeToString())
 
 

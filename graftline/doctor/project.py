@@ -59,7 +59,7 @@ def check_lock(settings: Settings) -> Iterator[Finding]:
             f"`kill -CONT {holder.pid}` lets it go on, `kill -9 {holder.pid}` ends it",
         )
     else:
-        yield Finding(WARNING, "lock", value, "wait for it to end, or let a run wait with WAIT=<minutes>")
+        yield Finding(WARNING, "lock", value, "wait for it to end, or let a run wait with --wait <minutes>")
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:

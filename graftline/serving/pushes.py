@@ -137,11 +137,14 @@ def of_version(directory: Path, version: int) -> Push:
 def withdrawals(directory: Path) -> dict[str, Push]:
     """Returns the rollbacks by the digests of the models that they took back, and that no person has pushed since."""
     history = read(directory)
-    digests = {push.version: push.digest for push in history}
+    told = {push.version: push.digest for push in history}
     found: dict[str, Push] = {}
     for push in history:
-        if push.withdrawn in digests:
-            found[digests[push.withdrawn]] = push
+        if push.withdrawn in told:
+            folder = directory / str(push.withdrawn)
+            found[told[push.withdrawn]] = push
+            if folder.is_dir():  # an earlier revision may have told another digest of it
+                found[digest(folder)] = push
         elif push.run:
             found.pop(push.digest, None)
     return found

@@ -78,10 +78,14 @@ def served(directory: Path) -> str:
 
 
 def best(directory: Path) -> Push | None:
-    """Returns the push of the most accurate model that ever was in production, is there and was not taken back."""
+    """Returns the push of the most accurate model that ever was in production, is there and was not taken back.
+
+    A version whose files are not those that were pushed, or were known by another digest then, is none of them.
+    """
     present, bad = set(versions(directory)), pushes.withdrawals(directory)
     good = [push for push in pushes.read(directory) if push.version in present and push.digest not in bad]
-    return max(good, key=lambda push: (push.accuracy, push.version), default=None)
+    good.sort(key=lambda push: (push.accuracy, push.version), reverse=True)
+    return next((push for push in good if pushes.digest(directory / str(push.version)) == push.digest), None)
 
 
 def opponents(directory: Path, candidate: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Prefix(Section):
     engine: Literal["auto", "tensorflow", "openvino"] = "auto"
     """What runs the frozen part; `auto` takes OpenVINO on CPUs and TensorFlow on GPUs."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the frozen part; `auto` takes bfloat16 where the machine has it."""
+    """Arithmetic of the frozen part; `auto` takes float32, in which the accuracy is a little higher."""
     cache_dtype: Literal["float16", "float32"] = "float16"
     """Type that its output is kept in on disk."""
 

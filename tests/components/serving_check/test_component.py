@@ -12,6 +12,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from components.serving_check import component
 from components.serving_check.component import demands, faults, probe, sample, write_warm_up
 from graftline.artifacts.examples import TEST
+from graftline.artifacts.infra_blessing import WARM_UPS
 from graftline.settings.serving import Serving
 from tests import tiny
 
@@ -123,13 +124,14 @@ def test_a_model_with_a_missing_file_cannot_be_served(
     assert "Error" in reason
 
 
-def test_warm_up_requests_are_answered_by_the_model(exported: Path, records: list[bytes], tmp_path: Path) -> None:
+def test_warm_up_requests_are_answered_by_the_model(exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "assets.extra/tf_serving_warmup_requests"
-    write_warm_up(records[:2], path)
+    write_warm_up(path)
     signatures = tf.saved_model.load(str(exported / "serving")).signatures
     records_read = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
     found = [prediction_log_pb2.PredictionLog.FromString(log).predict_log.request for log in records_read]
-    assert [request.model_spec.signature_name for request in found] == ["serving_default"] * 2 + ["serving_bytes"] * 2
+    names = [request.model_spec.signature_name for request in found]
+    assert names == ["serving_default"] * WARM_UPS + ["serving_bytes"] * WARM_UPS
     for request in found:
         inputs = {name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
         assert signatures[request.model_spec.signature_name](**inputs)["probabilities"].shape == (1, 2)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,33 @@ def test_the_best_model_stays_and_is_what_later_ones_are_held_against(tmp_path: 
     assert versions.opponents(serving, "candidate") == {versions.PRODUCTION: c.digest}
 
 
+def of_an_earlier_revision(serving: Path) -> None:
+    """Gives all versions other digests, as a revision has noted them that counted other files."""
+    history = pushes.read(serving)
+    pushes.write(serving, [replace(push, digest=f"earlier {push.digest}", accuracy=0.0) for push in history])
+
+
+def test_what_an_earlier_revision_pushed_is_known_by_its_files(tmp_path: Path, serving: Path) -> None:
+    for name in "abc":
+        versions.publish(model(tmp_path, name), serving)
+    of_an_earlier_revision(serving)
+    assert versions.best(serving) is None
+    opponents = versions.opponents(serving, "candidate")
+    assert opponents == {versions.PRODUCTION: pushes.digest(tmp_path / "c")}
+    assert all(versions.folder_of(serving, digest) for digest in opponents.values())
+
+
+def test_what_was_taken_back_under_an_earlier_revision_is_not_gone_back_to(tmp_path: Path, serving: Path) -> None:
+    for name in "ab":
+        versions.publish(model(tmp_path, name), serving)
+    versions.roll_back(serving, "b is bad")
+    versions.publish(model(tmp_path, "c"), serving)
+    of_an_earlier_revision(serving)
+    versions.roll_back(serving, "c is bad too")
+    assert served(serving) == "a"
+    assert {pushes.digest(tmp_path / name) for name in "bc"} <= pushes.withdrawals(serving).keys()
+
+
 def test_with_nothing_in_production_there_is_nothing_to_be_held_against(serving: Path) -> None:
     assert (versions.served(serving), versions.best(serving), versions.opponents(serving, "x")) == ("", None, {})
 
@@ -172,6 +200,7 @@ def test_a_version_whose_files_were_replaced_is_another_model(tmp_path: Path, se
 
 KILLED = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from graftline.serving import versions
 from tests.killed import kill_at
@@ -213,6 +242,7 @@ def test_pushes_at_once_take_nothing_from_each_other_and_each_has_a_version(tmp_
 
 PUSHING_OF_TWO = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from graftline.serving import versions
 for number in range(20):
@@ -222,6 +252,7 @@ for number in range(20):
 
 PUSHING = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from graftline.serving import versions
 for number in range(60):
