@@ -82,11 +82,15 @@ bench-quick: $(READY)  #: Speed against the tutorial's own code, on 2,000 images
 	@$(PYTHON) -m benchmarks.engines --images 2000
 	@$(PYTHON) -m benchmarks.tutorial --images 2000
 
-check: $(READY)  #: Linter, formatter, floors of imports and type checker
+check: $(READY)  #: Linter, formatter, floors of imports, type checker, and the links of the documentation
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo && .venv/bin/mypy
+	@$(SITE)
 
-docs: $(READY)  #: Write docs/settings.md anew: every setting, from graftline/settings/
+SITE = $(PYTHON) -m sphinx --quiet --fail-on-warning --keep-going -c docs . output/docs
+
+docs: $(READY)  #: Write docs/reference/settings.md from graftline/settings/, and the site of all pages into output/docs
 	@$(PYTHON) -m graftline.settings.reference
+	@$(SITE) && echo "The site: output/docs/docs/index.html"
 
 LOCK = .setup/tools/bin/uv pip compile --quiet setup.py --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"

@@ -74,17 +74,20 @@ setup(
             "uvicorn",  # the server under it
         ],
         "dev": [
+            "furo",  # the look of the documentation's site
             "import-linter",  # holds the floors of the house: imports go down only
             "kubernetes-validate",  # checks manifests against Kubernetes' own schemas, offline
             "jsonschema",  # checks what is for KServe against its schema, offline
             "axe-playwright-python",  # accessibility rules (axe-core), offline
             "httpx",  # FastAPI's test client asks for it
             "mypy",  # type checker
+            "myst-parser",  # reads the documentation's Markdown
             "playwright",  # drives the system's own Chromium to look at pages
             "pytest",  # test runner
             "pytest-timeout",  # a hanging test fails instead of blocking CI
             "pytest-xdist",  # tests on both cores
             "ruff",  # linter and formatter
+            "sphinx",  # the documentation's site; refuses links that lead nowhere
             "types-PyYAML",  # type stubs
             "types-psutil",  # type stubs
         ],

@@ -1,4 +1,4 @@
-"""What is made again when what changes: the table of docs/reliability.md, row by row, by the keys of the caches."""
+"""What is made again when what changes: the table of docs/explanation/caching.md, row by row, by the keys of the caches."""
 
 from collections.abc import Callable
 from importlib import metadata
@@ -27,7 +27,7 @@ Change = Callable[[Settings, pytest.MonkeyPatch], Settings]
 
 def rows() -> dict[str, tuple[set[str], bool]]:
     """Returns, by what changes, the nodes that run again and whether features are made again for it alone."""
-    lines = (PROJECT / "docs/reliability.md").read_text().partition(TITLE)[2].splitlines()
+    lines = (PROJECT / "docs/explanation/caching.md").read_text().partition(TITLE)[2].splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
     return {what: (set(nodes.split(", ")), features == "made again") for what, nodes, features in cells}
 

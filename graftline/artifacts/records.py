@@ -81,7 +81,7 @@ def options() -> tf.data.Options:
     """Returns options without autotuning, for a dataset that ends when it ends.
 
     With it, the end of an iteration at times waits, for about as long as the iteration took: up to half the time of an
-    epoch, seen in TensorFlow 2.21 (docs/performance.md). How much runs at once is told, not tuned.
+    epoch, seen in TensorFlow 2.21 (docs/explanation/performance.md). How much runs at once is told, not tuned.
     """
     found = tf.data.Options()
     found.autotune.enabled = False

@@ -31,7 +31,7 @@ def settings(settings: Settings, key: str | None, as_json: bool) -> None:
     written = dict(flat(load.written()))
     rows = [[name, text(value), _origin(name, written)] for name, value in shown.items()]
     console.table(f"Settings of {settings.name}", ["setting", "value", "from"], rows, texts=3)
-    console.line("What each is for stands in docs/settings.md; `--set KEY=VALUE` changes one for a run.")
+    console.line("docs/reference/settings.md says what each is for; `--set KEY=VALUE` changes one for a run.")
 
 
 def _origin(name: str, written: dict[str, Any]) -> str:

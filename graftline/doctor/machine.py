@@ -32,7 +32,7 @@ def check_processor() -> Iterator[Finding]:
 
 
 def check_memory() -> Iterator[Finding]:
-    """What components take at most, see docs/performance.md."""
+    """What components take at most, see docs/explanation/performance.md."""
     import psutil
 
     memory = psutil.virtual_memory()

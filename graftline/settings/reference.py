@@ -1,4 +1,4 @@
-"""Writes `docs/settings.md`, the reference of every setting, from `graftline/settings/`: `make docs`."""
+"""Writes `docs/reference/settings.md`, the reference of every setting, from `graftline/settings/`: `make docs`."""
 
 import json
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from graftline.base.paths import HOME, HOME_VARIABLE, PREFIX, PROJECT
 from graftline.settings.settings import Settings
 
-PAGE = PROJECT / "docs/settings.md"
+PAGE = PROJECT / "docs/reference/settings.md"
 INTRODUCTION = f"""# Settings
 
-Every setting has a type, a range and a default. It stands in a file of `configs/` under its section:
+Every setting has a type, a range and a default. A file in `configs/` gives it under its section:
 
 ```yaml
 training:
@@ -17,21 +17,21 @@ training:
   phase_2: {{epochs: 3}}
 ```
 
-or in the environment, which comes before the file: `{PREFIX}`, the section, two underscores and the key, in capitals.
+An environment variable overrides the file. Its name is `{PREFIX}`, the section, two underscores and the key, in capitals.
 
 ```
 {PREFIX}TRAINING__BATCH_SIZE=64 {PREFIX}TRAINING__PHASE_2__EPOCHS=3 graftline run
 ```
 
-Lists and tables are given there as JSON: `{PREFIX}RUN__BEAM_ARGS='["--direct_num_workers=2"]'`. A file of another place is
-named by its path, `graftline run /home/me/flowers.yaml`, and a folder of photos needs none: `graftline run ~/photos` takes
-`configs/photos.yaml`. A key that is not known, or a value out of range, stops a command before it does anything; all such
-mistakes are told at once, each with its cure.
+In the environment, write lists and tables as JSON: `{PREFIX}RUN__BEAM_ARGS='["--direct_num_workers=2"]'`. If the file is not
+in `configs/`, give its path: `graftline run /home/me/flowers.yaml`. A folder of photos needs no file: `graftline run ~/photos`
+uses `configs/photos.yaml`. An unknown key or a value out of range stops a command before it does anything; all errors are
+reported together, with fixes.
 
-Paths that are relative to the project, `output/` among them, are so to the folder that `{HOME_VARIABLE}` names. Where that
-is not given it is the checkout; of a Graftline installed from a wheel, it is the folder that a command is called in.
+Relative paths, such as `output/`, are relative to the folder in `{HOME_VARIABLE}`. The default is the checkout or, if Graftline
+was installed from a wheel, the folder in which you call the command.
 
-This page is made from `graftline/settings/` by `make docs`.
+`make docs` writes this page from `graftline/settings/`.
 """
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 KINDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "object": "table"}

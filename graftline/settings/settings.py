@@ -1,6 +1,6 @@
 """Every knob of a run: typed, checked, and said in a line what it is for.
 
-`load.py` reads them, from a file and the environment; `docs/settings.md` lists them.
+`load.py` reads them, from a file and the environment; `docs/reference/settings.md` lists them.
 """
 
 from pathlib import Path

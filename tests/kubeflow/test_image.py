@@ -165,7 +165,7 @@ def test_all_that_the_code_needs_goes_into_it():
         ".venv/bin/python",
         ".venv/six.py",
         "graftline/data/__pycache__/digits.pyc",
-        "docs/kubeflow.md",
+        "docs/how-to/kubeflow-cluster.md",
         "kubeflow/manifests/base/mysql.yaml",
         "output/data/digits/1.tfrecord",
         "photos/roses/1.jpg",

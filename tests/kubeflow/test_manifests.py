@@ -439,14 +439,15 @@ def test_what_kserve_would_not_take_is_seen(sound, name):
     assert any(fault in one for one in kserve.faults(broken)), list(kserve.faults(broken))
 
 
-def documented(starts: str, ends: str) -> list[str]:
-    """Returns the parts of the documentation between two lines."""
-    text = (PROJECT / "docs/kubeflow.md").read_text()
+def documented(page: str, starts: str, ends: str) -> list[str]:
+    """Returns the parts of a page of the documentation between two lines."""
+    text = (PROJECT / "docs/how-to" / page).read_text()
     return re.findall(rf"(?ms)^{starts}\n(.*?)^{ends}$", text)
 
 
 def test_the_documented_overlay_can_be_built(tmp_path):
-    (overlay,) = [text for text in documented("```yaml", "```") if "overlays/here" not in text and "../prod" in text]
+    blocks = documented("kubeflow-cluster.md", "```yaml", "```")
+    (overlay,) = [text for text in blocks if "overlays/here" not in text and "../prod" in text]
     there = os.path.relpath(MANIFESTS, tmp_path.resolve())
     whole = overlay.replace("  # - ", "  - ").replace("../../", f"{there}/").replace("[../", f"[{there}/overlays/")
     named = re.sub(r"(components/\S+) .*", r"\1", whole)
@@ -462,7 +463,7 @@ def test_the_documented_overlay_can_be_built(tmp_path):
 
 
 def test_the_documented_inference_service_can_be_built(tmp_path):
-    (part,) = [text for text in documented("```yaml", "```") if "components/kserve" in text]
+    (part,) = [text for text in documented("serve.md", "```yaml", "```") if "components/kserve" in text]
     there = os.path.relpath(MANIFESTS, tmp_path.resolve())
     (tmp_path / "kustomization.yaml").write_text(
         f"resources: [{there}/overlays/prod]\n" + part.replace("../../", f"{there}/")
@@ -473,11 +474,12 @@ def test_the_documented_inference_service_can_be_built(tmp_path):
 
 
 def test_the_documented_pod_is_one_that_kubernetes_takes():
-    (pod,) = [yaml.safe_load(text) for text in documented("kubectl .*<<END", "END") if "kind: Pod" in text]
+    commands = documented("kubeflow-cluster.md", "kubectl .*<<END", "END")
+    (pod,) = [yaml.safe_load(text) for text in commands if "kind: Pod" in text]
     kubernetes_validate.validate(pod, kubernetes_validate.latest_version(), strict=True)
     assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == CLUSTER.volume
 
 
 def test_every_setting_of_a_cluster_is_documented():
-    text = (PROJECT / "docs/kubeflow.md").read_text()
+    text = (PROJECT / "docs/how-to/kubeflow-cluster.md").read_text()
     assert not [name for name in Cluster.model_fields if not re.search(rf"`(cluster\.)?{name}[`.]", text)]
