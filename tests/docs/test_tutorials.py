@@ -1,4 +1,4 @@
-"""The tutorials, word by word: each block of commands is run as it stands, in one shell, with settings that make it short."""
+"""The tutorials, word by word: every block of commands is run in one shell, with settings that make it short."""
 
 import os
 import re
