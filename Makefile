@@ -88,8 +88,9 @@ check: $(READY)  #: Linter, formatter, floors of imports, type checker, and the 
 
 SITE = $(PYTHON) -m sphinx --quiet --fail-on-warning --keep-going -c docs . output/docs
 
-docs: $(READY)  #: Write docs/reference/settings.md from graftline/settings/, and the site of all pages into output/docs
+docs: $(READY)  #: Write what the docs have from the code: settings, picture of the DAG; and their site, into output/docs
 	@$(PYTHON) -m graftline.settings.reference
+	@$(PYTHON) -m docs.dag
 	@$(SITE) && echo "The site: output/docs/docs/index.html"
 
 LOCK = .setup/tools/bin/uv pip compile --quiet setup.py --python-version 3.11 --generate-hashes \
