@@ -1,6 +1,6 @@
 """How Sphinx makes a site of the Markdown: `make docs`, into `output/docs`. A link that leads nowhere is an error.
 
-The source folder is the whole checkout, so that links to files outside of `docs/` are the same on the site and in a code host.
+The source folder is the whole checkout, so that links to files outside of `docs/` work on the site as on a code host.
 """
 
 project = "Graftline"

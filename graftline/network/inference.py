@@ -36,7 +36,8 @@ def choose(prefix: Prefix) -> Engine:
 
     Args:
       prefix: `engine`, where `auto` is TensorFlow on GPUs and where OpenVINO is not installed; `precision`, where `auto` is
-        float32: over five seeds bfloat16 was as good on validation, but 0.3 points worse on test (docs/explanation/performance.md).
+        float32: over five seeds bfloat16 was as good on validation, but 0.3 points worse on test, see
+        docs/explanation/performance.md.
 
     Raises:
       UserError: where OpenVINO is asked for and not installed, or bfloat16 and the engine or processor has none.

@@ -23,13 +23,13 @@ An environment variable overrides the file. Its name is `{PREFIX}`, the section,
 {PREFIX}TRAINING__BATCH_SIZE=64 {PREFIX}TRAINING__PHASE_2__EPOCHS=3 graftline run
 ```
 
-In the environment, write lists and tables as JSON: `{PREFIX}RUN__BEAM_ARGS='["--direct_num_workers=2"]'`. If the file is not
-in `configs/`, give its path: `graftline run /home/me/flowers.yaml`. A folder of photos needs no file: `graftline run ~/photos`
-uses `configs/photos.yaml`. An unknown key or a value out of range stops a command before it does anything; all errors are
-reported together, with fixes.
+In the environment, write lists and tables as JSON: `{PREFIX}RUN__BEAM_ARGS='["--direct_num_workers=2"]'`. If the file is
+not in `configs/`, give its path: `graftline run /home/me/flowers.yaml`. A folder of photos needs no file:
+`graftline run ~/photos` uses `configs/photos.yaml`. An unknown key or a value out of range stops a command before it does
+anything; all errors are reported together, with fixes.
 
-Relative paths, such as `output/`, are relative to the folder in `{HOME_VARIABLE}`. The default is the checkout or, if Graftline
-was installed from a wheel, the folder in which you call the command.
+Relative paths, such as `output/`, are relative to the folder in `{HOME_VARIABLE}`. The default is the checkout or, if
+Graftline was installed from a wheel, the folder in which you call the command.
 
 `make docs` writes this page from `graftline/settings/`.
 """

@@ -143,7 +143,8 @@ def _wait(settings: Settings, name: str) -> None:
             if reason in HOPELESS or time.monotonic() > end:
                 raise UserError(
                     f"The pod {name} does not start ({reason or 'no reason is known'}: {sentence}): check that the image "
-                    f"{image(settings)}, the volume {settings.cluster.volume} and the Secrets of docs/how-to/kubeflow-cluster.md are there."
+                    f"{image(settings)}, the volume {settings.cluster.volume} and the Secrets that "
+                    "docs/how-to/kubeflow-cluster.md lists are there."
                 )
             shown(f"Waiting for a pod on the cluster ({reason or 'starting'})")
 

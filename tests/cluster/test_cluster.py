@@ -133,7 +133,7 @@ def test_the_trainer_resumes_where_its_pod_was_deleted_in_phase_2(cluster, first
     cluster.delete("pod", pod)
     end = cluster.end(run)
     assert end.run.state == "SUCCEEDED", (
-        "a deleted pod is not tried again: set Argo's retryPolicy to OnError or Always (docs/how-to/kubeflow-cluster.md, Retries)"
+        "a deleted pod is not tried again: set Argo's retryPolicy to OnError or Always, see docs/how-to/kubeflow-cluster.md"
     )
     (again,) = cluster.tries(run, "train")[-1:]
     assert again != pod
