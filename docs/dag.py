@@ -27,15 +27,16 @@ def waits() -> dict[str, set[str]]:
     """Returns each node with those that it waits for, in topological order, without what others of them imply."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "photo.jpg").touch()
-        settings = Settings(
-            name="digits",
-            data={"dataset": "digits"},
-            gate={"min_accuracy": 0.5},
-            tuning={"trials": 1},
-            exports=["tflite_fp16"],
-            bulk={"folder": folder},
-            run={"root": folder, "serving_dir": Path(folder, "serving")},
-        )
+        changes = {
+            "name": "digits",
+            "data": {"dataset": "digits"},
+            "gate": {"min_accuracy": 0.5},
+            "tuning": {"trials": 1},
+            "exports": ["tflite_fp16"],
+            "bulk": {"folder": folder},
+            "run": {"root": folder, "serving_dir": f"{folder}/serving"},
+        }
+        settings = Settings.model_validate(changes)
         nodes = create_pipeline(settings).components
     direct = {node.id: {before.id for before in node.upstream_nodes} for node in nodes}
     above: dict[str, set[str]] = {}
