@@ -87,7 +87,7 @@ def draw(picture: Path) -> None:
         )
         axes.add_patch(box)
         axes.text(x, y, name, zorder=3, ha="center", va="center", fontsize=11)
-        for before in edges[name]:
+        for before in sorted(edges[name]):
             x_before, y_before = where[before]
             start, end = (x_before, y_before - HEIGHT / 2), (x, y + HEIGHT / 2)
             arrow = {"arrowstyle": "->", "color": "#444444", "shrinkA": 0, "shrinkB": 0}
