@@ -15,6 +15,7 @@ SHORT = {
     "MODEL__IMAGE_SIZE": "64",
     "TRAINING__PHASE_1__EPOCHS": "2",
     "TRAINING__PHASE_2__STEPS": "60",
+    "GATE__MIN_ACCURACY": "0.5",
     "SERVING__MAX_LATENCY_MS": "60000",
 }
 SAID = {
@@ -29,8 +30,8 @@ SAID = {
         "Left out: 1 files (1 .txt)",
         "Blessed.",
         "Pushed to",
-        "Moved 2 files",
-        "move to threes",
+        "sevens/wrong.png,sevens,the same image is there as threes/0.png as threes,drop,drop",
+        "Moved ",
         "Not blessed",
         '"probabilities"',
         "is withdrawn",
