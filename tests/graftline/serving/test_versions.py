@@ -200,7 +200,6 @@ def test_a_version_whose_files_were_replaced_is_another_model(tmp_path: Path, se
 
 KILLED = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 from graftline.serving import versions
 from tests.killed import kill_at
@@ -242,7 +241,6 @@ def test_pushes_at_once_take_nothing_from_each_other_and_each_has_a_version(tmp_
 
 PUSHING_OF_TWO = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 from graftline.serving import versions
 for number in range(20):
@@ -252,7 +250,6 @@ for number in range(20):
 
 PUSHING = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 from graftline.serving import versions
 for number in range(60):
