@@ -1,1 +1,1 @@
-"""Programs that measure Graftline against the tutorial's own code, in one run each."""
+"""Programs that measure Graftline, some of them against the tutorial's own code, in one run each."""

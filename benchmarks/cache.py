@@ -1,8 +1,8 @@
 """The feature cache with many synthetic entries: `python -m benchmarks.cache [--entries N]`.
 
-Reads shuffled batches of phase 2 for `--epochs` epochs from caches of a hundredth, a tenth and all of the entries, each in a
-process of its own. The shards are sparse files, so that a million entries, 19 GB, need no disk; what is measured is the way
-from file to batch. `ratio` is the rate at all entries against that at a hundredth of them.
+Reads shuffled batches of phase 2 for `--epochs` epochs from caches of a hundredth, a tenth and all of the entries, each in
+its own process. The shards are sparse files, so that a million entries, 19 GB, need no disk space; the benchmark measures
+the path from file to batch. `ratio` is the rate with all entries, divided by that with a hundredth of them.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from numpy.lib import format as npy
 
 from benchmarks import common
 
-SHAPE = (10, 10, 96)  # where MobileNetV2 is cut by default, at 160 pixels
+SHAPE = (10, 10, 96)  # at MobileNetV2's default cut, for 160 pixels
 BATCH = 32
 
 
 def main() -> None:
-    """Measures, or reads one of the caches."""
+    """Measures every size, or reads one of the caches."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--epochs", type=int, default=3)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _write(folder: Path, entries: int) -> None:
-    """Writes shards of nothing but zeros, which take no disk where the file system knows holes."""
+    """Writes shards that contain only zeros, which take no disk space if the file system supports holes."""
     from graftline.features import cache
     from graftline.features.cache import ACTIVATION, LABEL, SHARD_EXAMPLES
 

@@ -1,7 +1,7 @@
 """The Evaluator on more and more classes: `python -m benchmarks.classes [--images N]`.
 
-A model whose table of answers is random is judged on the same number of test images of 10, 100 and 1,000 classes, each in a
-process of its own. Nothing is decoded: seconds are those of reading, of TFMA's metrics and of what is kept.
+The Evaluator judges a model with a random table of answers on the same number of test images of 10, 100 and 1,000 classes,
+each in its own process. Nothing is decoded: the seconds are those of reading, of TFMA's metrics and of storing the answers.
 """
 
 import argparse
@@ -18,10 +18,10 @@ CLASSES = (10, 100, 1_000)
 
 
 def main() -> None:
-    """Measures each number of classes, and tells the seconds."""
+    """Measures each number of classes, and reports the seconds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2_400)
-    parser.add_argument("--classes", type=int, help="measures only this many, for the process that asks")
+    parser.add_argument("--classes", type=int, help="measure only this many; for internal use")
     arguments = parser.parse_args()
     if arguments.classes:
         common.answer(_measure(arguments.classes, arguments.images))
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def _measure(classes: int, images: int) -> dict[str, float]:
-    """Returns the seconds that the Evaluator takes, and those in which the report reads what it left."""
+    """Returns the seconds that the Evaluator takes, and those that the report takes to read its output."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import standard_artifacts
 
@@ -76,7 +76,7 @@ def _properties(folder: str) -> dict[str, str]:
 
 
 def _inputs(folder: Path, names: list[str], images: int) -> dict[str, list]:
-    """Writes a test split of so many images, a model that answers at random, and that no image is there twice."""
+    """Writes a test split of `images` images, a model that answers at random, and a report without duplicates."""
     import tensorflow as tf
     from tfx.types import standard_artifacts
     from tfx.utils import json_utils
@@ -124,7 +124,7 @@ def _write_model(path: str, classes: int, images: int) -> None:
         return {
             PROBABILITIES: answers,
             LABEL: tf.argmax(answers, axis=-1),
-        }  # TFMA takes a single output out of its name
+        }  # a second output, because TFMA strips the name of a single one
 
     tf.saved_model.save(model, path, signatures={"serving_default": serve})
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the data, prepared by the pipeline's own components, and how a result is told and kept."""
+"""What the benchmarks share: data prepared by the pipeline's own components, and how results are printed and stored."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class Prepared:
 
 
 def load_settings(config: str, images: int | None, root: str) -> Settings:
-    """Returns a configuration, cut down to so many images and kept in a folder of its own."""
+    """Returns a configuration that is limited to this many images and runs in its own folder."""
     os.environ[CONFIG_VARIABLE] = config
     loaded = load()
     data = loaded.data.model_copy(update={"max_examples": images})
@@ -69,12 +69,12 @@ def prepared(config: str, images: int | None) -> Iterator[Prepared]:
 
 
 def train(data: Prepared, loaded: Settings, folder: str) -> dict[str, Any]:
-    """Trains as the pipeline's Trainer does, and returns what it writes into its history.
+    """Trains as the pipeline's Trainer does, and returns the history that it writes.
 
     Args:
-      data: what is trained on; the features are cached below its settings' run root.
+      data: what to train on; the features are cached below its settings' run root.
       loaded: settings of the model, the prefix and the training.
-      folder: where model and history are written.
+      folder: where to write the model and the history.
     """
     from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -99,7 +99,7 @@ def train(data: Prepared, loaded: Settings, folder: str) -> dict[str, Any]:
 
 
 def ask(module: str, arguments: list[str]) -> dict[str, Any]:
-    """Runs one side of a benchmark in a process of its own, so that it starts fresh, and returns its answer."""
+    """Runs one side of a benchmark in its own process, so that it starts fresh, and returns its answer."""
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
@@ -110,7 +110,7 @@ def ask(module: str, arguments: list[str]) -> dict[str, Any]:
 
 
 def answer(figures: dict[str, Any]) -> None:
-    """Gives a side's figures, and the peak of its memory, to the process that asked."""
+    """Gives a side's figures, with its peak memory, to the process that asked."""
     print(json.dumps(figures | {"peak_gb": peak_gb()}), flush=True)
 
 
@@ -130,7 +130,7 @@ def tell(name: str, **figures: Any) -> None:
 
 
 def machine() -> str:
-    """Returns processor, cores and memory."""
+    """Returns the machine's processor, cores and memory."""
     import psutil
 
     model = platform.processor()

@@ -1,8 +1,8 @@
 """Perceptual hashes of many images: `python -m benchmarks.duplicates [--hashes N]`.
 
-Finds what is near each of a hundredth, a tenth and all of the hashes, each in a process of its own. They are random as those
-of photos, but for one in fifty, which share a piece as those of drawings on white do. `ratio` is the time for each hash at
-all of them against that at a hundredth.
+Finds what is near each hash, for a hundredth, a tenth and all of the hashes, each in its own process. The hashes are random,
+like those of photos, except for one in fifty, which share a piece like those of drawings on white. `ratio` is the time per
+hash for all of them, divided by that for a hundredth.
 """
 
 import argparse
@@ -19,7 +19,7 @@ PIECE = np.uint64(2**13 - 1)
 
 
 def main() -> None:
-    """Measures, or searches some of the hashes."""
+    """Measures every size, or searches one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hashes", type=int, default=1_000_000)
     parser.add_argument("--search", type=int, help=argparse.SUPPRESS)

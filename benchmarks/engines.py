@@ -1,7 +1,7 @@
-"""The frozen prefix on each engine, alone and behind decoding: `python -m benchmarks.engines [--images N]`.
+"""The frozen prefix on each engine, alone and after decoding: `python -m benchmarks.engines [--images N]`.
 
-Prints images a second; `ratio` is the whole pass (decode, Transform, prefix, pooled features) on OpenVINO, in
-bfloat16 where the processor has it, against TensorFlow's plain Keras model in the same loop.
+Prints images per second. `ratio` compares the whole pass (decode, Transform, prefix, pooled features) on OpenVINO, in
+bfloat16 if the processor has it, with TensorFlow's plain Keras model in the same loop.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from graftline.features.source import PASS_BATCH, decoder, source
 from graftline.network import backbone, inference, weights
 from graftline.network.inference import Engine, Run
 
-ROUNDS = 3  # each engine in turn, for a shared machine's speed drifts
+ROUNDS = 3  # each engine in turn, because a shared machine's speed drifts
 BATCHES_ALONE = 20
 
 
 def main() -> None:
-    """Measures, and tells the medians."""
+    """Measures, and reports the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=2000, help="images that each round of the whole pass takes")
+    parser.add_argument("--images", type=int, default=2000, help="images per round of the whole pass")
     images = parser.parse_args().images
     with common.prepared("cats_vs_dogs_tutorial", round(images * 1.3)) as data:
         source = _source(data, images)

@@ -1,7 +1,7 @@
-"""Retrains every night on digits that grow, and says what lies on the disk after each: `python -m benchmarks.nights`.
+"""Retrains every night on a growing set of digits, and prints the disk usage after each: `python -m benchmarks.nights`.
 
-A night is what `python pipeline.py` does on the next span of a folder of photos; then all files become a day older.
-At the end each run that is kept must show its report, and a rollback must bring back the model before.
+A night is one run of `python pipeline.py` on the next span of a folder of photos; then all files become a day older.
+At the end, each run that is kept must show its report, and a rollback must restore the previous model.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from graftline.serving import versions
 from graftline.settings.load import CONFIG_VARIABLE, load
 from tests import warm
 
-FIRST, MORE = 240, 10  # photos of the first span, and how many each later one has more
+FIRST, MORE = 240, 10  # photos in the first span, and how many more each later one has
 SMALL = {
     "GRAFTLINE_MODEL__IMAGE_SIZE": "32",
     "GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "2",
@@ -30,12 +30,12 @@ SMALL = {
     "GRAFTLINE_GATE__MAX_ACCURACY_DROP": "0.05",
     "GRAFTLINE_GATE__MIN_TEST_EXAMPLES": "1",
     "GRAFTLINE_SERVING__MAX_LATENCY_MS": "60000",
-    "GRAFTLINE_DATA_GATE__MAX_NEAR_DUPLICATES": "1",  # digits are alike
+    "GRAFTLINE_DATA_GATE__MAX_NEAR_DUPLICATES": "1",  # digits look alike
 }
 
 
 def main() -> None:
-    """Prints a line a night, and what holds at the end."""
+    """Prints one line per night, and the state at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nights", type=int, default=60)
     nights = parser.parse_args().nights
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def surroundings(root: Path, photos: Path) -> None:
-    """Lets this process, and the runs it starts, work in a folder."""
+    """Makes this process, and the runs that it starts, work in a folder."""
     os.environ |= SMALL | {
         CONFIG_VARIABLE: f"folder:{photos}",
         "GRAFTLINE_RUN__ROOT": str(root),
@@ -63,7 +63,7 @@ def surroundings(root: Path, photos: Path) -> None:
 
 
 def write_span(folder: Path, count: int) -> None:
-    """Writes the first digits as a folder a class."""
+    """Writes the first digits to one folder per class."""
     digits = load_digits()
     for number, (pixels, label) in enumerate(zip(digits.images[:count], digits.target[:count], strict=True)):
         path = folder / f"class-{label}" / f"{number}.png"
@@ -72,7 +72,7 @@ def write_span(folder: Path, count: int) -> None:
 
 
 def run() -> tuple[float, str]:
-    """Runs the pipeline, and returns the seconds that it took and its last line; where it fails, all it said is shown."""
+    """Runs the pipeline, and returns its seconds and its last line; if it fails, exits with its whole output."""
     started = time.monotonic()
     done = warm.run("pipeline", env=dict(os.environ))
     if done.returncode:
@@ -86,7 +86,7 @@ def runs() -> list[store.Run]:
 
 
 def megabytes(root: Path) -> float:
-    """Returns what the runs take of the disk; what lies there twice by hard links counts once."""
+    """Returns the disk space of the runs; files with several hard links count once."""
     sizes = {(status := path.stat()).st_ino: status.st_size for path in root.rglob("*") if path.is_file()}
     return sum(sizes.values()) / 1e6
 
@@ -99,7 +99,7 @@ def pass_a_day(root: Path) -> None:
 
 
 def check() -> None:
-    """Takes the model in production back, and says what is served before and after."""
+    """Rolls back the model in production, and prints what is served before and after."""
     settings = load()
     before = versions.served(settings.push_dir)
     print(

@@ -1,11 +1,11 @@
-"""What the recipe for one's own photos gives on small sets: `python -m benchmarks.photo_sets ARCHIVE`.
+"""Accuracy of the recipe for your own photos on small sets: `python -m benchmarks.photo_sets ARCHIVE`.
 
-The archive is a zip file of sets, each a folder with a folder per class. Each set is split 70/30 at random three times; what
-is learnt from the 70 is measured on the 30. Side by side: the recipe of revision 1e09f3b; a logistic regression on pooled
-features, standardised, with its strength chosen by cross-validation; and the recipe of `configs/photos.yaml`, which takes
-15 % of the 70 for validation, as it has to choose. Both recipes are trained by the Trainer's own function. What the new one
-exports is asked about strangers, images of the other sets: how well its likeness tells them from what is held out, as the
-area under the ROC curve.
+The archive is a zip file of sets, each a folder with one folder per class. Each set is split 70/30 at random three times;
+models learn from the 70 and are measured on the 30. The benchmark compares the recipe of revision 1e09f3b; a logistic
+regression on standardized pooled features, with its strength chosen by cross-validation; and the recipe of
+`configs/photos.yaml`, which sets aside 15 % of the 70 for validation, because it has to choose. The Trainer's own function
+trains both recipes. The new one's exported model also sees strangers, images of the other sets: the area under the ROC curve
+says how well its likeness separates them from the held-out images.
 """
 
 import argparse
@@ -36,17 +36,17 @@ OLD_TRAINING: dict[str, Any] = {
     "phase_2": {"epochs": 5, "learning_rate": 1e-4, "schedule": "cosine"},
 }
 RECIPES = ("old", "logistic", "new")
-STRANGERS = 30  # images of each other set
+STRANGERS = 30  # images from each other set
 
 
 class PhotoSet(NamedTuple):
     """A set of photos.
 
     Attributes:
-      name: its folder's.
-      images: encoded.
+      name: name of its folder.
+      images: encoded images.
       labels: int64 [images].
-      classes: their names.
+      classes: class names.
     """
 
     name: str
@@ -56,11 +56,11 @@ class PhotoSet(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What a re-split gives.
+    """The results of one re-split.
 
     Attributes:
       recipes: accuracy in percent, and seconds, by recipe.
-      strangers: area under the ROC curve of the new one's likeness.
+      strangers: area under the ROC curve of the new recipe's likeness.
     """
 
     recipes: dict[str, tuple[float, float]]
@@ -68,10 +68,10 @@ class Measured(NamedTuple):
 
 
 def main() -> None:
-    """Prints a line a set and re-split, and at the end means with standard errors."""
+    """Prints one line per set and re-split, and at the end means with standard errors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("archive", type=Path)
-    parser.add_argument("--sets", nargs="*", help="names of some of the sets")
+    parser.add_argument("--sets", nargs="*", help="names of the sets to measure; all by default")
     parser.add_argument("--resplits", type=int, default=RESPLITS)
     arguments = parser.parse_args()
     found: dict[str, list[Measured]] = {}
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def read(folder: Path) -> PhotoSet:
-    """Returns a set."""
+    """Reads a set from its folder."""
     classes = photos.folders_in(folder)
     files = [(path, label) for label, one in enumerate(classes) for path in photos.image_files(one)]
     labels = np.array([label for _, label in files])
@@ -98,7 +98,7 @@ def read(folder: Path) -> PhotoSet:
 
 
 def compare(one: PhotoSet, sets: list[PhotoSet], number: int, folder: Path) -> Measured:
-    """Returns what one re-split gives."""
+    """Returns the results of one re-split."""
     order = np.random.default_rng(number).permutation(len(one.labels))
     edge = round(LEARN * len(order))
     learn, test = order[:edge], order[edge:]
@@ -106,7 +106,7 @@ def compare(one: PhotoSet, sets: list[PhotoSet], number: int, folder: Path) -> M
     new = settings(one, folder)
     old = new.model_copy(update={"model": Model(**OLD_MODEL), "training": Training(**OLD_TRAINING)})
     recipes = {
-        # Its last epoch is taken, so nothing is chosen by validation, and what stands there does not count
+        # It exports the last epoch, so validation chooses nothing, and its images do not matter
         "old": trained(one, {TRAIN: learn, VALIDATION: learn[:choose], TEST: test}, old, folder / "old"),
         "logistic": logistic(one, learn, test, new),
         "new": trained(one, {TRAIN: learn[choose:], VALIDATION: learn[:choose], TEST: test}, new, folder / "new"),
@@ -116,14 +116,14 @@ def compare(one: PhotoSet, sets: list[PhotoSet], number: int, folder: Path) -> M
 
 
 def strangers(one: PhotoSet, sets: list[PhotoSet], number: int) -> list[bytes]:
-    """Returns some images of each other set."""
+    """Returns some images from each other set."""
     random = np.random.default_rng(number)
     others = [other for other in sets if other.name != one.name]
     return [other.images[row] for other in others for row in random.permutation(len(other.images))[:STRANGERS]]
 
 
 def told_apart(model: Path, known: list[bytes], unknown: list[bytes]) -> float:
-    """Returns the area under the ROC curve of a model's likeness, of images of its classes against others."""
+    """Returns the area under the ROC curve of a model's likeness, for images of its classes against others."""
     import tensorflow as tf
     from sklearn.metrics import roc_auc_score
 
@@ -135,20 +135,20 @@ def told_apart(model: Path, known: list[bytes], unknown: list[bytes]) -> float:
     found = []
     for image in [*known, *unknown]:
         pixels = saved.signatures["transform_features"](examples=tf.constant([tiny.example(image, 0)]))[IMAGE]
-        # The signatures tell on which side of the line an image is, not how far
+        # The signatures only say on which side of the bound an image is, not how far away
         features, _, _ = saved._network(pixels)
         found.append(float(likeness(features, saved._reference)[0]))
     return float(roc_auc_score([1] * len(known) + [0] * len(unknown), found))
 
 
 def settings(one: PhotoSet, folder: Path) -> Settings:
-    """Returns the recipe as it is for a folder of this set."""
+    """Returns the recipe's settings for a folder of this set."""
     photos_of = folder.parent / "sets" / one.name
     return common.load_settings(f"folder:{photos_of}", None, str(folder))
 
 
 def trained(one: PhotoSet, splits: dict[str, np.ndarray], loaded: Settings, folder: Path) -> tuple[float, float]:
-    """Returns the test accuracy of a recipe in percent, and the seconds of the Trainer."""
+    """Returns a recipe's test accuracy in percent, and the seconds of the Trainer."""
     from tests import tiny
 
     examples = folder / "examples"
@@ -207,7 +207,7 @@ def pooled(images: list[bytes], loaded: Settings) -> np.ndarray:
 
 
 def tell(found: dict[str, list[Measured]]) -> None:
-    """Prints the table, and keeps it."""
+    """Prints the table and stores it."""
     rows = {
         name: {recipe: _summary([one.recipes[recipe] for one in runs]) for recipe in RECIPES}
         for name, runs in found.items()

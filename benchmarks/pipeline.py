@@ -1,8 +1,8 @@
 """Time and memory of each component as the data grows: `python -m benchmarks.pipeline [--images N N N]`.
 
-Runs the whole pipeline of cats_vs_dogs.yaml on so many images, each time in a process of its own and an empty folder.
-Peak memory is that of the whole process while a component runs. `growth` is the exponent of time between the two largest
-sizes, 1 where it doubles with the data; `memory` the part by which it grew between them.
+Runs the whole pipeline of cats_vs_dogs.yaml on each number of images, each time in its own process and an empty folder.
+Peak memory is that of the whole process while a component runs. `growth` has the exponent of time between the two largest
+sizes, which is 1 if time doubles with the data, and `memory`, the relative growth of peak memory between them.
 """
 
 import argparse
@@ -22,9 +22,9 @@ Components = dict[str, dict[str, float]]  # figures by component
 
 
 def main() -> None:
-    """Measures each size, and tells times, memory and how they grow."""
+    """Measures each size, and reports times, memory and how they grow."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, nargs="+", default=[1_000, 5_000, 23_262], help="smallest first")
+    parser.add_argument("--images", type=int, nargs="+", default=[1_000, 5_000, 23_262], help="sizes, smallest first")
     sizes = parser.parse_args().images
     runs = {}
     for size in sizes:
@@ -44,11 +44,11 @@ def run(root: str, size: int, changes: dict[str, str]) -> Components:
 
     Args:
       root: the folder.
-      size: how many images there are.
+      size: number of images.
       changes: settings, by the names of their variables without the prefix.
 
     Returns:
-      Figures of each component that took time.
+      Figures for each component that took time.
     """
     changes = changes | {"RUN__ROOT": root, "RUN__SERVING_DIR": f"{root}/serving"}
     environment = os.environ | {PREFIX + key: value for key, value in changes.items()} | {CONFIG_VARIABLE: CONFIG}
@@ -74,11 +74,11 @@ def _nodes(root: str) -> list[Any]:
 
 
 def growths(small: int, large: int, runs: dict[int, Components]) -> dict[str, dict[str, float]]:
-    """Returns by component how its time and its memory grow from one size to another.
+    """Returns how the time and memory of each component grow from one size to another.
 
     Args:
-      small: images of the one.
-      large: images of the other.
+      small: number of images of the first size.
+      large: number of images of the second size.
       runs: figures by size.
     """
     both = [name for name in runs[large] if name in runs[small]]

@@ -1,8 +1,8 @@
-"""Compares a run in pods with the same on this machine: `python -m benchmarks.pods [--config digits]`.
+"""Compares a run in pods with the same run on this machine: `python -m benchmarks.pods [--config digits]`.
 
-Pods are containers where podman may run them, with metadata in a real MariaDB. What a server of Kubeflow Pipelines would do
-with the compiled pipeline is done by the tests' stand-in for it, which starts no pods of drivers: what those take is on top,
-and how many pods there would be in all is printed.
+Pods are containers if podman can run them, with metadata in a real MariaDB. The tests' stand-in for the server of Kubeflow
+Pipelines executes the compiled pipeline. It starts no driver pods: their time is not included, but the printed number of
+pods counts them.
 """
 
 import argparse
@@ -29,7 +29,7 @@ RUNS = ("first run", "nothing changed")
 
 
 def main() -> None:
-    """Prints seconds here and in pods, their ratio, and how many pods there were, for a first run and the same again."""
+    """Prints seconds here and in pods, their ratio, and the number of pods, for a first run and an unchanged second one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="digits")
     os.environ[CONFIG_VARIABLE] = parser.parse_args().config
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def timed(action: Callable[[Any], Any], given: Any) -> tuple[float, Any]:
-    """Returns how long something takes, in seconds, and what it returns."""
+    """Returns how many seconds an action takes, and what it returns."""
     started = time.monotonic()
     made = action(given)
     return time.monotonic() - started, made
@@ -59,7 +59,7 @@ def run_here(root: Path) -> None:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[Callable[[str], int]]:
-    """Yields what runs the compiled pipeline under an id, and returns how many pods a server would have made."""
+    """Yields a function that runs the compiled pipeline under an id, and returns how many pods a server would make."""
     volume = folder / "volume"
     volume.mkdir()
     volume.chmod(0o777)
@@ -72,10 +72,12 @@ def cluster(folder: Path) -> Iterator[Callable[[str], int]]:
         }
         settings = load()
         model = settings.model
-        weights.resolve(model.backbone, model.image_size, model.weights)  # as the image has them: pods have no network
+        weights.resolve(model.backbone, model.image_size, model.weights)  # pods have no network
         pipeline = Pipeline(compile_pipeline(settings, folder / "dag.yaml"), SECRETS)
         pods = Pods(folder, volume, podman() is not None)
-        print("Pods are containers." if pods.containers else "Pods are plain processes: podman may not run here.")
+        print(
+            "Pods are containers." if pods.containers else "Pods are plain processes, because podman cannot run here."
+        )
 
         def run(run_id: str) -> int:
             before = pipeline.drivers + len(pods.ran)

@@ -1,7 +1,7 @@
-"""Photos classified by `graftline.cli predict` and by the exported model: `python -m benchmarks.predict [--images N]`.
+"""Photos classified by `graftline predict` and by the exported model: `python -m benchmarks.predict [--images N]`.
 
-Photos are those of cats_vs_dogs, the model is that of cats_vs_dogs.yaml as it is before training. Images a second, reading
-of the files included, loading of the model not; `ratio` is predict against `serving_bytes`, one batch after the other.
+The photos are those of cats_vs_dogs, the model is the untrained one of cats_vs_dogs.yaml. Rates are images per second and
+include reading the files, but not loading the model; `ratio` compares predict with `serving_bytes`, batch after batch.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from graftline.serving import classifier, exported, files
 from graftline.serving.export import export
 from graftline.training import fitted
 
-ROUNDS = 3  # each in turn, for a shared machine's speed drifts
+ROUNDS = 3  # each way in turn, because a shared machine's speed drifts
 BATCH = 32
 
 
 def main() -> None:
-    """Measures, and tells the medians."""
+    """Measures, and reports the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2_000)
     images = parser.parse_args().images
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _photos(data: common.Prepared, count: int, folder: Path) -> list[Path]:
-    """Writes so many images of the training split as files."""
+    """Writes `count` images of the training split as files."""
     folder.mkdir()
     paths = []
     for number, record in enumerate(records.read(data.examples, TRAIN).take(count).as_numpy_iterator()):
@@ -71,7 +71,7 @@ def _exported(data: common.Prepared, folder: str) -> exported.Exported:
     at = backbone.cut(base, model.fine_tune_at)
     whole = backbone.classifier(base, backbone.head(base, model, 2), model, at)
     channels = backbone.output_of(base, at).shape[-1]
-    known = Known(np.eye(fitted.REFERENCE, channels, dtype=np.float32), 0.0)  # as large as one that is fitted
+    known = Known(np.eye(fitted.REFERENCE, channels, dtype=np.float32), 0.0)  # as large as a fitted one
     export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder, known)
     return exported.load(Path(folder))
 

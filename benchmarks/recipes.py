@@ -1,7 +1,7 @@
 """Accuracy of a configuration over several seeds: `python -m benchmarks.recipes [--set KEY=VALUE …] [--seeds N]`.
 
-Trains as the pipeline's Trainer does, on examples and features that are made once and shared by all seeds, and tells mean
-and standard error of the accuracies. Recipes are chosen by the validation split; the test split is told for the record.
+Trains as the pipeline's Trainer does, on examples and features that are made once and shared by all seeds, and reports mean
+and standard error of the accuracies. Choose recipes by the validation split; the test split is reported for the record.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from graftline.settings.settings import Settings
 
 
 def main() -> None:
-    """Trains with each seed, and tells the accuracies."""
+    """Trains with each seed, and reports the accuracies."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="cats_vs_dogs", help="name of a configuration")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="such as training.phase_2.epochs=2")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--images", type=int, help="all by default")
+    parser.add_argument("--images", type=int, help="number of images; all by default")
     arguments = parser.parse_args()
     for change in arguments.set:
         key, value = change.split("=", 1)

@@ -1,10 +1,10 @@
 """The whole pipeline on hundreds of thousands of pictures: `python -m benchmarks.scale ARCHIVE [--pictures N N N]`.
 
-The archive is a zip file with a folder of photos per class. Pictures are cut out of its photos at random, by seed, and
-encoded again, so that no two have the same bytes. Of each size, a folder of them goes through every component of
-cats_vs_dogs.yaml, in a process of its own. `growth` compares the first size with the last: the exponent of time, which is 1
-where it doubles with the data, and the part by which peak memory grew. `million` is what the last size's times would be for
-a million pictures at that exponent.
+The archive is a zip file with one folder of photos per class. Pictures are cropped from its photos at random, by seed, and
+encoded again, so that no two have the same bytes. For each size, a folder of them goes through every component of
+cats_vs_dogs.yaml, in its own process. `growth` compares the first size with the last: the exponent of time, which is 1 if
+time doubles with the data, and the relative growth of peak memory. `million_s` extrapolates the last size's times to a
+million pictures with that exponent.
 """
 
 import argparse
@@ -22,23 +22,25 @@ from PIL import Image
 
 from benchmarks import common, pipeline
 
-SIDES = (0.5, 1.0)  # of a picture, as parts of its photo's
+SIDES = (0.5, 1.0)  # sides of a picture, as fractions of its photo's
 QUALITY = (70, 96)
-AT_ONCE = 500  # pictures that a process writes before it takes others
-EACH = 55_000  # bytes of disk: the picture, its example, and its features in float16
+AT_ONCE = 500  # pictures that a process writes per task
+EACH = 55_000  # bytes of disk per picture: the picture, its example, and its features in float16
 STRIDE = 7919  # a prime, so that every size has photos of all kinds
 MILLION = 1_000_000
 SETTINGS = {
-    "DATA_GATE__MAX_NEAR_DUPLICATES": "1",  # pictures of one photo are alike
+    "DATA_GATE__MAX_NEAR_DUPLICATES": "1",  # pictures of one photo look alike
     "GATE__MIN_ACCURACY": "0",
 }
 
 
 def main() -> None:
-    """Makes the pictures, runs the pipeline on each size, and tells how time and memory grow."""
+    """Makes the pictures, runs the pipeline on each size, and reports how time and memory grow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("archive", type=Path)
-    parser.add_argument("--pictures", type=int, nargs="+", default=[25_000, 100_000, 250_000], help="smallest first")
+    parser.add_argument(
+        "--pictures", type=int, nargs="+", default=[25_000, 100_000, 250_000], help="sizes, smallest first"
+    )
     arguments = parser.parse_args()
     sizes: list[int] = arguments.pictures
     runs, metadata = {}, {}
@@ -46,11 +48,11 @@ def main() -> None:
         _check_disk(folder, sizes[-1])
         for size in sizes:
             with tempfile.TemporaryDirectory(dir=folder) as root:
-                photos = Path(root, pipeline.CONFIG)  # whose schema is the folder's then
+                photos = Path(root, pipeline.CONFIG)  # a folder of this name gets that configuration's schema
                 write(arguments.archive, photos, size)
                 runs[size] = pipeline.run(root, size, SETTINGS | {"DATA__DATASET": f"folder:{photos}"})
                 metadata[size] = sum(path.stat().st_size for path in Path(root, "metadata").iterdir()) / 1e6
-            print(json.dumps({size: runs[size]}), flush=True)  # the next one takes an hour
+            print(json.dumps({size: runs[size]}), flush=True)  # now, because the next size takes an hour
     growth = pipeline.growths(sizes[0], sizes[-1], runs)
     million = {name: _at_a_million(runs[sizes[-1]][name], sizes[-1], growth[name]["exponent"]) for name in growth}
     common.tell("scale", growth=growth, million_s=million, metadata_mb=metadata, components=runs)
@@ -62,18 +64,18 @@ def _at_a_million(figures: dict[str, float], size: int, exponent: float) -> int:
 
 def _check_disk(folder: str, pictures: int) -> None:
     free, needed = shutil.disk_usage(folder).free, pictures * EACH
-    print(f"{pictures:,} pictures need {needed / 1e9:.0f} GB in {folder}, {free / 1e9:.0f} GB are free.", flush=True)
+    print(f"{pictures:,} pictures need {needed / 1e9:.0f} GB in {folder}; {free / 1e9:.0f} GB are free.", flush=True)
     if needed > free:
-        raise SystemExit("Set TMPDIR to a folder with more room, or take fewer pictures.")
+        raise SystemExit("Set TMPDIR to a folder with more space, or use fewer pictures.")
 
 
 def write(archive: Path, folder: Path, pictures: int) -> None:
-    """Writes pictures into a folder per class, the same ones each time.
+    """Writes pictures to one folder per class, the same ones each time.
 
     Args:
-      archive: a zip file with a folder of photos per class.
-      folder: to be made.
-      pictures: how many.
+      archive: a zip file with one folder of photos per class.
+      folder: the folder to create.
+      pictures: how many to write.
     """
     with zipfile.ZipFile(archive) as opened:
         names = sorted(info.filename for info in opened.infolist() if info.filename.endswith(".jpg") and info.file_size)
@@ -97,7 +99,7 @@ def _write(archive: Path, folder: Path, names: list[str], numbers: range) -> Non
 
 
 def _label(name: str) -> str:
-    """Returns the class of a photo, as the schema of cats_vs_dogs has it."""
+    """Returns the class of a photo, as in the schema of cats_vs_dogs."""
     return PurePosixPath(name).parent.name.lower()
 
 

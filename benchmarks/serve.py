@@ -64,7 +64,7 @@ def _digits() -> list[bytes]:
 
 
 def _load(address: str, signature: str, images: list[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Sends all requests and returns how long they took; raises where one was not answered as it should be."""
+    """Sends all requests and returns how long they took; raises if one did not succeed."""
     with contextlib.closing(http.client.HTTPConnection(address)) as connection:
         connection.request("GET", "/classes")
         path = f"/v1/models/{json.loads(connection.getresponse().read())['name']}:predict"
@@ -82,7 +82,7 @@ def _load(address: str, signature: str, images: list[bytes], arguments: argparse
             answer = response.read()
             taken.append(1000 * (time.monotonic() - start))
             if response.status != 200:
-                raise UserError(f"Request {number} was answered {response.status}: {answer.decode()}")
+                raise UserError(f"Request {number} got status {response.status}: {answer.decode()}")
         return taken
 
     client(range(WARM_UP))

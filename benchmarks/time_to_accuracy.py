@@ -1,9 +1,9 @@
-"""Seconds to the accuracy that the tutorial's code ends with: `python -m benchmarks.time_to_accuracy`.
+"""Seconds until the accuracy that the tutorial's code ends with: `python -m benchmarks.time_to_accuracy`.
 
-Each side is a process of its own that starts from the same prepared examples, imports included: the tutorial's code with its
-own recipe, 20 epochs, and our Trainer with the recipe of cats_vs_dogs.yaml. `target` is the validation accuracy that the
-tutorial's code ends with. `ratio` compares all of its epochs, `theirs_s`, with the end of the first of our epochs that
-reached the target; `ratio_to_first` does so with the end of the first of its own that did. Both curves are drawn into
+Each side runs in its own process from the same prepared examples, imports included: the tutorial's code with its own recipe,
+20 epochs, and our Trainer with the recipe of cats_vs_dogs.yaml. `target` is the validation accuracy that the tutorial's code
+ends with. `ratio` is the time of all its epochs, `theirs_s`, divided by the time until our first epoch that reached the
+target; `ratio_to_first` instead takes the time until its own first epoch that did. The program draws both curves to
 `output/time_to_accuracy.svg`.
 """
 
@@ -20,10 +20,10 @@ NAMES = {"theirs": "the tutorial's code and recipe", "ours": "Graftline, cats_vs
 
 
 def main() -> None:
-    """Measures both sides, or is one of them."""
+    """Measures both sides, or runs as one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, help="all by default")
-    parser.add_argument("--epochs", type=int, default=10, help="of each of the tutorial's phases")
+    parser.add_argument("--images", type=int, help="number of images; all by default")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of each of the tutorial's phases")
     parser.add_argument("--side", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:

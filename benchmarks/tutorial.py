@@ -1,8 +1,8 @@
-"""The tutorial's code as published against our Trainer with the tutorial's recipe: `python -m benchmarks.tutorial`.
+"""The tutorial's published code against our Trainer with the tutorial's recipe: `python -m benchmarks.tutorial`.
 
-Each side trains `--epochs` epochs of each phase in a process of its own, in turn, on the same examples. The seconds of all
-20 epochs are extrapolated openly: what is done once, plus ten times the median epoch of each phase. With `--tuned` the
-tutorial's code gets what a good engineer adds to it: parallel decoding, `cache()` and `prefetch`.
+Each side trains `--epochs` epochs of each phase in its own process, in turn, on the same examples. The seconds of all 20
+epochs are extrapolated: the one-time work, plus ten times the median epoch of each phase. With `--tuned`, the tutorial's
+code gets what a good engineer would add: parallel decoding, `cache()` and `prefetch`.
 """
 
 import argparse
@@ -13,17 +13,17 @@ from typing import Any
 
 from benchmarks import common
 
-EPOCHS = 10  # of each phase, in the tutorial
+EPOCHS = 10  # epochs of each phase in the tutorial
 PHASES = (1, 2)
 
 
 def main() -> None:
-    """Measures both sides, or is one of them."""
+    """Measures both sides, or runs as one of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, help="all by default")
-    parser.add_argument("--epochs", type=int, default=1, help="epochs measured of each phase")
+    parser.add_argument("--images", type=int, help="number of images; all by default")
+    parser.add_argument("--epochs", type=int, default=1, help="epochs to measure of each phase")
     parser.add_argument("--rounds", type=int, default=1, help="how often each side runs, in turn")
-    parser.add_argument("--tuned", action="store_true", help="against the tutorial's code with every cheap trick")
+    parser.add_argument("--tuned", action="store_true", help="compare with the tutorial's code plus every cheap trick")
     parser.add_argument("--side", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:

@@ -1,7 +1,7 @@
 """TensorFlow's transfer-learning tutorial as published: its tf.data pipeline, its model, its calls of Keras's `fit`.
 
-It reads the splits that the pipeline's ExampleGen has made. Two things are not its own: the loss takes the head's logits
-for logits, and each epoch is a call of `fit`, so that it can be timed.
+It reads the splits that the pipeline's ExampleGen wrote. Two things differ: the loss treats the head's logits as logits, and
+each epoch is a separate call of `fit`, so that it can be timed.
 """
 
 import time
@@ -15,7 +15,7 @@ from graftline.network import weights
 BATCH = 32
 FROZEN, TUNED = 1, 2  # its two phases
 RATES = {FROZEN: 1e-4, TUNED: 1e-5}
-FIRST_TRAINABLE = 99  # 100 as TensorFlow 2.0 counted the layers
+FIRST_TRAINABLE = 99  # 100 in TensorFlow 2.0's count of the layers
 
 
 def train(examples: str, epochs: int, tuned: bool) -> list[dict[str, float]]:
@@ -23,11 +23,11 @@ def train(examples: str, epochs: int, tuned: bool) -> list[dict[str, float]]:
 
     Args:
       examples: folder of the splits.
-      epochs: of each phase; 10 in the tutorial.
-      tuned: adds what a good engineer does to its tf.data pipeline: parallel decoding, `cache()` and `prefetch`.
+      epochs: number of epochs of each phase; 10 in the tutorial.
+      tuned: adds what a good engineer would to its tf.data pipeline: parallel decoding, `cache()` and `prefetch`.
 
     Returns:
-      For each epoch its `phase`, `seconds`, `val_accuracy`, and `ended`, the time of day in seconds since 1970.
+      For each epoch its `phase`, `seconds`, `val_accuracy`, and `ended`, the time of its end in seconds since 1970.
     """
     pretrained = weights.resolve("MobileNetV2", 160, "imagenet")
     train_batches, validation_batches = (
@@ -65,7 +65,7 @@ def _batches(pattern: str, split: str, tuned: bool) -> tf.data.Dataset:
         return tf.image.resize((image / 127.5) - 1, (160, 160)), example["label"]
 
     records = tf.data.TFRecordDataset(tf.io.gfile.glob(pattern))
-    if tuned:  # what cache() keeps are the encoded images: decoded ones would be 7 GB
+    if tuned:  # cache() holds the encoded images, because decoded ones would take 7 GB
         decoded = records.cache().shuffle(1000).map(format_example, num_parallel_calls=tf.data.AUTOTUNE)
         return decoded.batch(BATCH).prefetch(tf.data.AUTOTUNE)
     formatted = records.map(format_example)

@@ -1,7 +1,7 @@
 """Seconds of a run in which nothing changed: `python -m benchmarks.unchanged [--runs N]`.
 
-Runs a small digits once in an empty folder, and then again and again as one process each, with everything in the cache. An
-import of TensorFlow alone, which no such run can do without, is timed between them: on a shared machine compare with that.
+Runs a small version of digits in an empty folder, and then times repeated runs, one process each, with everything cached.
+Between them it times only the import of TensorFlow, which every such run needs: on a shared machine, compare with that.
 """
 
 import argparse
@@ -32,13 +32,13 @@ TIMED = {
 
 
 def main() -> None:
-    """Measures, and tells the median and all of each."""
+    """Measures, and reports the median and all values of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="how often each is timed")
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as root:
         environment = os.environ | _settings(root)
-        for _ in range(2):  # the second finds a model in production that the first did not
+        for _ in range(2):  # the second run finds a model in production, which the first did not
             _seconds(TIMED["unchanged_run"], environment)
         seconds = [{name: _seconds(arguments, environment) for name, arguments in TIMED.items()} for _ in range(runs)]
     found = {name: sorted(each[name] for each in seconds) for name in TIMED}
@@ -46,13 +46,13 @@ def main() -> None:
 
 
 def _settings(root: str) -> dict[str, str]:
-    """Returns the environment of a run that keeps all but the weights below a folder."""
+    """Returns the environment of a run that keeps everything but the weights below a folder."""
     places = {"RUN__ROOT": root, "RUN__SERVING_DIR": f"{root}/serving", "DATA__DATA_DIR": f"{root}/data"}
     return {PREFIX + key: value for key, value in (SMALL | places).items()} | {CONFIG_VARIABLE: "digits"}
 
 
 def _seconds(arguments: list[str], environment: dict[str, str]) -> float:
-    """Returns what a process takes, its start and end included."""
+    """Returns the seconds that a process takes, including its start and end."""
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False

@@ -1,3 +1,3 @@
-"""The components of the pipeline, a folder each, named as in the DAG."""
+"""The components of the pipeline, one folder each, named as in the DAG."""
 
-import graftline  # noqa: F401  a worker of Beam's may import a component first, and libraries want a home folder
+import graftline  # noqa: F401  a Beam worker may import a component first, and libraries need a home folder

@@ -263,7 +263,7 @@ def test_a_dry_run_says_what_would_be_made_anew_and_why_and_makes_nothing(first_
     assert anew["Evaluator"] == "gate changed"
     assert set(anew) == {"Evaluator", "ServingCheck", "CardGen", "Pusher", "ReportGen"} and "Trainer" not in anew
     anew = planned(GRAFTLINE_TRAINING__SEED="7", GRAFTLINE_RUN__FORCE_RETRAIN="true")
-    assert anew["Trainer"] == "run.force_retrain asks for it" and anew["Pusher"] == "Trainer is made anew"
+    assert anew["Trainer"] == "run.force_retrain asks for it" and anew["Pusher"] == "Trainer is not cached"
     anew = planned(GRAFTLINE_DATA__MAX_EXAMPLES="499")
     assert set(anew) == {*executed, "BaselineData"} - {"ImportSchemaGen"}
     assert sorted(root.rglob("*")) == before
@@ -288,7 +288,7 @@ def test_past_runs_are_listed_and_compared(first_run, program, root):
 def test_a_candidate_worse_than_the_model_in_production_is_neither_blessed_nor_pushed(first_run, program, root):
     before = pushed_versions(root)
     printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0", **WORSE)
-    assert "above the model in production is -" in printed and "at least -2.00 points is demanded" in printed
+    assert "above the model in production is -" in printed and "but must be at least -2.00 points" in printed
     assert "Not blessed" in printed
     assert "Not pushed" in printed
     assert pushed_versions(root) == before
@@ -298,7 +298,7 @@ def test_a_candidate_worse_than_the_model_in_production_is_neither_blessed_nor_p
 def test_a_candidate_below_the_threshold_is_neither_blessed_nor_pushed(first_run, program, root):
     before = pushed_versions(root)
     printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0.99", GRAFTLINE_GATE__MAX_ACCURACY_DROP="1", **WORSE)
-    assert "at least 99.00 % is demanded" in printed
+    assert "but must be at least 99.00 %" in printed
     assert pushed_versions(root) == before
 
 
@@ -317,7 +317,7 @@ def test_a_rolled_back_model_is_out_of_production_and_stays_out(first_run, progr
     printed = program("pipeline", **other)
     assert f"Not pushed: {again.who} took this model back on {again.when[:10]}: calls threes eights." in printed
     printed = program("pipeline", GRAFTLINE_GATE__MIN_ACCURACY="0", GRAFTLINE_GATE__MAX_ACCURACY_DROP="0.03", **WORSE)
-    assert "at least -3.00 points is demanded" in printed
+    assert "but must be at least -3.00 points" in printed
     assert pushed_versions(root)[-1] == third
 
 
@@ -325,7 +325,8 @@ def test_a_second_run_at_once_is_refused_and_told_whose_the_first_is(first_run, 
     with filelock.FileLock(root / "locks/digits.run.lock"):
         printed = program("pipeline", status=1)
     assert re.search(
-        rf"Another run of digits in {root} is running \(process {os.getpid()}, since 2[-\d: ]+\): wait for its", printed
+        rf"Another run of digits in {root} is running \(process {os.getpid()}, since 2[-\d: ]+\): wait for it to",
+        printed,
     )
     assert "Traceback" not in printed
 
@@ -371,7 +372,7 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, program, r
     printed = program("pipeline", status=1, **photos)
     assert "✘ DataGate failed in" in printed
     assert "split train, feature 'label_name': Unexpected string values" in printed
-    assert f"Mend the data; where it is right, change the schema {root}/schemas/{name}.pbtxt, or" in printed
+    assert f"Fix the data. If it is right, change the schema {root}/schemas/{name}.pbtxt, or" in printed
     assert "Traceback" not in printed
     assert "▶ Transform" not in printed
 
@@ -391,7 +392,7 @@ def test_asked_to_stop_while_the_schema_is_inferred_it_says_how_to_go_on(tmp_pat
     os.kill(started.pid, signal.SIGINT)
     done = started.wait(60)
     assert (done.returncode, "▶ ImportSchemaGen" in done.stdout) == (130, False)
-    assert done.stdout.endswith("Stopped. The same command goes on from where it was.\n")
+    assert done.stdout.endswith("Stopped. Run the same command to resume where it left off.\n")
     assert "Traceback" not in done.stdout
 
 
@@ -404,7 +405,7 @@ def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, pr
             Image.fromarray((16 * image.reshape(8, 8)).clip(0, 255).astype(np.uint8)).save(folder / f"{index}.png")
     changes = {"GRAFTLINE_DATA__DATASET": f"folder:{tmp_path / 'digits'}"}
     printed = program("pipeline", status=1, **changes)
-    assert "The name digits belongs to the dataset digits, and this run has folder:" in printed
+    assert "The name digits belongs to the dataset digits, but this run uses folder:" in printed
     printed = program("pipeline", status=1, GRAFTLINE_RUN__ADOPT="true", **changes)
     (root / "serving/digits" / binding.DATASET).write_text("digits\n")  # the other tests go on with
     told = r"training images of class '0', \d+ in the data of the model in production: .* instead of \d+%"
@@ -439,7 +440,9 @@ def test_a_report_that_fails_is_a_warning_and_the_model_is_pushed(first_run, pro
     changes = {"GRAFTLINE_GATE__MIN_ACCURACY": "0.32"}  # so that it is made again
     printed = program("tests.killed", "components.report.page:render", "instead", **changes)
     assert "RuntimeError: broken on purpose" in printed
-    assert "Warning: ReportGen failed, as told above, so there is no report; the next run tries again." in printed
+    assert (
+        "Warning: ReportGen failed (see the error above), so there is no report; the next run tries again." in printed
+    )
     assert printed.splitlines()[-1].startswith("Pushed to")
     assert listing(program("graftline.cli", "runs", "--json"))[0]["state"] == "failed at ReportGen"
     assert "Report: " in program("pipeline", **changes)
@@ -531,5 +534,5 @@ def test_asked_to_stop_it_does_within_ten_seconds_and_says_how_to_go_on(first_ru
     done = started.wait(60)
     assert time.monotonic() - start < 10
     assert done.returncode == 130
-    assert done.stdout.endswith("Stopped. The same command goes on from where it was.\n")
+    assert done.stdout.endswith("Stopped. Run the same command to resume where it left off.\n")
     assert "Traceback" not in done.stdout

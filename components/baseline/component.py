@@ -1,4 +1,4 @@
-"""BaselineData: the node that finds the data that the model in production was trained on."""
+"""BaselineData: finds the statistics of the data that the model in production was trained on."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from components.baseline.resolvers import SERVING_DIR, ProductionDataStrategy
 
 
 def data_resolver(current: Channel, serving_dir: Path) -> resolver.Resolver:
-    """Returns the node that finds the statistics with which those of the current data are compared.
+    """Returns the node that finds the statistics to compare the current data with.
 
     Args:
       current: statistics of the current data.
-      serving_dir: folder of the versions that were pushed.
+      serving_dir: folder of the pushed versions.
     """
     return resolver.Resolver(
         strategy_class=ProductionDataStrategy,

@@ -1,4 +1,4 @@
-"""How the baseline of the data is found: the statistics of what the model in production was trained on."""
+"""Finds the baseline of the data: the statistics of the data that the model in production was trained on."""
 
 from pathlib import Path
 
@@ -15,19 +15,19 @@ SERVING_DIR = "serving_dir"
 
 
 class ProductionDataStrategy(resolver.ResolverStrategy):
-    """Resolves the statistics of what the model in production was trained on, unless that is the very same data.
+    """Resolves the statistics of the data that the model in production was trained on, unless it is the current data.
 
-    A model that this store knows no push of was trained elsewhere, and nothing is known of its data.
+    If this store has no push of that model, it was trained elsewhere, and nothing is known about its data.
     """
 
     def __init__(self, serving_dir: str) -> None:
-        """Takes the folder of the versions that were pushed."""
+        """Takes the folder of the pushed versions."""
         self._directory = Path(serving_dir)
 
     def resolve_artifacts(
         self, store: MetadataStore, input_dict: dict[str, list[Artifact]]
     ) -> dict[str, list[Artifact]]:
-        """Returns the current statistics as they are, those of the model in production or none, and no push.
+        """Returns the current statistics unchanged, those of the model in production if there are any, and no pushes.
 
         Args:
           store: the metadata store.
@@ -44,6 +44,6 @@ class ProductionDataStrategy(resolver.ResolverStrategy):
 
 
 def _across(store: MetadataStore, artifacts: set[int], came: int, went: int) -> set[int]:
-    """Returns the ids of what executions have as one kind of event where they have some of the artifacts as another."""
+    """Returns the ids of artifacts on one side (`went`) of the executions with the given ones on the other (`came`)."""
     executions = [event.execution_id for event in store.get_events_by_artifact_ids(artifacts) if event.type == came]
     return {event.artifact_id for event in store.get_events_by_execution_ids(executions) if event.type == went}

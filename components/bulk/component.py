@@ -1,6 +1,6 @@
-"""The nodes that classify photos without labels: TFX's BulkInferrer, and one that makes a table of its answers.
+"""The nodes that classify photos without labels: TFX's BulkInferrer, and one that turns its answers into a table.
 
-They are there where `bulk.folder` is set.
+The DAG has them if `bulk.folder` is set.
 """
 
 import os
@@ -25,7 +25,7 @@ from graftline.serving.predictions import Prediction
 
 
 def bulk_inferrer(examples: BaseChannel, model: BaseChannel, blessing: BaseChannel) -> BulkInferrer:
-    """Returns TFX's node that classifies examples, where the model is blessed."""
+    """Returns TFX's node that classifies examples if the model is blessed."""
     spec = ModelSpec(model_signature_name=["serving_scores"])
     return BulkInferrer(examples=examples, model=model, model_blessing=blessing, model_spec=spec)
 
@@ -36,18 +36,18 @@ def PredictionsToTable(  # noqa: N802
     model: InputArtifact[standard_artifacts.Model],
     table: OutputArtifact[PredictionsTable],
 ) -> None:
-    """Turns the logs of BulkInferrer into a CSV file; without any line where the model was not blessed.
+    """Turns the logs of BulkInferrer into a CSV file; it has only a header if the model was not blessed.
 
     Args:
-      predictions: the logs, none where the model was not blessed.
+      predictions: the logs; there are none if the model was not blessed.
       model: the model, for its class names.
-      table: the file.
+      table: the CSV file.
     """
     write_table(Path(predictions.uri), Path(path_utils.serving_model_path(model.uri)), Path(table.uri, TABLE_FILE))
 
 
 def predictions_to_table(predictions: BaseChannel, model: BaseChannel) -> BaseNode:
-    """Returns the node; arguments as of `PredictionsToTable`."""
+    """Returns the node; arguments as for `PredictionsToTable`."""
     return PredictionsToTable(predictions=predictions, model=model)
 
 

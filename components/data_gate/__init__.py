@@ -1,1 +1,1 @@
-"""DataGate: stops the run before Transform when the data is not what it should be."""
+"""DataGate: stops the run before Transform if data validation fails."""

@@ -1,8 +1,8 @@
-"""DataGate: stops the run before Transform when the data is not what it should be.
+"""DataGate: stops the run before Transform if data validation fails.
 
-TFX's ExampleValidator only records anomalies; this component reads them, compares with what the model in production was
-trained on, looks at the duplicates, and fails. What is only unusual is printed and reported. Where the data is right all the
-same, a person accepts exactly this data (`graftline accept-data`), and the next run goes on.
+TFX's ExampleValidator only records anomalies. This component reads them, compares the data with what the model in production
+was trained on, checks the duplicates, and fails. What is merely unusual is printed and reported. If the data is right after
+all, a person accepts exactly this data (`graftline accept-data`), and the next run continues.
 """
 
 from pathlib import Path
@@ -39,21 +39,21 @@ def DataGate(  # noqa: N802 (a component is named as a class)
     schema_file: Parameter[str],
     baseline: InputArtifact[standard_artifacts.ExampleStatistics] = None,
 ) -> None:
-    """Fails when the data is not what the schema says, a class lost images, or there are too many copies.
+    """Fails if the data violates the schema, a class lost too many images, or there are too many copies.
 
     Args:
-      anomalies: what ExampleValidator found, a file a split.
-      statistics: of these examples.
-      schema: the reviewed one, whose drift comparators tell what is unusual, and how much a class may lose.
+      anomalies: what ExampleValidator found, one file per split.
+      statistics: statistics of the current data.
+      schema: the reviewed schema; its drift comparators define what is unusual, and how much a class may lose.
       report: what Duplicates found.
       review: what is unusual, and what was accepted.
-      limits: settings of the section `data_gate` as JSON.
-      accepted: file of what a person accepted.
-      schema_file: where the schema is from, and a person changes it.
-      baseline: statistics of what the model in production was trained on; None where there is none.
+      limits: the section `data_gate` of the settings as JSON.
+      accepted: the file that lists accepted data.
+      schema_file: the file that the schema is from, which a person can change.
+      baseline: statistics of the data that the model in production was trained on; None if there are none.
 
     Raises:
-      UserError: with everything that is wrong, a line each, and the cure.
+      UserError: with everything that is wrong, one line each, and the fix.
     """
     reviewed = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema.uri))
     train = train_statistics(statistics)
@@ -76,14 +76,14 @@ def _against(
     baseline: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
 ) -> tuple[list[str], list[str]]:
-    """Returns what is unusual against the data of the model in production, and what speaks against the data."""
+    """Returns what is unusual compared with the data of the model in production, and what speaks against the data."""
     allowed = tfdv.get_feature(schema, LABEL_NAME).drift_comparator.infinity_norm.threshold
     return drift(train, baseline, schema), lost_classes(class_counts(train), class_counts(baseline), allowed)
 
 
 def _refusal(faults: list[str], doubts: list[str], schema_file: str) -> str:
-    text = "\n  ".join(["The data is not what it should be:", *faults, *doubts])
-    text += f"\nMend the data; where it is right, change the schema {schema_file}, or data_gate in the configuration"
+    text = "\n  ".join(["Data validation failed:", *faults, *doubts])
+    text += f"\nFix the data. If it is right, change the schema {schema_file}, or data_gate in the configuration"
     return f"{text}." if faults else f'{text}, or accept exactly this data: `graftline accept-data --reason "…"`.'
 
 
@@ -97,7 +97,7 @@ def data_gate(
     accepted: Path,
     schema_file: Path,
 ) -> BaseNode:
-    """Returns the node; arguments as of `DataGate`."""
+    """Returns the node; arguments as for `DataGate`."""
     return DataGate(
         anomalies=anomalies,
         statistics=statistics,
@@ -111,25 +111,25 @@ def data_gate(
 
 
 def missing_classes(statistics: statistics_pb2.DatasetFeatureStatisticsList, schema: schema_pb2.Schema) -> list[str]:
-    """Returns a line where a class of the schema has no image to train on."""
+    """Returns a line if classes of the schema have no images to train on."""
     expected = list(tfdv.get_feature(schema, LABEL_NAME).string_domain.value)
     present = class_counts(statistics)
     missing = [name for name in expected if name not in present]
-    return [f"split {TRAIN}: there is no image of class {', '.join(missing)}, which the schema has"] if missing else []
+    return [f"split {TRAIN}: no image has class {', '.join(missing)}, which is in the schema"] if missing else []
 
 
 def copies(report: duplicates.Report, limits: data.DataGate) -> list[str]:
-    """Returns a line for each kind of copies that is beyond its limit."""
+    """Returns a line for each kind of copy that exceeds its limit."""
     labels = [", ".join(f"{name!r} is {label}" for name, label in one.items()) for one in report.contradictions]
     copied = [", ".join(map(repr, names)) for names in report.copied]
     alike = [" and ".join(f"{name!r} in {split}" for split, name in pair.items()) for pair in report.alike]
     kinds = [
-        (len(labels), report.images, "are there under several labels", "max_contradictions", labels),
+        (len(labels), report.images, "appear under several labels", "max_contradictions", labels),
         (report.copies, report.images, "are copies", "max_duplicates", copied),
         (
             report.leaked,
             report.held_out,
-            "of validation and test look like one of another split",
+            "of validation and test look like an image of another split",
             "max_near_duplicates",
             alike,
         ),

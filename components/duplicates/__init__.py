@@ -1,1 +1,1 @@
-"""Duplicates: finds images that are there more than once."""
+"""Duplicates: finds images that occur more than once."""

@@ -1,8 +1,8 @@
-"""Duplicates: finds images that are there more than once, byte by byte or to the eye.
+"""Duplicates: finds images that occur more than once, as copies or as look-alikes.
 
-A split follows from an image's bytes, so exact copies share theirs; a resized or recompressed copy need not, nor does the
-next photo of a series, and they make validation and test look better than they are. So the Evaluator leaves out the test
-images that look like one of training. They are found by perceptual hash: 64 bits, of which those of copies differ in a few
+An image's bytes determine its split, so copies share a split. A resized or recompressed copy, or the next photo of a series,
+may be in another one, where it makes validation and test look better than they are. So the Evaluator leaves out test images
+that look like a training image. They are found by perceptual hash: 64 bits, of which those of look-alikes differ in a few
 (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010).
 """
 
@@ -22,7 +22,7 @@ from components.duplicates.search import Seen, find, see
 from graftline.artifacts import records
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
 
-BATCH = 256  # images held at once
+BATCH = 256  # images held in memory at once
 
 
 @component
@@ -30,7 +30,7 @@ def Duplicates(  # noqa: N802 (a component is named as a class)
     examples: InputArtifact[standard_artifacts.Examples],
     report: OutputArtifact[DuplicatesReport],
 ) -> None:
-    """Looks at every image of all splits.
+    """Compares the images of all splits.
 
     Args:
       examples: the images.

@@ -1,7 +1,8 @@
-"""Which of very many perceptual hashes are near each other; memory grows with the hashes, and not with their pairs.
+"""Finds which of very many perceptual hashes are near each other; memory grows with the hashes, not with their pairs.
 
-Cut into one piece more than bits may differ, two near hashes agree in at least one piece (multi-index hashing: M. Norouzi,
-A. Punjani, D. Fleet, Fast Search in Hamming Space with Multi-Index Hashing, 2012): only those that do are compared.
+If hashes are cut into one more piece than bits may differ, two near ones agree in at least one piece. Only hashes that do
+are compared (multi-index hashing: M. Norouzi, A. Punjani, D. Fleet, Fast Search in Hamming Space with Multi-Index Hashing,
+2012).
 """
 
 from collections.abc import Iterator
@@ -11,20 +12,20 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-NEAR = 4  # bits in which the hashes of two images of the same thing may differ
+NEAR = 4  # bits in which the hashes of two look-alikes may differ
 BITS = 64
-MOST = 1 << 20  # pairs that are held at once
-FEW = 500  # hashes that are compared before anything else is tried
+MOST = 1 << 20  # pairs held in memory at once
+FEW = 500  # up to this many hashes are simply compared with each other
 
-Pairs = tuple[np.ndarray, np.ndarray]  # numbers of the one hashes, and of those that are near them
+Pairs = tuple[np.ndarray, np.ndarray]  # indices of hashes, and of the hashes near them
 
 
 class Neighbours(NamedTuple):
-    """What there is about each hash.
+    """What is near each hash.
 
     Attributes:
-      first: of each split the first image whose hash is this one or near it, int64 [splits, hashes]; NONE where none is.
-      series: of hashes that are linked by near ones the same number, int [hashes].
+      first: for each split, the first image whose hash is this one or near it, int64 [splits, hashes]; NONE if none is.
+      series: the same number for hashes that are linked by near ones, int [hashes].
     """
 
     first: np.ndarray
@@ -38,8 +39,8 @@ def neighbours(hashes: np.ndarray, of_image: np.ndarray, splits: np.ndarray, ima
     """Finds what is near each hash.
 
     Args:
-      hashes: distinct, uint64 [hashes].
-      of_image: the number of each image's hash, int [images].
+      hashes: distinct hashes, uint64 [hashes].
+      of_image: the index of each image's hash, int [images].
       splits: the number of its split, from 0, int [images].
       images: its own number, int64 [images].
     """
@@ -58,17 +59,17 @@ def pairs(hashes: np.ndarray) -> Iterator[Pairs]:
     """Yields the pairs that differ in at most NEAR bits, each at least once, at most MOST of them at a time.
 
     Args:
-      hashes: distinct, uint64 [hashes].
+      hashes: distinct hashes, uint64 [hashes].
     """
     yield from _pairs(hashes, np.arange(len(hashes)), np.arange(BITS))
 
 
 def _pairs(hashes: np.ndarray, among: np.ndarray, positions: np.ndarray) -> Iterator[Pairs]:
-    """Yields the pairs among some hashes that agree in all other positions than these."""
+    """Yields the near pairs among some hashes that agree in all positions except these."""
     if len(among) > FEW:
         pieces = np.array_split(positions, NEAR + 1)
         groups = [_agreeing(hashes, among, piece) for piece in pieces]
-        # Where most agree in most pieces, cutting them again would only compare them more often
+        # If most agree in most pieces, cutting them again would only compare them more often
         if sum(len(group) ** 2 for of_piece in groups for group in of_piece) < len(among) ** 2 / 2:
             for piece, of_piece in zip(pieces, groups, strict=True):
                 for group in of_piece:
@@ -78,7 +79,7 @@ def _pairs(hashes: np.ndarray, among: np.ndarray, positions: np.ndarray) -> Iter
 
 
 def _agreeing(hashes: np.ndarray, among: np.ndarray, piece: np.ndarray) -> list[np.ndarray]:
-    """Returns groups of two hashes or more that agree in a piece."""
+    """Returns groups of two or more hashes that agree in a piece."""
     mask = np.bitwise_or.reduce(np.uint64(1) << piece.astype(np.uint64))
     pieces = hashes[among] & mask
     order = np.argsort(pieces, kind="stable")
@@ -87,7 +88,7 @@ def _agreeing(hashes: np.ndarray, among: np.ndarray, piece: np.ndarray) -> list[
 
 
 def _compared(hashes: np.ndarray, among: np.ndarray) -> Iterator[Pairs]:
-    """Yields the pairs among some hashes, each of which is compared with all behind it."""
+    """Yields the near pairs among some hashes, comparing each hash with all that follow it."""
     rows = max(1, MOST // max(len(among), 1))
     for start in range(0, len(among), rows):
         one, other = among[start : start + rows], among[start:]
@@ -97,7 +98,7 @@ def _compared(hashes: np.ndarray, among: np.ndarray) -> Iterator[Pairs]:
 
 
 def _gathered(found: Iterator[Pairs]) -> Iterator[Pairs]:
-    """Yields as many pairs at once as may be held: most groups have few, and each yield costs as much as hashes."""
+    """Yields as many pairs at once as allowed: most groups have few, and each yield costs time for every hash."""
     held: list[Pairs] = []
     count = 0
     for some in found:
@@ -116,7 +117,7 @@ def _joined(held: list[Pairs]) -> Pairs:
 
 
 def _linked(series: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Returns the series of hashes once those of these pairs are linked as well."""
+    """Returns the series of all hashes after linking those of these pairs."""
     size = len(series)
     links = coo_array((np.ones(len(one), bool), (series[one], series[other])), (size, size))
     _, joined = connected_components(links, directed=False)

@@ -1,4 +1,4 @@
-"""Finds images that are there more than once, byte by byte or to the eye."""
+"""Finds images that occur more than once, as copies or as look-alikes."""
 
 import hashlib
 import io
@@ -19,17 +19,17 @@ LISTED = 100  # examples of each kind in the report
 
 
 class Seen(NamedTuple):
-    """What is kept of an image."""
+    """What the search needs to know about an image."""
 
     image_id: str
     split: str
     label: str
     digest: bytes
-    looks: int | None  # perceptual hash; None where it cannot be had
+    looks: int | None  # perceptual hash; None if it cannot be computed
 
 
 def see(record: bytes, split: str) -> Seen:
-    """Returns what is kept of an image.
+    """Returns what the search needs to know about an image.
 
     Args:
       record: a tf.Example.
@@ -44,15 +44,15 @@ def see(record: bytes, split: str) -> Seen:
 def _looks(image: bytes) -> int | None:
     try:
         pixels = Image.open(io.BytesIO(image))
-        pixels.draft("L", (64, 64))  # a JPEG is decoded at an eighth of its size where that is enough
+        pixels.draft("L", (64, 64))  # a JPEG is decoded at an eighth of its size if that is enough
         bits = imagehash.phash(_upright(pixels, decoding.oriented(image))).hash
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # TensorFlow reads a few images that Pillow does not
+        return None  # TensorFlow reads a few images that Pillow cannot
     return int.from_bytes(np.packbits(bits).tobytes())
 
 
 def _upright(pixels: Image.Image, number: int) -> Image.Image:
-    """Turns an image as the Transform graph does: a copy may have its pixels turned instead of its tag."""
+    """Turns an image as the Transform graph does: a copy may have turned pixels instead of an orientation tag."""
     if number == orientation.UPRIGHT:
         return pixels
     grey = np.asarray(pixels.convert("L"))  # as the hash sees it
@@ -60,7 +60,7 @@ def _upright(pixels: Image.Image, number: int) -> Image.Image:
 
 
 def find(seen: list[Seen]) -> Report:
-    """Returns what copies there are among images, which are in the order of their splits."""
+    """Returns the copies and look-alikes among images, which come split by split."""
     same: dict[bytes, list[Seen]] = defaultdict(list)
     for image in seen:
         same[image.digest].append(image)
@@ -82,7 +82,7 @@ def find(seen: list[Seen]) -> Report:
 
 
 class _Looks:
-    """Images by what they look like; those of which that cannot be told look like nothing."""
+    """Images by their perceptual hashes; an image without one looks like no other."""
 
     def __init__(self, seen: list[Seen]) -> None:
         self._seen = seen
@@ -95,16 +95,16 @@ class _Looks:
         self._near = near.neighbours(hashes, self._hash_of, self._split_of, self._numbers)
 
     def across_splits(self) -> list[tuple[int, int]]:
-        """Returns the number of each image of validation and test that looks like one of another split, and of that."""
+        """Returns pairs of numbers: an image of validation or test, and one of another split that it looks like."""
         firsts = self._near.first[:, self._hash_of]
-        firsts[self._split_of, np.arange(firsts.shape[1])] = near.NONE  # its own
+        firsts[self._split_of, np.arange(firsts.shape[1])] = near.NONE  # an image's own split does not count
         others = firsts.min(axis=0, initial=near.NONE)
         held_out = np.array([split != TRAIN for split in self._splits], bool)[self._split_of]
         pairs = zip(self._numbers[held_out].tolist(), others[held_out].tolist(), strict=True)
         return [(number, other) for number, other in pairs if other != near.NONE]
 
     def leaked(self) -> list[str]:
-        """Returns the ids of the test images that look like one of training."""
+        """Returns the ids of the test images that look like a training image."""
         if not {TRAIN, TEST} <= set(self._splits):
             return []
         trained = (self._near.first[self._splits.index(TRAIN)] != near.NONE)[self._hash_of]
@@ -112,7 +112,7 @@ class _Looks:
         return [self._seen[number].image_id for number in self._numbers[trained & tested]]
 
     def series(self) -> list[list[tuple[str, int]]]:
-        """Returns the places of images that belong together: each looks like another of its series, or is a copy of it."""
+        """Returns the places of images that belong together: each looks like, or is a copy of, another of its series."""
         of_image = dict(zip(self._numbers.tolist(), self._near.series[self._hash_of].tolist(), strict=True))
         series: dict[int | bytes, list[tuple[str, int]]] = defaultdict(list)
         places: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""The Evaluator: TFX's measures a candidate, and keeps what the models answered; the rules of the gate decide by that.
+"""The Evaluator: TFX's Evaluator measures a candidate and keeps the models' answers; the rules of the gate decide by them.
 
-What a candidate is held against is what is served, whatever a metadata store knows of it: the driver looks it up by its
-digest, before the cache is asked.
+A candidate is compared with the models in the serving directory, whatever the metadata store knows of them: the driver looks
+up their digests before the cache is consulted.
 """
 
 import json
@@ -25,20 +25,20 @@ from graftline.serving import pushes, versions
 from graftline.settings.gate import Gate
 
 GATE = "gate"  # a property of an execution: `Gate` as JSON
-DUPLICATES = "duplicates"  # an input: what the component of that name found
-MODEL_RUN = "model_run"  # another one: where the features of the images are, as the Trainer has noted
-SERVING_DIR = "serving_dir"  # another property: where the model in production is
-OPPONENTS = "opponents"  # another one, of the driver: digests by what they are, as JSON
+DUPLICATES = "duplicates"  # an input: what Duplicates found
+MODEL_RUN = "model_run"  # an input: the Trainer's record, with the folders of the images' features
+SERVING_DIR = "serving_dir"  # a property: the folder of the pushed versions
+OPPONENTS = "opponents"  # a property that the driver adds: digests of the other models by their role, as JSON
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Finds what the candidate is held against, before the cache is asked."""
+    """Finds the models that the candidate is compared with, before the cache is consulted."""
 
     def run(self, execution_info: ExecutionInfo) -> DriverOutput:
-        """Puts the digests into the execution's properties.
+        """Puts their digests into the execution's properties.
 
         Args:
-          execution_info: of this execution.
+          execution_info: what the launcher knows of this execution.
         """
         candidate = path_utils.serving_model_path(artifact_utils.get_single_uri(execution_info.input_dict["model"]))
         directory = Path(execution_info.exec_properties[SERVING_DIR])
@@ -49,7 +49,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
 
 class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
-    """What goes in and out: as of TFX's, and what the gate needs."""
+    """What goes in and out: what TFX's Evaluator has, and what the gate needs."""
 
     PARAMETERS = standard_component_specs.EvaluatorSpec.PARAMETERS | {
         GATE: ExecutionParameter(type=str),
@@ -62,7 +62,7 @@ class EvaluatorSpec(standard_component_specs.EvaluatorSpec):
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
-    """TFX's in all but its class, which would import TFMA; with that driver and an executor of its own."""
+    """TFX's Evaluator with this driver and our own executor; TFX's class itself would import TFMA."""
 
     SPEC_CLASS = EvaluatorSpec
     EXECUTOR_SPEC = BeamExecutorNamed("components.evaluator.executor.Executor")
@@ -80,12 +80,12 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         """Sets up the component.
 
         Args:
-          examples: of which the test split is used.
+          examples: the examples, of which the test split is used.
           duplicates: what Duplicates found in them.
           model: the candidate.
-          model_run: what the Trainer kept beside it.
+          model_run: what the Trainer stored besides the model.
           gate: what is demanded.
-          serving_dir: folder of the versions that were pushed.
+          serving_dir: folder of the pushed versions.
         """
         spec = EvaluatorSpec(
             examples=examples,
@@ -97,7 +97,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             eval_config=eval_config(),
             example_splits=json_utils.dumps([TEST]),
             module_path="components.evaluator.extractors",
-            gate=gate.model_dump_json(exclude={"max_export_drop"}),  # the Exporter's
+            gate=gate.model_dump_json(exclude={"max_export_drop"}),  # only the Exporter uses it
             serving_dir=str(serving_dir),
         )
         super().__init__(spec)

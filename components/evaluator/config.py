@@ -1,4 +1,4 @@
-"""What TFMA is asked to measure; what is demanded of it is decided in `rules`."""
+"""What TFMA measures; `rules` decides what is demanded."""
 
 import json
 
@@ -8,15 +8,15 @@ from graftline.artifacts.evaluation import PROBABILITIES
 from graftline.artifacts.examples import LABEL
 from graftline.artifacts.metrics import OVERALL
 
-CONFUSION = "MultiClassConfusionMatrixPlot"  # the report holds what it counts itself against TFMA's counts
+CONFUSION = "MultiClassConfusionMatrixPlot"  # the report checks its own counts against TFMA's
 
 
 def eval_config() -> config_pb2.EvalConfig:
     """Returns metrics for models exported by `graftline.serving.export`.
 
-    Nothing looks at one class alone: TFMA would take time for each class that is in a batch, a minute for 1,000 classes
-    (`benchmarks/classes.py`), and calls the recall of a class that is never answered 1. Such numbers follow from the
-    answers, see `evaluation.class_scores`.
+    No metric is about a single class: TFMA would take time for each class in a batch, a minute for 1,000 classes
+    (`benchmarks/classes.py`), and it reports a recall of 1 for a class that is never predicted. Such numbers follow from
+    the answers, see `evaluation.class_scores`.
     """
     metrics = [
         config_pb2.MetricConfig(

@@ -1,11 +1,11 @@
-"""Measures a candidate as TFX's Evaluator does, and blesses it where the rules of the gate are met, which decide instead."""
+"""Measures a candidate as TFX's Evaluator does, but lets the rules of the gate decide whether to bless it."""
 
 import json
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfx.components import Evaluator  # of the whole package, which gives TFMA names that TFX's executor asks of it
+from tfx.components import Evaluator  # from the whole package, which gives TFMA names that TFX's executor needs
 from tfx.components.evaluator import constants
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
@@ -21,15 +21,15 @@ from graftline.serving import pushes, versions
 from graftline.serving.versions import PRODUCTION, OvertakenError
 from graftline.settings.gate import Gate
 
-BATCH = 64  # images that a model answers at once
+BATCH = 64  # images per call of a model
 
 
 class Task(NamedTuple):
-    """What `extractors` are not told.
+    """What `extractors` need besides TFMA's arguments.
 
     Attributes:
       folder: where they write.
-      asked: folders of the models that they ask beside the candidate, by what they are.
+      asked: folders of the models that they ask besides the candidate, by their role.
       leaked: ids of test images that they leave out.
     """
 
@@ -42,7 +42,7 @@ TASK: ContextVar[Task] = ContextVar("task")
 
 
 class Executor(Evaluator.EXECUTOR_SPEC.executor_class):
-    """TFX's, which is given no thresholds and so blesses nothing itself."""
+    """TFX's executor, which gets no thresholds and so blesses nothing itself."""
 
     def Do(  # noqa: N802 (TFX's name)
         self,
@@ -53,8 +53,8 @@ class Executor(Evaluator.EXECUTOR_SPEC.executor_class):
         """Evaluates and decides; arguments as TFX gives them, `GATE`, `SERVING_DIR` and `OPPONENTS`.
 
         Raises:
-          OvertakenError: where another model went into production meanwhile.
-          UserError: where no test image is left to measure, or a model does not say what its classes are called.
+          OvertakenError: if another model went into production in the meantime.
+          UserError: if no test image is left to measure, or a model does not say what its classes are called.
         """
         folder = artifact_utils.get_single_uri(output_dict["evaluation"])
         (model,), (blessing,) = input_dict["model"], output_dict["blessing"]
@@ -82,19 +82,21 @@ class Executor(Evaluator.EXECUTOR_SPEC.executor_class):
 
 
 def find(directory: Path, candidate: str, digests: dict[str, str]) -> dict[str, Path]:
-    """Returns the folders of the models that a candidate is held against, by what they are.
+    """Returns the folders of the models that a candidate is compared with, by their role.
 
     Args:
       directory: the serving directory.
       candidate: the candidate's digest.
-      digests: those of the models. Where the candidate is in production they may be gone, and are left out.
+      digests: the models' digests. If the candidate is in production, models may be gone, and are left out.
 
     Raises:
-      OvertakenError: where one of them is gone otherwise.
+      OvertakenError: if a model is gone although the candidate is not in production.
     """
     folders = {name: versions.folder_of(directory, digest) for name, digest in digests.items()}
     if None in folders.values() and versions.served(directory) != candidate:
-        raise OvertakenError(f"In {directory} other models are there than the candidate was to be held against.")
+        raise OvertakenError(
+            f"The models in {directory} are no longer those that the candidate is to be compared with."
+        )
     return {name: folder for name, folder in folders.items() if folder}
 
 
@@ -103,25 +105,25 @@ def _label_names(model: Path) -> list[str]:
         return read_label_names(str(model / EXTRA))
     except OSError:
         raise UserError(
-            f"The model in {model} does not say what its classes are called, so no other can be compared with it: put a "
-            "model there that this pipeline made, or remove it."
+            f"The model in {model} does not say what its classes are called, so no candidate can be compared with it: "
+            "replace it with a model that this pipeline made, or remove it."
         ) from None
 
 
 def _leaked(input_dict: dict[str, list[Artifact]]) -> frozenset[str]:
-    """Returns the ids of the test images that look like one of training, and so tell nothing of a candidate."""
+    """Returns the ids of the test images that look like a training image, and so prove nothing about a candidate."""
     leaked = frozenset(duplicates.read(artifact_utils.get_single_uri(input_dict[DUPLICATES])).leaked_ids)
     counts = json.loads(artifact_utils.get_single_instance(input_dict["examples"]).get_string_custom_property(COUNTS))
     if len(leaked) >= sum(counts[TEST].values()):
         raise UserError(
-            f"All {len(leaked):,} images of the test split look like one of training, such as {min(leaked)!r}, so nothing "
-            "can be measured: keep one image of each series, or add images of other things."
+            f"All {len(leaked):,} test images look like a training image, such as {min(leaked)!r}, so there is nothing to "
+            "measure: keep one image of each series, or add images of other things."
         )
     return leaked
 
 
 def _bless(blessing: Artifact, blessed: bool, model: Artifact) -> None:
-    """Notes on a blessing what TFX's Evaluator would: that is where TFX's components look for it."""
+    """Records on a blessing what TFX's Evaluator would, because TFX's components look for it there."""
     blessing.set_string_custom_property("current_model", model.uri)
     blessing.set_int_custom_property("current_model_id", model.id)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))

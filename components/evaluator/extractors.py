@@ -1,6 +1,6 @@
-"""What TFMA does with each batch of examples: sorts out what leaked, cuts it, asks the models, keeps what they answered.
+"""What TFMA does with each batch of examples: removes what leaked, cuts the batch, asks the models, keeps their answers.
 
-A module of its own, for TFX loads it anew when it looks for `custom_extractors`.
+This is a separate module because TFX loads it again when it looks for `custom_extractors`.
 """
 
 import io
@@ -21,16 +21,16 @@ from graftline.artifacts.evaluation import CANDIDATE, PREDICTIONS, PROBABILITIES
 from graftline.artifacts.examples import IMAGE_ID, LABEL
 from graftline.serving import exported
 
-PREDICTED = "ExtractPredictions"  # the name of TFMA's extractor that asks the models
+PREDICTED = "ExtractPredictions"  # name of TFMA's extractor that asks the models
 
 
 def custom_extractors(
     eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
-    """Returns TFMA's extractors, one before them that cuts batches, and one among them that keeps the predictions.
+    """Returns TFMA's extractors, with one before them that cuts batches, and one among them that keeps the predictions.
 
-    Batches grow to 1,000 images, which take gigabytes. TFX's Evaluator finds this function by its name; the arguments are
-    its own, for TFMA.
+    Batches grow to 1,000 images, which take gigabytes. TFX's Evaluator finds this function by its name, and passes it the
+    arguments that are meant for TFMA.
     """
     usual = tfma.default_extractors(
         eval_shared_model=eval_shared_model,
@@ -45,7 +45,7 @@ def custom_extractors(
 
 
 def _cut(extracts: tfma.types.Extracts, leaked: frozenset[str]) -> Iterator[tfma.types.Extracts]:
-    """Yields batches of the images that are measured: what leaked is left out before any model is asked."""
+    """Yields batches of the images to measure, without leaked ones, before any model is asked."""
     records = extracts[tfma.ARROW_RECORD_BATCH_KEY]
     ids = [image_id.decode(errors="backslashreplace") for [image_id] in records.column(IMAGE_ID).to_pylist()]
     records = records.filter(pa.array([image_id not in leaked for image_id in ids], pa.bool_()))
@@ -55,13 +55,13 @@ def _cut(extracts: tfma.types.Extracts, leaked: frozenset[str]) -> Iterator[tfma
 
 @beam.ptransform_fn
 def _keep(extracts: beam.PCollection, folder: str, asked: dict[str, str]) -> beam.PCollection:
-    """Writes a record a batch on the way; nothing is shuffled, so files are in no order."""
+    """Writes one record per batch in passing; nothing is shuffled, so the files are in no order."""
     extracts | "Pack" >> beam.ParDo(_Pack(asked)) | "Write" >> beam.io.WriteToTFRecord(f"{folder}/{PREDICTIONS}")
     return extracts
 
 
 class _Pack(beam.DoFn):
-    """Asks other models the same, and packs what is kept of a batch as NumPy's own format, to the bit."""
+    """Asks the other models too, and packs a batch and its answers in NumPy's own format, exact to the bit."""
 
     def __init__(self, asked: dict[str, str]) -> None:
         self._asked = asked

@@ -1,9 +1,9 @@
 """The gate: what a candidate must reach, and whether it does.
 
-The test split decides. Where it has too few images of a class, so do images of the other splits, by the answers of heads
-that had not learnt from them; the candidate itself must reach the demanded accuracy on the test split all the same.
+The test split decides. If it has too few images of a class, images of the other splits count too, by the answers of heads
+that did not learn from them; the candidate itself must still reach the demanded accuracy on the test split.
 
-Numbers of images are compared, not shares that were rounded before.
+The rules compare counts of images, not rounded shares.
 """
 
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ from graftline.artifacts.verdict import POINTS, Rule, Verdict
 from graftline.serving.versions import BEST, PRODUCTION
 from graftline.settings.gate import Gate
 
-SURE = 0.95  # how sure it must be that a candidate is better than no model at all
+SURE = 0.95  # required confidence that a candidate is better than no model at all
 TITLES = {PRODUCTION: "the model in production", BEST: "the best model that ever was in production"}
 
 
 def decide(answers: Predictions, gate: Gate, beside: HeldOut | None = None) -> Verdict:
-    """Holds a candidate against every rule.
+    """Judges a candidate by every rule.
 
     Args:
-      answers: what the candidate, the model in production and the best that ever was answered to the same test images.
+      answers: of the candidate, the model in production and the best one that ever was, to the same test images.
       gate: what is demanded.
-      beside: what heads answered to images that they had not learnt from; None of a set too large for that.
+      beside: answers of heads to images that they did not learn from; None if the dataset is too large for that.
     """
     evidence, notes = answers, []
     if beside and any(_missing(answers, gate.min_test_examples)):
@@ -50,11 +50,11 @@ def decide(answers: Predictions, gate: Gate, beside: HeldOut | None = None) -> V
 
 
 def _joined(answers: Predictions, beside: HeldOut) -> Predictions:
-    """Returns what is known of a candidate beyond the test split: with the answers of heads to images of the other splits.
+    """Returns a candidate's answers to the test split, extended by the answers of heads to images of the other splits.
 
     Args:
-      answers: of the candidate to the test split.
-      beside: of heads on the same frozen base.
+      answers: the candidate's.
+      beside: those of heads on the same frozen backbone.
     """
     more = ~beside.tested
     return Predictions(
@@ -67,8 +67,8 @@ def _joined(answers: Predictions, beside: HeldOut) -> Predictions:
 
 def _told(tested: int, more: int) -> str:
     return (
-        f"The {tested:,} test images alone are too few to judge by, so {more:,} of the other splits count too, by cross-"
-        "validation: each was answered by a new head on the frozen base that had not learnt from it or what looks like it."
+        f"The {tested:,} test images are too few to judge by, so {more:,} images of the other splits count too, by cross-"
+        "validation: each was classified by a new head on the frozen backbone that had not seen it or its look-alikes."
     )
 
 
@@ -77,7 +77,7 @@ def _accuracy(evidence: Predictions, title: str, demanded: float) -> Rule:
 
 
 def _missing(evidence: Predictions, demanded: int) -> Iterator[str]:
-    """Yields a sentence for each class with too few images to say anything of it."""
+    """Yields a sentence for each class with too few images to judge."""
     counts = np.bincount(evidence.labels, minlength=len(evidence.classes))
     for name, count in zip(evidence.classes, counts, strict=True):
         if count < demanded:
@@ -87,7 +87,7 @@ def _missing(evidence: Predictions, demanded: int) -> Iterator[str]:
 
 
 def _recalls(evidence: Predictions, gate: Gate) -> Iterator[Rule]:
-    """Yields the rules for what is found of each class, where they are demanded."""
+    """Yields the rules for the recall of classes, if the gate has them."""
     if gate.min_macro_accuracy:
         yield Rule("macro accuracy", macro_accuracy(evidence), gate.min_macro_accuracy, at_least=True)
     if gate.min_class_recall:
@@ -103,7 +103,7 @@ def _better_than_no_model(evidence: Predictions) -> Rule:
 
 
 def _compared(evidence: Predictions, name: str, drop: float) -> tuple[list[Rule], list[str]]:
-    """Returns the rules for a comparison with another model, and what there is to know about it."""
+    """Returns the rules for a comparison with another model, and notes about it."""
     compared, title = compare(evidence, name), TITLES[name]
     if not len(compared.right):
         return [Rule(f"classes that {title} knows too", 0, 1, at_least=True, unit="classes")], []
@@ -114,9 +114,9 @@ def _compared(evidence: Predictions, name: str, drop: float) -> tuple[list[Rule]
 
 
 def _unlike(evidence: Predictions, name: str, shared: list[str]) -> Iterator[str]:
-    """Yields a sentence where two models do not know the same classes."""
+    """Yields a sentence if two models do not know the same classes."""
     new = [known for known in evidence.classes if known not in shared]
     gone = [known for known in evidence.opponents[name].classes if known not in shared]
     if new or gone:
         told = [f"{len(names)} {kind} ({', '.join(names)})" for kind, names in (("new", new), ("gone", gone)) if names]
-        yield f"Compared with {TITLES[name]} on the {len(shared)} classes that both know; of others {' and '.join(told)}."
+        yield f"Compared with {TITLES[name]} on the {len(shared)} classes that both know; others: {' and '.join(told)}."

@@ -1,19 +1,19 @@
 """TfdsExampleGen: reads a TFDS set or a folder of photos into train, validation and test examples.
 
-An example holds the image's bytes exactly as they were encoded, its size, its label, the label's name and its id
-(`graftline/artifacts/examples.py`). Only HEIC, the photos of phones, becomes JPEG, which model servers are given too
+An example contains the image's bytes exactly as they were encoded, its size, its label, the label's name and its id
+(`graftline/artifacts/examples.py`). Only HEIC, the format of phones, becomes JPEG, which model servers get too
 (`graftline/data/heic.py`). Whatever TensorFlow's decoder reads is accepted: greyscale, palette, RGBA, CMYK and 16-bit
-images become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, while animated WebP is not read.
-The size is that of the image upright, as the Transform turns it by its EXIF orientation. What does not decode, and files of
-other kinds, are left out, listed with their reasons in `left_out.jsonl`, and stop the run when there are too many.
+images become 3 channels of 8 bits when they are decoded; of a GIF the first frame counts, but animated WebP is not read.
+The size is that of the upright image, as the Transform turns it by its EXIF orientation. Images that do not decode, and
+files of other kinds, are left out and listed with their reasons in `left_out.jsonl`; too many of them stop the run.
 
-The split of an image follows from its bytes as they came, so copies of one photo never fall into two splits, and an image
-keeps its split when others are added. Only a class that its hashes leave without test or validation images gives them one
-each (`splits.py`), so that a class of three images is trained on and measured however large the others are. Where the
-dataset has splits of its own those are kept, and copies may be in two of them: Duplicates finds those, and the Evaluator
-does not measure on them.
+An image's original bytes determine its split, so copies of one photo are never in two splits, and an image keeps its split
+when others are added. Only a class whose hashes leave it without test or validation images gives them one each
+(`splits.py`), so that a class of three images is trained on and measured however large the others are. If the dataset has
+splits of its own, they are kept, and copies may be in two of them: Duplicates finds those, and the Evaluator does not
+measure on them.
 
-Images never pass a shuffle, for Beam's local runner keeps shuffled data in memory: each worker writes what it reads.
+Images are never shuffled, because Beam's local runner keeps shuffled data in memory: each worker writes what it reads.
 """
 
 from typing import ClassVar
@@ -58,7 +58,7 @@ class TfdsExampleGen(base_beam_component.BaseBeamComponent):
         """Sets up the component.
 
         Args:
-          data: what is read, and how it is split.
+          data: what to read, and how to split it.
         """
         values = data.model_dump(mode="json", exclude={"splits"}, exclude_none=True)
         examples = OutputChannel(standard_artifacts.Examples, self, EXAMPLES)

@@ -16,17 +16,17 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
     """Puts the dataset's fingerprint into the cache key: an unchanged dataset is not read again."""
 
     def fingerprint(self, exec_properties: dict[str, Any]) -> str:
-        """Returns what changes when the dataset does."""
+        """Returns a value that changes when the dataset does."""
         return data_of(exec_properties).source.fingerprint()
 
     def run(self, execution_info: ExecutionInfo) -> DriverOutput:
-        """Computes the fingerprint, and prepares a TFDS set for that where needed.
+        """Computes the fingerprint, and prepares a TFDS set first if needed.
 
         Args:
-          execution_info: of this execution.
+          execution_info: what the launcher knows of this execution.
 
         Raises:
-          UserError: where a TFDS set cannot be had.
+          UserError: if a TFDS set is not available.
         """
         value = self.fingerprint(execution_info.exec_properties)
         [examples] = execution_info.output_dict[EXAMPLES]

@@ -44,13 +44,13 @@ from graftline.sources.source import Reading
 
 
 def _sort_out(raw: RawImage, data: Data, label_names: list[str], free: tuple[str, ...]) -> Iterator[Any]:
-    """Sends an image to its split, or to those left out."""
+    """Sends an image to its split, or to the files left out."""
     image = readable(raw, data.max_pixels)
     found = examine(image, data.max_pixels)
     if isinstance(found, str) or image.image is None or raw.image is None:
         yield TaggedOutput(LEFT_OUT, {"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
         return
-    # A photo's split does not change with the library that turns it into a JPEG
+    # A photo's split must not change with the library that turns it into a JPEG
     digests, name = Digests(digest_of(raw.image), digest_of(image.image)), label_names[image.label]
     own = split_of(digests.original, data.splits, free)
     split = own if raw.split in ("", TRAIN) else raw.split
@@ -68,12 +68,12 @@ def _example(image: RawImage, size: Size, label_name: str) -> bytes:
     feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in texts.items()}
     for key, value in numbers.items():
         feature[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-    # The order of a map's keys is each process's own: features that a run has cached would not be found by the next
+    # Each process has its own order of a map's keys; with it, a run would not find features that another one cached
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the examples of all splits, what was left out, and the label names."""
+    """Writes the examples of all splits, the list of files left out, and the label names."""
 
     def Do(  # noqa: N802  TFX's name
         self,
@@ -89,7 +89,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
           exec_properties: those of `TfdsExampleGenSpec`.
 
         Raises:
-          UserError: where the dataset cannot be had, has too many bad images, or leaves a split or a class empty.
+          UserError: if the dataset is not available, has too many bad images, or leaves a split or a class empty.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         data = data_of(exec_properties)
@@ -125,27 +125,27 @@ def _as_line(key: tuple[str, str], tally: Tally) -> dict[str, Any]:
 
 
 def _move_lent(uri: str, data: Data, free: tuple[str, ...]) -> Counter[tuple[str, str]]:
-    """Gives small classes their images in test and validation; returns how many images each split and class then has."""
+    """Gives small classes images in test and validation; returns how many images each split and class then has."""
     lines = _lines(uri, COUNTS_FILE)
     counts = Counter({(line["split"], line["label"]): line["count"] for line in lines})
     lowest = {(line["split"], line["label"]): [Digests(*one) for one in line["lowest"]] for line in lines}
     counts.update(move(uri, moves(lowest, free), data.splits, free))
-    return +counts  # without those of no image
+    return +counts  # without counts of 0
 
 
 def data_of(exec_properties: dict[str, Any]) -> Data:
-    """Returns the settings that are among the properties of an execution."""
+    """Returns the data settings among the properties of an execution."""
     values = {key: value for key, value in exec_properties.items() if key in Data.model_fields}
     return Data(**values | {"splits": json.loads(exec_properties["splits"])})
 
 
 def _check_names(label_names: list[str]) -> None:
-    # They are kept in a text file, a line each.
+    # The names are stored in a text file, one per line
     bad = [name for name in label_names if name.encode(errors="ignore").decode().splitlines() != [name]]
     if bad:
         raise UserError(f"The class name {bad[0]!r} is not one line of UTF-8 text: rename the class.")
     if len(label_names) < 2:
-        raise UserError(f"The dataset has one class only, {label_names[0]!r}: choose one with at least two.")
+        raise UserError(f"The dataset has only one class, {label_names[0]!r}: choose one with at least two.")
 
 
 def _lines(uri: str, file: str) -> list[dict[str, Any]]:
@@ -159,20 +159,20 @@ def _check_left_out(left_out: list[dict[str, str]], used: int, limit: float) -> 
     [(reason, count)] = Counter(line["reason"] for line in left_out).most_common(1)
     names = ", ".join(repr(line["id"]) for line in [line for line in left_out if line["reason"] == reason][:3])
     raise UserError(
-        f"{len(left_out):,} of {total:,} files cannot be used, more than data.max_bad_images = {limit:g} allows; most "
-        f"often ({count:,} times): {reason}, such as {names}; repair, convert or remove them, or raise "
+        f"{len(left_out):,} of {total:,} files cannot be used, more than data.max_bad_images = {limit:g} allows. The most "
+        f"frequent reason ({count:,} times): {reason}, such as {names}. Repair, convert or remove them, or raise "
         "data.max_bad_images."
     )
 
 
 def _check_counts(counts: dict[tuple[str, str], int], label_names: list[str]) -> None:
-    total, cure = sum(counts.values()), "add images, or raise data.max_examples where it is set"
+    total, cure = sum(counts.values()), "add images or, if data.max_examples is set, raise it"
     empty_classes = [name for name in label_names if not any(label == name for _, label in counts)]
     if empty_classes:
-        raise UserError(f"Of {total:,} images, none is of class {', '.join(empty_classes)}: {cure}.")
+        raise UserError(f"None of the {total:,} images is of class {', '.join(empty_classes)}: {cure}.")
     empty_splits = [name for name in SPLITS if not any(split == name for split, _ in counts)]
     if empty_splits:
-        raise UserError(f"Of only {total:,} images, none is left for {', '.join(empty_splits)}: {cure}.")
+        raise UserError(f"With only {total:,} images, none is left for {', '.join(empty_splits)}: {cure}.")
 
 
 def _finish(

@@ -1,4 +1,4 @@
-"""Moves examples that were written into other splits, for what is lent shows only when all images were read."""
+"""Moves written examples to other splits, because what splits lend is known only when all images have been read."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,26 +12,26 @@ from graftline.artifacts import records
 from graftline.artifacts.examples import IMAGE, LABEL_NAME, TEST
 from graftline.settings.data import Splits
 
-Counts = Counter[tuple[str, str]]  # of images by split and class
+Counts = Counter[tuple[str, str]]  # number of images by split and class
 
 
 def moves(lowest: dict[tuple[str, str], list[Digests]], free: tuple[str, ...]) -> dict[Digests, str]:
-    """Returns the images of all classes that go to another split than their own, by their hashes, with that split.
+    """Returns the images of all classes that go to another split than their own: that split by their hashes.
 
     Args:
       lowest: the lowest hashes by split and class.
-      free: the splits that lend and take.
+      free: the splits that lend and borrow.
     """
     found: dict[Digests, str] = {}
     for label in sorted({label for _, label in lowest}):
         of_class = lent({split: lowest.get((split, label), []) for split in free}, free)
-        # The same bytes may be of two classes: test wins, and copies stay in one split
+        # The same bytes may be in two classes: test wins, so that copies stay in one split
         found |= {digests: split for digests, split in of_class.items() if found.get(digests) != TEST}
     return found
 
 
 def move(uri: str, moved: dict[Digests, str], splits: Splits, free: tuple[str, ...]) -> Counts:
-    """Moves images, one at a time through memory, and returns how the counts of splits and classes change.
+    """Moves images, with one at a time in memory, and returns how the counts of splits and classes change.
 
     Args:
       uri: folder of the splits.
@@ -55,7 +55,7 @@ def move(uri: str, moved: dict[Digests, str], splits: Splits, free: tuple[str, .
 
 
 def _sift(path: Path, targets: dict[str, str], writers: dict[str, tf.io.TFRecordWriter]) -> Iterator[tuple[str, str]]:
-    """Moves what is to be moved out of a file; yields class and new split of each."""
+    """Moves the target images out of a file; yields the class and new split of each."""
     aside = path.with_name(f".{path.name}")
     with tf.io.TFRecordWriter(str(aside)) as stays:
         for record in tf.data.TFRecordDataset(str(path)).with_options(records.options()).as_numpy_iterator():

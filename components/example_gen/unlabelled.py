@@ -1,7 +1,7 @@
 """UnlabelledExampleGen: reads a folder of photos without labels into examples.
 
-The images are read by TensorFlow's decoder, as those of a dataset; what cannot be, and files of other kinds, are left out
-and listed in `left_out.jsonl`. The node is there where `bulk.folder` is set.
+TensorFlow's decoder reads the images, as it does those of a dataset. Images that it cannot read, and files of other kinds,
+are left out and listed in `left_out.jsonl`. The DAG has this node if `bulk.folder` is set.
 """
 
 import json
@@ -34,21 +34,21 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     folder: Parameter[str],
     max_pixels: Parameter[int],
 ) -> None:
-    """Reads a folder of photos into examples, each with the image as it is encoded, and its path in the folder.
+    """Reads a folder of photos into examples, each with the encoded image and its path in the folder.
 
     Args:
       examples: one split.
       folder: where the photos are, at any depth.
-      max_pixels: an image that claims more is left out.
+      max_pixels: an image that claims more pixels is left out.
 
     Raises:
-      UserError: where none of them can be read.
+      UserError: if none of them can be read.
     """
     found = walk(Path(folder))
     others = {os.fsencode(path.relative_to(folder)): reason for path, reason in sorted(found.others.items())}
     left_out = [_left_out(name, reason) for name, reason in others.items()]
     split = Path(examples.uri, f"Split-{SPLIT}")
-    split.mkdir(parents=True, exist_ok=True)  # of a pod that was killed, and started again
+    split.mkdir(parents=True, exist_ok=True)  # it exists if a pod was killed and started again
     count = 0
     with tf.io.TFRecordWriter(str(split / "data_tfrecord.gz"), "GZIP") as writer:
         for path in found.images:
@@ -60,7 +60,9 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
                 writer.write(_example(image))
                 count += 1
     if not count:
-        raise UserError(f"bulk.folder = {folder!r}: none of its {len(left_out):,} images can be read; give others.")
+        raise UserError(
+            f"bulk.folder = {folder!r}: none of its {len(left_out):,} images can be read; give another folder."
+        )
     Path(examples.uri, LEFT_OUT_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in left_out))
     examples.split_names = artifact_utils.encode_split_names([SPLIT])
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
@@ -70,7 +72,7 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
 
 
 def unlabelled_example_gen(folder: Path, max_pixels: int) -> BaseNode:
-    """Returns the node; arguments as of `UnlabelledExampleGen`."""
+    """Returns the node; arguments as for `UnlabelledExampleGen`."""
     return UnlabelledExampleGen(folder=str(folder), max_pixels=max_pixels)
 
 
@@ -88,7 +90,7 @@ class Driver(driver.Driver):
     """Puts the folder's fingerprint into the cache key."""
 
     def fingerprint(self, exec_properties: dict[str, Any]) -> str:
-        """Returns what changes when an image does."""
+        """Returns a value that changes when an image does."""
         folder = Path(exec_properties["folder"])
         return files_fingerprint(folder, image_files(folder))
 

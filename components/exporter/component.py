@@ -1,9 +1,9 @@
-"""Exporter: smaller forms of the model, for phones: TFLite with float16 weights, and with int8 arithmetic.
+"""Exporter: makes smaller forms of the model for phones: TFLite with float16 weights, and with int8 arithmetic.
 
-Each takes one image as the Transform gives it, float32 [1, size, size, 3], and gives its probabilities, float32
-[1, classes]: the same for both, so that an app can change one for the other; only the inside differs. The app turns a photo
-upright first, as its EXIF orientation says. Each is run on the test split, and not kept where it is that much worse than the
-model on the same images.
+Each form takes one image as the Transform outputs it, float32 [1, size, size, 3], and returns its probabilities, float32
+[1, classes]. Both have the same interface, so that an app can replace one with the other. The app turns a photo upright
+first, as its EXIF orientation says. Each form is run on the test split, and is not kept if its accuracy is too far below
+the model's on the same images.
 """
 
 import json
@@ -26,8 +26,8 @@ from graftline.artifacts import records
 from graftline.artifacts.examples import EXTRA, IMAGE, LABEL, TEST, TRAIN, read_label_names, write_label_names
 from graftline.artifacts.exports import EXPORTS_FILE, Exports
 
-REPRESENTATIVE = 200  # training images that the ranges of int8 are taken from
-BATCH = 32  # images held at once
+REPRESENTATIVE = 200  # training images that determine the ranges of int8
+BATCH = 32  # images held in memory at once
 
 
 @component
@@ -42,9 +42,9 @@ def Exporter(  # noqa: N802 (a component is named as a class)
 
     Args:
       model: the exported model.
-      examples: int8 takes ranges from the training split; all are measured on the test split.
-      exports: the kept ones with their class names, and what was measured of all.
-      names: those of the forms, as a JSON list.
+      examples: int8 takes its ranges from the training split; all forms are measured on the test split.
+      exports: the kept forms with their class names, and the measurements of all.
+      names: names of the forms, as a JSON list.
       max_drop: how far the accuracy may be below the model's, in [0, 1].
     """
     path = path_utils.serving_model_path(model.uri)
@@ -61,19 +61,19 @@ def Exporter(  # noqa: N802 (a component is named as a class)
 
 
 def exporter(model: BaseChannel, examples: BaseChannel, names: tuple[str, ...], max_drop: float) -> BaseNode:
-    """Returns the node; arguments as of `Exporter`."""
+    """Returns the node; arguments as for `Exporter`."""
     return Exporter(model=model, examples=examples, names=json.dumps(names), max_drop=max_drop)
 
 
 class _Images:
-    """Images of the splits, as the model's own Transform graph gives them."""
+    """Images of the splits, as the model's own Transform graph outputs them."""
 
     def __init__(self, transform: Any, examples_uri: str) -> None:
         self._transform = transform
         self._uri = examples_uri
 
     def representative(self) -> Iterator[np.ndarray]:
-        """Yields training images, float32 [1, size, size, 3], from all over the split."""
+        """Yields training images from the whole split, float32 [1, size, size, 3]."""
         train = records.read(self._uri, TRAIN)
         count = int(train.reduce(0, lambda count, _: count + 1))
         sample = train.shard(max(count // REPRESENTATIVE, 1), 0).take(REPRESENTATIVE)

@@ -1,4 +1,4 @@
-"""A model as TFLite: converted, and measured beside the model itself."""
+"""Converts a model to TFLite, and measures the result against the model itself."""
 
 import statistics
 import time
@@ -23,7 +23,7 @@ def convert(loaded: Any, name: str, representative: Iterator[np.ndarray]) -> byt
     Args:
       loaded: a SavedModel as `export` writes it.
       name: FP16 or INT8.
-      representative: images that the ranges of int8 are taken from, float32 [1, size, size, 3].
+      representative: images that determine the ranges of int8, float32 [1, size, size, 3].
     """
     signature = loaded.signatures["serving_pixels"]
     (spec,) = signature.structured_input_signature[1].values()
@@ -55,7 +55,7 @@ def measure(
       max_drop: how far an accuracy may be below the model's.
 
     Returns:
-      For each its accuracy, bytes, milliseconds for one image as the median, and whether it is kept.
+      For each form its accuracy, size in bytes, median milliseconds per image, and whether it is kept.
     """
     forms = {name: Form(content) for name, content in contents.items()}
     network = loaded.signatures["serving_pixels"]
@@ -70,10 +70,10 @@ def measure(
 
 
 class Form:
-    """A TFLite model, and what was measured of it so far."""
+    """A TFLite model, and its measurements so far."""
 
     def __init__(self, content: bytes) -> None:
-        """Loads it from the bytes of a .tflite file."""
+        """Loads the model from the bytes of a .tflite file."""
         self.size = len(content)
         self.right = 0
         self.seconds: list[float] = []
@@ -83,7 +83,7 @@ class Form:
         self._output = self._interpreter.get_output_details()[0]["index"]
 
     def look(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Classifies images one by one, and notes how many are right and how long each takes."""
+        """Classifies images one by one, and records how many are right and how long each takes."""
         for image, label in zip(images, labels, strict=True):
             start = time.perf_counter()
             self._interpreter.set_tensor(self._input, image[None])
@@ -96,6 +96,6 @@ class Form:
 def _export(name: str, form: Form, total: int, expected: float, max_drop: float) -> Export:
     accuracy = form.right / total
     kept = expected - accuracy <= max_drop
-    reason = f"accuracy falls from {expected:.4f} to {accuracy:.4f}, by {max_drop:.4f} it may (gate.max_export_drop)"
+    reason = f"accuracy drops from {expected:.4f} to {accuracy:.4f}, but gate.max_export_drop is {max_drop:.4f}"
     latency = 1000 * statistics.median(form.seconds)
     return Export(name, kept, "" if kept else reason, form.size, accuracy, latency)

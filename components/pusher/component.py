@@ -1,4 +1,4 @@
-"""The Pusher: pushes a blessed model to a directory, with its card and its smaller forms beside it."""
+"""The Pusher: pushes a blessed model to a directory, together with its card and its smaller forms."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -26,7 +26,7 @@ class PusherSpec(standard_component_specs.PusherSpec):
 
 
 class Pusher(base_component.BaseComponent):
-    """Pushes a blessed model to a directory, with its card and its smaller forms."""
+    """Pushes a blessed model to a directory, together with its card and its smaller forms."""
 
     SPEC_CLASS = PusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PusherExecutor)
@@ -36,8 +36,8 @@ class Pusher(base_component.BaseComponent):
 
         Args:
           directory: the serving directory.
-          keep_versions: how many versions stay there.
-          **inputs: those of `PusherSpec`.
+          keep_versions: how many versions to keep there.
+          **inputs: the inputs of `PusherSpec`.
         """
         filesystem = PushDestination.Filesystem(base_directory=str(directory))
         spec = PusherSpec(

@@ -1,4 +1,4 @@
-"""The executor of the Pusher: what TFX's does, through `versions`, so that a version appears whole, and once."""
+"""The executor of the Pusher: does what TFX's does, but through `versions`, so that a version appears whole, and once."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ EXPORTED = "*.tflite"
 
 
 class PusherExecutor(executor.Executor):
-    """Pushes a blessed model to a directory, and notes on the PushedModel which one it was."""
+    """Pushes a blessed model to a directory, and records on the PushedModel which version it is."""
 
     def Do(  # noqa: N802 (TFX's name)
         self,
@@ -32,7 +32,7 @@ class PusherExecutor(executor.Executor):
         """Pushes; arguments as TFX gives them, and `keep_versions` in the custom configuration.
 
         Raises:
-          OvertakenError: where another model went into production after this one was judged.
+          OvertakenError: if another model went into production after this one was judged.
         """
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if not self.CheckBlessing(input_dict):
@@ -42,7 +42,7 @@ class PusherExecutor(executor.Executor):
         proto_utils.json_to_proto(exec_properties["push_destination"], destination)
         directory = Path(destination.filesystem.base_directory)
         model = artifact_utils.get_single_instance(input_dict["model"])
-        # The copy with warm-up requests, which the check of serving has made; TFX's own Pusher takes it only without a model
+        # ServingCheck's copy, which has warm-up requests; TFX's own Pusher takes it only if there is no input `model`
         stamped = {key: artifacts for key, artifacts in input_dict.items() if key != "model"}
         path = self.GetModelPath(stamped if "infra_blessing" in stamped else input_dict)
         digest, served = pushes.digest(Path(path)), versions.served(directory)
@@ -54,7 +54,7 @@ class PusherExecutor(executor.Executor):
         (blessing,) = input_dict["model_blessing"]
         if served not in (digest, blessing.get_string_custom_property(noted.SERVED)):
             raise OvertakenError(
-                f"In {directory} another model is in production than the one that this candidate was held against."
+                f"The model in production in {directory} is no longer the one that this candidate was compared with."
             )
         push = versions.publish(Path(path), directory, _judged(blessing), _extras(input_dict))
         versions.prune(directory, json.loads(exec_properties["custom_config"])[KEEP_VERSIONS])
@@ -63,13 +63,13 @@ class PusherExecutor(executor.Executor):
 
 
 def _judged(blessing: Artifact) -> Push:
-    """Returns what a push tells of how its model was judged."""
+    """Returns the part of a push's record that says how its model was judged."""
     against = json.loads(blessing.get_string_custom_property(noted.OPPONENTS) or "{}")
     return Push(0, "", accuracy=blessing.get_float_custom_property(noted.ACCURACY), opponents=against)
 
 
 def _note(pushed: Artifact, directory: Path, push: Push, model_id: int) -> None:
-    """Notes on a PushedModel which one it is."""
+    """Records on a PushedModel which version it is."""
     for name, number in ((noted.PUSHED, 1), (noted.MODEL_ID, model_id)):
         pushed.set_int_custom_property(name, number)
     version = str(push.version)

@@ -1,6 +1,6 @@
-"""ReportGen: what a person sees of a run, as one page and as a model card."""
+"""ReportGen and CardGen: a run for people, as one page and as a model card."""
 
 import logging
 
-# Before anything imports it: it would complain of its caches wherever HOME cannot be written
+# Before anything imports matplotlib, which warns about its caches if HOME is not writable
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

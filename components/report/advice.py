@@ -1,7 +1,7 @@
-"""What would make a model of few photos better: whether more of them would, and of which classes.
+"""What would improve a model of few photos: whether more photos would, and of which classes.
 
-Heads on the frozen base learn from a part of the photos, and from all of them, and are asked about others: where the last
-ones still helped, so will more. It is of cached features, and takes seconds.
+Heads on the frozen backbone learn from a part of the photos, or from all of them, and are tested on others: if the last
+photos still helped, more photos will too. This uses cached features and takes seconds.
 """
 
 import numpy as np
@@ -14,20 +14,20 @@ from graftline.features.pooled import Series
 from graftline.training import head
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
-DRAWS = 3  # of the folds and of the parts, for which photos are in them matters
+DRAWS = 3  # of the folds and the parts, because it matters which photos are in them
 
 
 def find(
     evaluation_uri: str, folders: dict[str, str], series: Series, classes: list[str], balanced: bool
 ) -> Advice | None:
-    """Returns what would help; None where the Evaluator has not cross-validated, for there are many images.
+    """Returns what would help; None if the Evaluator did not cross-validate, because there are many images.
 
     Args:
       evaluation_uri: output folder of the Evaluator.
-      folders: of each split's features, all there.
-      series: the places of images that look alike or are copies.
+      folders: the feature folder of each split; all exist.
+      series: places of images that look alike or are copies.
       classes: class names in the order of their labels.
-      balanced: whether all classes count alike, as in training.
+      balanced: whether all classes have the same weight, as in training.
     """
     evaluated = held_out.read(evaluation_uri)
     if evaluated is None:
@@ -35,7 +35,7 @@ def find(
     rows, plain, labels = pooled.read(folders, pooled.count(folders))
     first = pooled.firsts(rows, series)
     counted = first == np.arange(len(rows))
-    # [draws, shares, images]: one image of each series is counted
+    # [draws, shares, images]: one image per series counts
     known = plain, labels, first
     right = np.stack([_right(*known, seed, evaluated.strength, balanced) for seed in range(DRAWS)])[:, :, counted]
     learnt = [_learnt(share, right[:, number], counted) for number, share in enumerate(SHARES)]
@@ -45,7 +45,7 @@ def find(
 def _right(
     features: np.ndarray, labels: np.ndarray, first: np.ndarray, seed: int, strength: float, balanced: bool
 ) -> np.ndarray:
-    """Returns whether heads that learnt from each share of the other folds are right, bool [shares, images]."""
+    """Returns whether heads that learned from each share of the other folds are right, bool [shares, images]."""
     fold_of = head.grouped_folds(labels, first, seed)
     position = _positions(labels, first, seed)
     right = np.zeros((len(SHARES), len(labels)), bool)
@@ -61,7 +61,7 @@ def _right(
 
 
 def _positions(labels: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
-    """Returns where in its class each image stands, in [0, 1), drawn at random; a series stands together."""
+    """Returns the position of each image in its class, in [0, 1), drawn at random; a series shares one position."""
     drawn = np.random.default_rng(seed).permutation(len(labels))[first]
     position = np.empty(len(labels))
     for label in np.unique(labels):
@@ -79,7 +79,7 @@ def _learnt(share: float, right: np.ndarray, counted: np.ndarray) -> Learnt:
 
 
 def _classes(right: np.ndarray, labels: np.ndarray, classes: list[str]) -> list[ClassAdvice]:
-    """Returns what more photos of each class may give, those of which it is most first."""
+    """Returns what more photos of each class may gain, the most promising class first."""
     half, whole = right[SHARES.index(0.5)], right[-1]
     found = []
     for label, name in enumerate(classes):
@@ -87,5 +87,5 @@ def _classes(right: np.ndarray, labels: np.ndarray, classes: list[str]) -> list[
         if inside.any():
             recall = float(whole[inside].mean())
             found.append(ClassAdvice(name, int(inside.sum()), recall, recall - float(half[inside].mean())))
-    # What is found anyway needs no more; of the others those that the last photos still helped
+    # A class that is found anyway needs no more photos; of the others, those come first that the last photos still helped
     return sorted(found, key=lambda one: (-(max(one.gain, 0) + 1 - one.recall), one.images, one.name))

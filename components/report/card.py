@@ -1,4 +1,4 @@
-"""The model card: what is measured of a model and how it came to be, as Markdown and JSON.
+"""The model card: what was measured on a model and how it was made, as Markdown and JSON.
 
 Its sections are those of M. Mitchell et al., Model Cards for Model Reporting, 2019.
 """
@@ -51,5 +51,5 @@ def _interval(bounds: tuple[float, float]) -> str:
 
 
 def _cell(text: object) -> str:
-    """Keeps what is in a cell of a table from ending it, or from being read as markup."""
+    """Escapes text so that it neither ends the cell of a table nor is read as markup."""
     return "".join(f"\\{character}" if character in "\\`*_{}[]<>#|" else character for character in str(text))

@@ -1,4 +1,4 @@
-"""CardGen: the model's card, which travels with it; made before the push, of plain facts."""
+"""CardGen: the card that travels with a model, made from plain facts before the push."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,8 +24,8 @@ class Executor(common.Executor):
     """Writes the card, as Markdown and as JSON."""
 
     def tell(self, inputs: dict[str, Artifact], properties: dict[str, Any], folder: Path) -> None:
-        """Writes it; arguments as of `common.Executor`."""
-        # Not with this module: statistics take seconds to import, at every start of any program
+        """Writes it; see `common.Executor` for the arguments."""
+        # Imported here, because statistics take seconds to import and every program imports this module
         from components.report import card, facts
 
         told = facts.card(inputs, properties)
@@ -52,7 +52,7 @@ class CardGenSpec(ComponentSpec):
 
 
 class CardGen(base_component.BaseComponent):
-    """Writes the card of a model: what was learnt from what, how good it is, and how to make it again."""
+    """Writes the card of a model: what it learned from, how good it is, and how to reproduce it."""
 
     SPEC_CLASS = CardGenSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -62,7 +62,7 @@ class CardGen(base_component.BaseComponent):
         """Sets up the component.
 
         Args:
-          settings: all of them, for the card shows them; without those that may be secret.
+          settings: all of them; the card shows them, except those that may be secret.
           **inputs: those of `CardGenSpec`.
         """
         super().__init__(spec=CardGenSpec(card=OutputChannel(ModelCard, self, CARD), **given(settings), **inputs))

@@ -1,4 +1,4 @@
-"""What CardGen and ReportGen have in common: what they look up before the cache is asked, are given, and how they write."""
+"""What CardGen and ReportGen share: what they look up before the cache is consulted, their parameters, and how they write."""
 
 import abc
 import json
@@ -25,13 +25,13 @@ PARAMETERS = {name: ExecutionParameter(type=str) for name in ("settings", "comma
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Reads in the metadata store how the model came to be, before the cache is asked."""
+    """Reads from the metadata store how the model was made, before the cache is consulted."""
 
     def run(self, execution_info: ExecutionInfo) -> DriverOutput:
         """Puts the steps that led to the inputs into the execution's properties.
 
         Args:
-          execution_info: of this execution.
+          execution_info: describes this execution.
         """
         inputs = [
             artifact.id
@@ -47,7 +47,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes what is told of a run; which files, a subclass says."""
+    """Writes files about a run; a subclass decides which."""
 
     def Do(  # noqa: N802 (TFX's name)
         self,
@@ -58,9 +58,9 @@ class Executor(base_executor.BaseExecutor):
         """Writes the one output.
 
         Args:
-          input_dict: those of the component's spec.
+          input_dict: the inputs in the component's spec.
           output_dict: one artifact.
-          exec_properties: those of the component's spec, and `steps`, which the driver found.
+          exec_properties: the parameters in the component's spec, and `steps` from the driver.
         """
         inputs = {key: artifact_utils.get_single_instance(found) for key, found in input_dict.items() if found}
         (made,) = output_dict.values()
@@ -71,14 +71,14 @@ class Executor(base_executor.BaseExecutor):
         """Writes files into a folder.
 
         Args:
-          inputs: artifacts by key, without those that there are none of.
-          properties: the execution's.
-          folder: of the output.
+          inputs: artifacts by key, without the keys that have none.
+          properties: the execution properties.
+          folder: the output folder.
         """
 
 
 def given(settings: Settings) -> dict[str, Any]:
-    """Returns the values of `PARAMETERS`: the settings without those that may be secret, and the command that is run."""
+    """Returns the values of `PARAMETERS`: the settings without those that may be secret, the command and where it pushes."""
     return {
         "settings": settings.model_dump_json(exclude=SECRET),
         "command": command(),

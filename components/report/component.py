@@ -1,4 +1,4 @@
-"""ReportGen: the report of a run for people; it runs after the push, whether or not there was one, and may fail."""
+"""ReportGen: the report of a run for people. It runs after the Pusher, whether or not a model was pushed, and may fail."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,11 +21,11 @@ REPORT = "report"
 
 
 class Executor(common.Executor):
-    """Writes the page, and the table of what deserves a look."""
+    """Writes the page and the table of images that deserve a look."""
 
     def tell(self, inputs: dict[str, Artifact], properties: dict[str, Any], folder: Path) -> None:
-        """Writes them; arguments as of `common.Executor`."""
-        # Not with this module: plots and statistics take seconds to import, at every start of any program
+        """Writes them; see `common.Executor` for the arguments."""
+        # Imported here, because plots and statistics take seconds to import and every program imports this module
         from components.report import gather, page
 
         report = gather.report(inputs, properties)
@@ -45,7 +45,7 @@ class ReportGenSpec(ComponentSpec):
 
 
 class ReportGen(base_component.BaseComponent):
-    """Reports on a run: what was learnt from what, how good it is, and whether it may go out."""
+    """Reports on a run: what the model learned from, how good it is, and whether it may be pushed."""
 
     SPEC_CLASS = ReportGenSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -55,7 +55,7 @@ class ReportGen(base_component.BaseComponent):
         """Sets up the component.
 
         Args:
-          settings: all of them, for the report shows them; without those that may be secret.
+          settings: all of them; the report shows them, except those that may be secret.
           **inputs: those of `ReportGenSpec`.
         """
         super().__init__(spec=ReportGenSpec(report=OutputChannel(RunReport, self, REPORT), **given(settings), **inputs))

@@ -1,6 +1,6 @@
-"""What a report says, apart from how it looks: filled by `facts` and `gather`, shown by `card` and `page`.
+"""What a report says, not how it looks: `facts` and `gather` fill it in, `card` and `page` show it.
 
-Accuracies, probabilities and rates are fractions in [0, 1], times are seconds, sizes are bytes unless a name says otherwise.
+Accuracies, probabilities and rates are fractions in [0, 1], times are in seconds and sizes in bytes, unless a name says otherwise.
 """
 
 from dataclasses import dataclass
@@ -16,43 +16,43 @@ from graftline.artifacts.verdict import Rule
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """How often heads on the frozen base are right about images that they have not learnt from, of all splits."""
+    """How often heads on the frozen backbone are right about images of all splits that they did not learn from."""
 
-    images: int  # one of each series
+    images: int  # one per series
     accuracy: float
     interval: tuple[float, float]  # 95 %
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the candidate may go out, and against what it was held."""
+    """Whether the candidate may be pushed, and what it was compared with."""
 
     blessed: bool
     servable: bool
-    outcome: str  # of the Evaluator, in a line
-    reasons: list[str]  # why not, a sentence each
-    notes: list[str]  # what to know about the comparison, a sentence each
-    rules: list[Rule]  # of the Evaluator and of ServingCheck
+    outcome: str  # the Evaluator's, in one line
+    reasons: list[str]  # why not, one sentence each
+    notes: list[str]  # what to know about the comparison, one sentence each
+    rules: list[Rule]  # the Evaluator's and ServingCheck's
     accuracy: float
     accuracy_interval: tuple[float, float]  # 95 %
-    cross_validated: CrossValidated | None  # of small sets
+    cross_validated: CrossValidated | None  # only for small datasets
     baseline_accuracy: float | None  # of the model in production, on the classes that both know
     difference: float | None  # candidate minus baseline, on the same examples
     difference_interval: tuple[float, float] | None  # 95 %, candidate minus baseline, paired on the same examples
     push_to: str  # the serving directory
-    in_production: str | None  # folder of the version that the candidate was held against
+    in_production: str | None  # folder of the version that the candidate was compared with
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Learning curves of one phase, a value an epoch."""
+    """Learning curves of one phase, one value per epoch."""
 
     number: int
     accuracy: list[float]
     val_accuracy: list[float]
     loss: list[float]
     val_loss: list[float]
-    weights_of: str  # the epoch whose weights it left; those that the last phase left are exported
+    weights_of: str  # the epoch whose weights it kept; those of the last phase are exported
     validation_accuracy: float
     test_accuracy: float
 
@@ -70,12 +70,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities are what they say, with the model's temperature and without it (C. Guo et al., 2017)."""
+    """How well probabilities match accuracy, with and without the model's temperature (C. Guo et al., 2017)."""
 
     confidence: list[float]  # mean confidence of each bin that has examples
     accuracy: list[float]  # of the same bins
     examples: list[int]
-    temperature: float | None  # that the model divides logits by, fitted on the validation split; None for none
+    temperature: float | None  # divides the logits; fitted on the validation split; None for none
     ece: float  # expected calibration error
     ece_without: float
     log_loss: float
@@ -94,7 +94,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Scores:
-    """What was measured of the answers to the test split, image by image and class by class."""
+    """What was measured on the answers to the test split, image by image and class by class."""
 
     classes: list[str]
     confusion: list[list[int]]  # rows are true classes, columns predicted ones
@@ -106,14 +106,14 @@ class Scores:
 
     @property
     def overall(self) -> str:
-        """What was measured of all images, for people."""
+        """What was measured on all images, for people."""
         told = [f"{BY_KEY[key].title} {BY_KEY[key].shown(value)}" for key, value in self.measured.items()]
         return ", ".join([*told, f"macro accuracy {self.macro_accuracy:.4f}"])
 
 
 @dataclass(frozen=True)
 class Numbers(Scores):
-    """Everything measured on the test split; what TFMA measured, and what follows from the answers."""
+    """Everything measured on the test split: what TFMA measured, and what follows from the answers."""
 
     roc: list[Curve]
     precision_recall: list[Curve]
@@ -122,9 +122,9 @@ class Numbers(Scores):
 
 @dataclass(frozen=True)
 class GalleryImage:
-    """An image to look at, with why."""
+    """An image to look at, and why."""
 
-    image: bytes  # as it was encoded
+    image: bytes  # still encoded
     image_id: str
     split: str
     label: str
@@ -135,7 +135,7 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class Learnt:
-    """How often heads that learnt from so many images are right about others."""
+    """How often heads that learned from so many images are right about others."""
 
     images: int
     accuracy: float
@@ -144,24 +144,24 @@ class Learnt:
 
 @dataclass(frozen=True)
 class ClassAdvice:
-    """What more photos of a class may give."""
+    """What more photos of a class may gain."""
 
     name: str
-    images: int  # one of each series
-    recall: float  # of heads that learnt from all photos but those that they are asked
-    gain: float  # by how much that is above the recall of heads that learnt from half of them
+    images: int  # one per series
+    recall: float  # of heads that learned from all photos except those that they are tested on
+    gain: float  # that recall minus the recall of heads that learned from half of them
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What would make a model of few photos better."""
+    """What would improve a model of few photos."""
 
     learnt: list[Learnt]  # from a quarter, half, three quarters and all of the photos
-    classes: list[ClassAdvice]  # those first of which more photos would help most
+    classes: list[ClassAdvice]  # first those where more photos would help most
 
     @property
     def gain(self) -> float:
-        """What the second half of the photos has given."""
+        """What the second half of the photos gained."""
         return self.learnt[-1].accuracy - self.learnt[1].accuracy
 
 
@@ -171,35 +171,35 @@ class Gallery:
 
     key: str  # "mistakes", "uncertain", "label_errors" or "near_duplicates"
     title: str
-    why: str  # one sentence: how they were found and what to do about it
+    why: str  # one sentence: how they were found and what to do about them
     images: list[GalleryImage]
-    total: int  # of which these are the first
+    total: int  # of which `images` are the first
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there was to train and to test on."""
+    """How much there was to train and test on."""
 
     counts: dict[str, dict[str, int]]  # examples by split and class
     left_out: dict[str, int]  # images by reason
     copies: int
     contradictions: int
     leaked: int
-    unmeasured: int  # of test, because they look like one of training
+    unmeasured: int  # test images that are left out because they look like a training image
     held_out: int
-    faults: list[str]  # a line for each thing that would have stopped the run
-    accepted: str | None  # who accepted those, when and why; None where there are none
+    faults: list[str]  # one line for each problem that would have stopped the run
+    accepted: str | None  # who accepted those, when and why; None if there are none
 
 
 @dataclass(frozen=True)
 class Data(Counts):
-    """What was trained and tested on."""
+    """What the model was trained and tested on."""
 
-    widths: np.ndarray  # int [n], pixels; of a sample where there are many
+    widths: np.ndarray  # int [n], pixels; of a sample if there are many
     heights: np.ndarray
-    size_classes: list[str]  # class of each of these
-    drift: list[str]  # a line for each feature that is unlike that of the model in production; may be empty
-    drift_against: str | None  # what it was held against; None where there was nothing
+    size_classes: list[str]  # class of each of these images
+    drift: list[str]  # one line for each feature unlike that of the model in production; may be empty
+    drift_against: str | None  # what the data was compared with; None if there was nothing
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Facts:
-    """Enough to do it again."""
+    """Enough to reproduce the run."""
 
     name: str
     dataset: str
@@ -228,14 +228,14 @@ class Facts:
     weights_sha256: str
     data_fingerprint: str
     steps: list[Step]
-    serving: dict[str, Any]  # what ServingCheck measured; empty where it could not
-    parameters: int  # of the whole network; 0 where unknown
-    known: dict[str, float]  # `images` that an image is held against, `least` likeness to one of them of a known one
+    serving: dict[str, Any]  # what ServingCheck measured; empty if it could not
+    parameters: int  # of the whole network; 0 if unknown
+    known: dict[str, float]  # number of `images` to compare with, `least` likeness to one of them that makes an image known
 
 
 @dataclass(frozen=True)
 class Card:
-    """What goes with a model: plain facts, of which nothing is drawn or guessed."""
+    """What goes with a model: plain facts, nothing plotted or guessed."""
 
     verdict: Verdict
     phases: list[Phase]
@@ -247,10 +247,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Report(Card):
-    """All of it."""
+    """The whole report."""
 
     numbers: Numbers
     data: Data
     galleries: list[Gallery]
-    advice: Advice | None  # of small sets
+    advice: Advice | None  # only for small datasets
     findings: list[Finding]

@@ -1,4 +1,4 @@
-"""The plain facts of a run, from its artifacts: what the card says, and the report too."""
+"""The plain facts of a run, from its artifacts, for both the card and the report."""
 
 import json
 import platform
@@ -35,7 +35,7 @@ def card(inputs: Inputs, properties: dict[str, Any]) -> Card:
     """Returns what the card of a model says.
 
     Args:
-      inputs: artifacts of CardGen's inputs, by key, without those that there are none of.
+      inputs: artifacts of CardGen's inputs by key, without the keys that have none.
       properties: its execution properties.
     """
     settings = json.loads(properties["settings"])
@@ -109,7 +109,7 @@ def _cross_validated(evaluation_uri: str) -> CrossValidated | None:
 
 
 def _served(infra: Artifact) -> dict[str, Any]:
-    """Returns what ServingCheck measured; nothing where it could not, or InfraValidator stood in its place."""
+    """Returns what ServingCheck measured; nothing if it could not, or if InfraValidator took its place."""
     return json.loads(infra.get_string_custom_property(MEASURED) or "{}")
 
 
@@ -149,7 +149,7 @@ def _facts(inputs: Inputs, history: dict[str, Any], settings: dict[str, Any], pr
 def _revision() -> str:
     try:
         return revision()
-    except UserError:  # in an image there is no checkout
+    except UserError:  # a container image has no checkout
         return "unknown"
 
 

@@ -1,4 +1,4 @@
-"""The images of the report: which to look at, and one pass over the examples that finds them."""
+"""The images of the report: which ones to look at, and one pass over the examples that finds them."""
 
 import functools
 import io
@@ -19,13 +19,13 @@ from graftline.artifacts.evaluation import Predictions
 from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL_NAME, SPLITS, TEST, WIDTH
 from graftline.features.pooled import Row
 
-SHOWN = 24  # images, or pairs, of a gallery
-BATCH = 256  # examples held at once
-GLANCE = (64, 64)  # to how many pixels a JPEG is decoded, at least, for its brightness
+SHOWN = 24  # images, or pairs, in a gallery
+BATCH = 256  # examples in memory at once
+GLANCE = (64, 64)  # smallest size to which a JPEG is decoded for its brightness
 
 
 class Example(NamedTuple):
-    """An image as it lies among the examples."""
+    """An image as it is among the examples."""
 
     image: bytes
     image_id: str
@@ -34,13 +34,13 @@ class Example(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Images that are looked for, by id and by their place."""
+    """Images to look for, by id and by place."""
 
     ids: set[str]
     rows: set[Row]
 
     def has(self, example: Example) -> bool:
-        """Tells whether an image is among them."""
+        """Returns whether an image is among them."""
         return example.image_id in self.ids or example.row in self.rows
 
 
@@ -50,17 +50,17 @@ class Look(NamedTuple):
     example: Example
     width: int
     height: int
-    brightness: float  # mean of its grey values in [0, 255]; NaN where it was not asked for, or Pillow cannot read it
+    brightness: float  # mean of its gray values in [0, 255]; NaN if nobody needs it, or Pillow cannot read the image
 
 
 @dataclass
 class Seen:
-    """What a pass over the examples leaves.
+    """What a pass over the examples found.
 
     Attributes:
       widths, heights, labels: of every example.
       pixels, brightness: of the test examples by id.
-      by_id, by_row: the images that were wanted; of those whose names alone were, without what they hold.
+      by_id, by_row: the wanted images, without their bytes if only their names were wanted.
     """
 
     widths: list[int] = field(default_factory=list)
@@ -77,8 +77,8 @@ def see(examples_uri: str, shown: Wanted, named: Wanted) -> Seen:
 
     Args:
       examples_uri: folder of the splits.
-      shown: images that are wanted.
-      named: images of which the names alone are.
+      shown: images whose bytes are wanted.
+      named: images of which only the names are wanted.
     """
     seen = Seen()
     for look in _looks(examples_uri):
@@ -115,7 +115,7 @@ def _look(record: bytes, row: Row) -> Look:
 def _brightness(image: bytes) -> float:
     try:
         pixels = Image.open(io.BytesIO(image))
-        pixels.draft("L", GLANCE)  # a JPEG is decoded at an eighth of its size where that is enough
+        pixels.draft("L", GLANCE)  # decodes a JPEG at down to an eighth of its size, if that is enough
         return float(np.asarray(pixels.convert("L")).mean())
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return float("nan")  # TensorFlow reads a few images that Pillow does not
@@ -123,16 +123,16 @@ def _brightness(image: bytes) -> float:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known of the images before any is looked at.
+    """What is known about the images before any of them is read.
 
     Attributes:
       classes: class names in the order of their labels.
       predictions: what the Evaluator kept.
       copies: what Duplicates found.
-      features: folders of each split's features.
-      balanced: whether all classes counted alike in training.
+      features: the feature folder of each split.
+      balanced: whether all classes had the same weight in training.
       judged: what `label_errors` found.
-      gone: folders where it would have looked, of features that are there no more.
+      gone: feature folders that it needed and that no longer exist.
     """
 
     classes: list[str]
@@ -149,12 +149,12 @@ class Knowledge:
         alike = {image_id for pair in self.copies.alike[:SHOWN] for image_id in pair.values()}
         return Wanted(
             {self.predictions.image_ids[number] for number in numbers} | self.contradicted() | alike,
-            # As many more as may be among the contradictions
+            # More, because some of them may be among the contradictions
             {self.judged.rows[number] for number in self.judged.suspects[: SHOWN + len(self.contradicted())]},
         )
 
     def named(self) -> Wanted:
-        """Returns the images that `suspicions` tells."""
+        """Returns the images that `suspicions` names."""
         alike = {image_id for pair in self.copies.alike for image_id in pair.values()}
         copied = {image_id for group in self.copies.copied for image_id in group}
         return Wanted(
@@ -162,7 +162,7 @@ class Knowledge:
         )
 
     def judgement(self, example: Example) -> tuple[str, float]:
-        """Returns class and confidence of an image by a classifier that had not seen it; "" and 0 where none judged."""
+        """Returns the class and confidence of a classifier that had not seen an image; "" and 0 if none judged it."""
         number = self._numbers.get(example.row)
         if number is None:
             return "", 0.0
@@ -173,19 +173,19 @@ class Knowledge:
         return {row: number for number, row in enumerate(self.judged.rows)}
 
     def contradicted(self) -> set[str]:
-        """Returns the ids of images whose very bytes are there under several labels."""
+        """Returns the ids of images whose exact bytes have several labels."""
         return {image_id for group in self.copies.contradictions for image_id in group}
 
 
 def mistaken(predictions: Predictions) -> list[int]:
-    """Returns the numbers of the test examples that the candidate has wrong, the most confident first."""
+    """Returns the numbers of the test examples that the candidate gets wrong, the most confident first."""
     confidence, wrong = predictions.candidate.max(axis=1), predictions.predicted != predictions.labels
     order = np.argsort(-confidence, kind="stable")
     return order[wrong[order]].tolist()
 
 
 def unsure(predictions: Predictions) -> list[int]:
-    """Returns the numbers of the test examples by the difference of their two likeliest classes, the smallest first."""
+    """Returns the numbers of the test examples, those whose two likeliest classes are closest first."""
     two = np.sort(predictions.candidate, axis=1)[:, -2:]
     return np.argsort(two[:, 1] - two[:, 0], kind="stable").tolist()
 
@@ -194,7 +194,7 @@ def galleries(knowledge: Knowledge, seen: Seen) -> list[Gallery]:
     """Returns all galleries.
 
     Args:
-      knowledge: what is known of the images.
+      knowledge: what is known about the images.
       seen: the images.
     """
     wrong, close = mistaken(knowledge.predictions), unsure(knowledge.predictions)
@@ -202,14 +202,14 @@ def galleries(knowledge: Knowledge, seen: Seen) -> list[Gallery]:
         Gallery(
             "mistakes",
             "Confident mistakes",
-            "Test images that the model has wrong, those first that it is surest of: look for what they share.",
+            "Test images that the model gets wrong, the most confident first: look for what they have in common.",
             [_tested(knowledge, seen, number) for number in wrong[:SHOWN]],
             len(wrong),
         ),
         Gallery(
             "uncertain",
             "Least certain",
-            "Test images whose two likeliest classes are closest: more images like these would teach the model most.",
+            "Test images whose two likeliest classes are closest: more images like these would teach the model the most.",
             [_tested(knowledge, seen, number) for number in close[:SHOWN]],
             len(close),
         ),
@@ -217,7 +217,7 @@ def galleries(knowledge: Knowledge, seen: Seen) -> list[Gallery]:
         Gallery(
             "near_duplicates",
             "Near-duplicates across splits",
-            "Pairs of images that look alike and are in two splits: validation and test tell too good a story of them.",
+            "Pairs of images that look alike and are in two splits: they make validation and test scores look too good.",
             [image for pair in knowledge.copies.alike[:SHOWN] for image in _alike(knowledge, seen, pair)],
             knowledge.copies.leaked,
         ),
@@ -241,12 +241,12 @@ def _image(example: Example, predicted: str, confidence: float, note: str) -> Ga
 
 def _label_errors(knowledge: Knowledge, seen: Seen) -> Gallery:
     why = (
-        "Images that are there under two labels, then those that a classifier of the frozen features takes for another "
-        "class without having seen them: correct the labels, or keep them as hard cases."
+        "Images that have two labels, then those that a classifier on the frozen features, without having seen them, "
+        "puts in another class: correct the labels, or keep the images as hard cases."
     )
     if knowledge.gone:
         why = (
-            "Images that are there under two labels. Others were not looked for, because the cached features are gone "
+            "Images that have two labels. Graftline did not look for others, because the cached features are gone "
             f"from {knowledge.gone[0]}: train again to see them."
         )
     groups = knowledge.copies.contradictions
@@ -263,14 +263,14 @@ def _contradicted(knowledge: Knowledge, seen: Seen, image_id: str, group: dict[s
 
 
 def contradiction(image_id: str, group: dict[str, str]) -> str:
-    """Says as what else an image is there.
+    """Says which other labels an image has.
 
     Args:
       image_id: its id.
-      group: the class of each image of the same bytes, by id.
+      group: the class of each image with the same bytes, by id.
     """
-    others = ", ".join(f"{other} as {label}" for other, label in group.items() if other != image_id)
-    return f"the same image is there as {others}"
+    others = ", ".join(f"{other} (labeled {label})" for other, label in group.items() if other != image_id)
+    return f"same image as {others}"
 
 
 def _suspected(knowledge: Knowledge, seen: Seen, number: int) -> GalleryImage:

@@ -1,4 +1,4 @@
-"""Gathers what a report says from the artifacts of a run: the plain facts, and what is drawn from them."""
+"""Gathers what a report says from the artifacts of a run: the plain facts, and what follows from them."""
 
 import json
 from dataclasses import fields
@@ -17,14 +17,14 @@ from graftline.artifacts.examples import read_label_names
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.features import pooled
 
-SIZES = 5_000  # images whose size is shown, drawn at random where there are more
+SIZES = 5_000  # images whose size is shown, drawn at random if there are more
 
 
 def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
     """Returns what the report of a run says.
 
     Args:
-      inputs: artifacts of ReportGen's inputs, by key, without those that there are none of.
+      inputs: artifacts of ReportGen's inputs by key, without the keys that have none.
       properties: its execution properties.
     """
     card, knowledge = facts.card(inputs, properties), _knowledge(inputs)

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from components.report.content import Step
 
-ACROSS, DOWN = 158, 78  # from the middle of a box to that of the next, in units of the drawing
+ACROSS, DOWN = 158, 78  # from the middle of one box to that of the next, in units of the drawing
 WIDTH, HEIGHT = 142, 44  # of a box
-EDGE = 4  # of the drawing
+EDGE = 4  # margin of the drawing
 
 
 class Spot(NamedTuple):
-    """A place in a row: of a step, or where a line passes by."""
+    """A place in a row: that of a step, or one where a line passes."""
 
     row: int
     name: str
@@ -42,9 +42,9 @@ class Graph(NamedTuple):
 
 
 def layout(steps: list[Step]) -> Graph:
-    """Returns a drawing in which each step stands below those whose outputs it read.
+    """Returns a drawing in which each step is below those whose outputs it read.
 
-    A line that others imply is left out: where B read A, and C read both, there is none from A to C.
+    A line that others imply is left out: if B read A, and C read both, there is none from A to C.
 
     Args:
       steps: each after those whose outputs it read.
@@ -62,7 +62,7 @@ def layout(steps: list[Step]) -> Graph:
 
 
 def _closest(by_name: dict[str, Step]) -> dict[str, list[str]]:
-    """Returns of each step the inputs that are not also inputs of its other inputs, however far back."""
+    """Returns the inputs of each step that are not also inputs of its other inputs, however far back."""
     before: dict[str, set[str]] = {}
     closest = {}
     for name, step in by_name.items():
@@ -74,7 +74,7 @@ def _closest(by_name: dict[str, Step]) -> dict[str, list[str]]:
 
 
 def _rows(parents: dict[str, list[str]]) -> dict[str, int]:
-    """Returns each step's row: the one after its last input's, and for what has no input, just before its first reader."""
+    """Returns each step's row: the one after its last input's, or just before its first reader if it has no inputs."""
     row: dict[str, int] = {}
     for name, found in parents.items():
         row[name] = max((row[parent] + 1 for parent in found), default=0)
@@ -90,7 +90,7 @@ def _route(parent: str, child: str, row: dict[str, int]) -> list[Spot]:
 
 
 def _middles(steps: list[Spot], routes: list[list[Spot]]) -> dict[Spot, tuple[float, float]]:
-    """Returns the middle of each spot; rows are centred, and in each the order is that of what stands above."""
+    """Returns the middle of each spot; rows are centered, and each is ordered by what is above it."""
     above: dict[Spot, list[Spot]] = defaultdict(list)
     rows: dict[int, dict[Spot, None]] = defaultdict(dict)
     for spot in steps:
@@ -110,7 +110,7 @@ def _middles(steps: list[Spot], routes: list[list[Spot]]) -> dict[Spot, tuple[fl
 
 
 def _line(route: list[Spot], middles: dict[Spot, tuple[float, float]]) -> str:
-    """Returns a path from the lower edge of the first box to the upper edge of the last, upright where it passes a row."""
+    """Returns a path from the lower edge of the first box to the upper edge of the last, vertical where it passes a row."""
     x, y = middles[route[0]]
     path = [f"M{x:g} {y + HEIGHT / 2:g}"]
     for upper, lower in pairwise(route):

@@ -1,4 +1,4 @@
-"""The images of the page: small copies, and maps of where the network looked, both as data URIs."""
+"""The images of the page: thumbnails, and heat maps of where the network looked, both as data URIs."""
 
 import base64
 import io
@@ -13,9 +13,9 @@ from graftline.artifacts.examples import IMAGE_BYTES
 from graftline.data import decoding
 
 LONGEST = 200  # pixels of the longer side of a thumbnail
-TINY = 48  # longer side of an image below which its pixels are shown as squares, every one unchanged
+TINY = 48  # pixels of the longer side below which an image is shown unchanged, each pixel as a square
 QUALITY = 75  # of WebP
-HEAT = 48  # edge of a heat map as it is embedded, in pixels
+HEAT = 48  # pixels along each side of an embedded heat map
 HEAT_QUALITY = 50
 OPACITY = 0.75  # of a heat map at its hottest
 COLOURS = "inferno"  # perceptually uniform
@@ -29,7 +29,7 @@ class Thumbnail(NamedTuple):
     Attributes:
       uri: a `data:` URI.
       width, height: in pixels.
-      tiny: whether it has so few pixels that each is a square.
+      tiny: whether it has so few pixels that each is shown as a square.
     """
 
     uri: str
@@ -42,23 +42,23 @@ def thumbnail(image: bytes) -> Thumbnail:
     """Returns a small copy of an image, upright.
 
     Args:
-      image: as it was encoded, in any form that TensorFlow decodes.
+      image: encoded, in any format that TensorFlow decodes.
     """
-    small = Image.fromarray(decoding.upright(image))  # pixels alone: of the photo's metadata nothing is left
+    small = Image.fromarray(decoding.upright(image))  # only pixels: none of the photo's metadata is left
     small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     tiny = max(small.size) < TINY
     return Thumbnail(_data_uri(small, lossless=tiny, quality=QUALITY), *small.size, tiny)
 
 
 def heat_maps(model_path: str, images: list[bytes]) -> np.ndarray | None:
-    """Returns where in each image the network saw what spoke for its answer.
+    """Returns which parts of each image spoke for the network's answer.
 
     Args:
       model_path: a SavedModel as `export` writes it.
       images: encoded images.
 
     Returns:
-      float32 [images, height, width] in [0, 1]; None from a model that does not explain itself.
+      float32 [images, height, width] in [0, 1]; None if the model does not explain its answers.
     """
     signatures = tf.saved_model.load(model_path).signatures
     if EXPLAIN not in signatures:
@@ -69,9 +69,9 @@ def heat_maps(model_path: str, images: list[bytes]) -> np.ndarray | None:
 
 
 def overlay(heat_map: np.ndarray) -> str:
-    """Returns a heat map to lay over an image, clear where nothing spoke for the answer, as a `data:` URI.
+    """Returns a heat map to lay over an image, transparent where nothing spoke for the answer, as a `data:` URI.
 
-    The network sees its images squeezed into a square, so the map is to be stretched over all of the image.
+    The network sees images squeezed into a square, so the map must be stretched over the whole image.
 
     Args:
       heat_map: float32 [height, width] in [0, 1].

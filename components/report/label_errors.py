@@ -1,7 +1,7 @@
-"""Likely label errors: images whose neighbours in the frozen features are confidently of another class.
+"""Likely label errors: images whose neighbors in the frozen features clearly belong to another class.
 
-Each image is judged by a linear classifier that has not seen it, and confident learning tells which labels such
-probabilities speak against (C. Northcutt et al., Confident Learning: Estimating Uncertainty in Dataset Labels, 2021).
+A linear classifier that has not seen an image judges it, and confident learning finds the labels that such probabilities
+contradict (C. Northcutt et al., Confident Learning: Estimating Uncertainty in Dataset Labels, 2021).
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from graftline.features import pooled
 from graftline.features.pooled import Row, Series
 from graftline.training import head
 
-MOST = 50_000  # images that are looked at, drawn at random where there are more
+MOST = 50_000  # images that are judged, drawn at random if there are more
 FOLDS = 3
-STRENGTH = 20.0  # of what the images say together, against the classifier's regularization
+STRENGTH = 20.0  # weight of all images together, relative to the classifier's regularization
 ITERATIONS, TOLERANCE = 200, 1e-2
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the classifiers said of the images they had not seen.
+    """What the classifiers said about images that they had not seen.
 
     Attributes:
       rows: which images.
       predicted: the likeliest class of each, int64 [images].
       confidence: its probability, float [images].
-      own: probability of the class that the label says, float [images].
-      suspects: numbers of those whose labels are likely wrong, the likeliest first.
+      own: probability of the labeled class, float [images].
+      suspects: numbers of the images whose labels are likely wrong, the likeliest first.
     """
 
     rows: list[Row]
@@ -44,16 +44,16 @@ class Judged:
 
     @classmethod
     def nothing(cls) -> Self:
-        """Returns the judgement of no image."""
+        """Returns the result for no images."""
         return cls([], np.zeros(0, np.int64), np.zeros(0), np.zeros(0), [])
 
 
 def find(folders: dict[str, str], series: Series = ()) -> Judged:
-    """Judges the images of all splits; those of classes too small to be judged are left out.
+    """Judges the images of all splits, except those of classes that are too small.
 
     Args:
-      folders: of each split's features, all there.
-      series: the places of images that look alike or are copies; none is judged by what learnt from another of its series.
+      folders: the feature folder of each split; all exist.
+      series: places of images that look alike or are copies; no classifier judges an image after learning from its series.
     """
     rows, features, labels = pooled.read(folders, MOST)
     first = pooled.firsts(rows, series)
@@ -79,7 +79,7 @@ def find(folders: dict[str, str], series: Series = ()) -> Judged:
 
 @head.one_thread
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Returns probabilities by classifiers that saw no image of the same series: its first one decides the fold."""
+    """Returns probabilities from classifiers that saw no image of the same series, whose first image decides the fold."""
     linear = LogisticRegression(C=STRENGTH / len(labels), max_iter=ITERATIONS, tol=TOLERANCE)
     classifier = make_pipeline(StandardScaler(copy=False), linear)
     (firsts,), fold = np.nonzero(first == np.arange(len(first))), np.zeros(len(first), int)

@@ -1,4 +1,4 @@
-"""Which executions led to an artifact: a walk back through the metadata store, from what was made to the dataset."""
+"""Which executions led to an artifact: a walk through the metadata store, from the artifact back to the dataset."""
 
 from collections.abc import Iterable
 
@@ -8,14 +8,14 @@ from ml_metadata.proto.metadata_store_pb2 import Context, Event, Execution
 from components.report.content import Step
 from graftline.runs import store as metadata
 
-ASIDE = "baseline"  # how inputs are named that an artifact is compared with, not made of
+ASIDE = "baseline"  # prefix of the inputs that an artifact is compared with, not made from
 
 
 def steps(store: MetadataStore, artifact_ids: Iterable[int]) -> list[Step]:
     """Returns the executions that led to artifacts, each after those whose outputs it read.
 
-    They are the same whenever it is asked, so that what is made of them can be served from the cache: an execution counts as
-    cached where it is of an earlier run than the latest of them.
+    Every call returns the same, so that what is made from it can be cached: an execution counts as cached if it belongs to an
+    earlier run than the latest of them.
 
     Args:
       store: the metadata store.
@@ -56,7 +56,7 @@ def _walk(store: MetadataStore, artifact_ids: Iterable[int]) -> tuple[dict[int, 
 
 
 def _producer(store: MetadataStore, artifact_id: int) -> Execution | None:
-    """Returns the execution that made an artifact, not one that found it in the cache; None where it was not made here."""
+    """Returns the execution that made an artifact, not one that found it in the cache; None if it was not made here."""
     events = store.get_events_by_artifact_ids([artifact_id])
     executions = store.get_executions_by_id([event.execution_id for event in events if event.type == Event.OUTPUT])
     made = [execution for execution in executions if execution.last_known_state == metadata.COMPLETE]

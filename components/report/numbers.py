@@ -1,4 +1,4 @@
-"""The numbers of the report: accuracies, scores and confusion as TFMA has them, and what follows from the predictions."""
+"""The numbers of the report: accuracies, scores and confusion as TFMA measured them, and what follows from the predictions."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,13 +14,13 @@ from graftline.artifacts.metrics import ACCURACY, OVERALL
 
 BINS = 15  # of the reliability diagram
 POINTS = 200  # of a curve
-PARTS = 3  # of a slice by size or brightness, with as many images each
-SMALLEST = 1e-7  # probability that log loss counts, as Keras, and so TFMA, has it
-ROUNDING = 1e-6  # TFMA's accuracy is of 32 bits
+PARTS = 3  # slices by size or brightness, with about equally many images each
+SMALLEST = 1e-7  # lowest probability in log loss, as in Keras and therefore in TFMA
+ROUNDING = 1e-6  # TFMA's accuracy has 32 bits
 
 CurveOf = Callable[
     [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, float]
-]  # of what is of a class, and its scores
+]  # from which images are of a class, and their scores
 
 
 def measure(
@@ -34,13 +34,13 @@ def measure(
 
     Args:
       evaluation_uri: output folder of the Evaluator.
-      predictions: what it kept.
+      predictions: those that it kept.
       classes: class names in the order of their labels.
-      looks: values [examples] by which images are put in slices, and their unit, by what they are; NaN where unknown.
-      temperature: that the candidate divides logits by; None for none.
+      looks: by name, the values [examples] to slice images by (NaN if unknown), and their unit.
+      temperature: by which the candidate divides logits; None for none.
 
     Raises:
-      ValueError: where the predictions are not those that TFMA counted, which is a fault of this program.
+      ValueError: if the predictions are not those that TFMA counted, which is a bug in this program.
     """
     measured, confusion = (
         evaluation.metrics(evaluation_uri),
@@ -67,7 +67,7 @@ def _check(measured: dict[str, float], confusion: list[list[int]], predictions: 
     counted = evaluation.counted(predictions)
     accuracy = np.trace(counted) / max(np.sum(counted), 1)
     if counted != confusion or abs(accuracy - measured[ACCURACY.key]) > ROUNDING:
-        raise ValueError(f"The predictions have an accuracy of {accuracy}, TFMA has {measured[ACCURACY.key]}.")
+        raise ValueError(f"The predictions have an accuracy of {accuracy}, but TFMA measured {measured[ACCURACY.key]}.")
 
 
 def _class_slices(predictions: Predictions, classes: list[str]) -> Iterator[Slice]:
@@ -79,7 +79,7 @@ def _class_slices(predictions: Predictions, classes: list[str]) -> Iterator[Slic
 
 
 def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iterator[Slice]:
-    """Yields parts of about as many images, from the smallest values to the largest; none where all are the same."""
+    """Yields slices of about equally many images, from the smallest values to the largest; none if all values are the same."""
     known = ~np.isnan(values)
     values, right = values[known], right[known]
     if not len(values):
@@ -94,7 +94,7 @@ def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iter
 
 
 def _curves(predictions: Predictions, classes: list[str], curve: CurveOf) -> Iterator[Curve]:
-    """Yields a curve a class that has examples and is not all there is; of two classes the second's tells both."""
+    """Yields a curve for each class of some, but not all, examples; of two classes, the second's curve speaks for both."""
     for label in [1] if len(classes) == 2 else range(len(classes)):
         is_class = predictions.labels == label
         if 0 < is_class.sum() < len(is_class):
@@ -114,12 +114,12 @@ def _precision_recall(is_class: np.ndarray, scores: np.ndarray) -> tuple[np.ndar
 
 
 def calibrate(labels: np.ndarray, probabilities: np.ndarray, temperature: float | None) -> Calibration:
-    """Returns how far probabilities are what they say, and how far they would be without the temperature.
+    """Returns how well probabilities match accuracy, and how well they would without the temperature.
 
     Args:
       labels: true classes, int64 [examples].
       probabilities: float [examples, classes].
-      temperature: that was fitted on other examples, and the logits behind them were divided by; None for none.
+      temperature: by which the logits behind them were divided, fitted on other examples; None for none.
     """
     confidence, accuracy, examples = _bins(labels, probabilities)
     without = _without(probabilities, temperature) if temperature else probabilities
@@ -136,7 +136,7 @@ def calibrate(labels: np.ndarray, probabilities: np.ndarray, temperature: float 
 
 
 def _bins(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns mean confidence, accuracy and number of examples of the bins that have some."""
+    """Returns the mean confidence, accuracy and number of examples of each bin that has examples."""
     confidence, right = probabilities.max(axis=1).astype(float), probabilities.argmax(axis=1) == labels
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
@@ -156,6 +156,6 @@ def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def _without(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Returns the probabilities of the logits as they were before they were divided."""
+    """Returns the probabilities that the logits had before the division."""
     logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny), dtype=float)
     return special.softmax(temperature * logarithms, axis=1)

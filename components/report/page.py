@@ -1,4 +1,4 @@
-"""The report as one page: HTML that needs nothing but itself, from the templates beside this module."""
+"""The report as one page: self-contained HTML, made from the templates next to this module."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from components.report import graph, images, plots
 from components.report.content import Data, Gallery, GalleryImage, Numbers, Phase, Report, Slice, Verdict
 from components.report.images import Thumbnail
 
-MOST_CLASSES = 40  # of a confusion matrix that is shown as a whole
+MOST_CLASSES = 40  # of the largest confusion matrix that is shown whole
 MOST_CONFUSED = 10  # pairs of classes
 
 
@@ -28,7 +28,7 @@ class Shown(NamedTuple):
 
 
 class Confused(NamedTuple):
-    """Two classes, one of which was taken for the other."""
+    """Two classes, one of which was mistaken for the other."""
 
     true: str
     predicted: str
@@ -37,15 +37,15 @@ class Confused(NamedTuple):
 
 
 def render(report: Report, model_path: str | None) -> str:
-    """Returns the report as one page of HTML, without any reference to other files.
+    """Returns the report as one page of HTML, without references to other files.
 
     Args:
-      report: what it says.
-      model_path: the SavedModel that is reported on, which is asked for heat maps; None where there are none to be had.
+      report: what the page says.
+      model_path: the SavedModel that the report is about, which draws the heat maps; None for no heat maps.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("components.report"),
-        autoescape=True,  # names of files and classes may be anything
+        autoescape=True,  # names of files and classes may contain anything
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -113,7 +113,7 @@ def _plots(report: Report) -> dict[str, plots.Plot]:
 
 
 def _of_test(numbers: Numbers) -> dict[str, Any]:
-    """Returns what the page shows of the test split besides the numbers themselves."""
+    """Returns what the page shows about the test split besides the numbers themselves."""
     groups: dict[str, list[Slice]] = defaultdict(list)
     for part in numbers.slices:
         groups[part.group].append(part)
@@ -129,7 +129,7 @@ def _of_test(numbers: Numbers) -> dict[str, Any]:
 
 
 def most_confused(numbers: Numbers) -> list[Confused]:
-    """Returns the pairs of classes that are taken for one another most often, as counted in one direction."""
+    """Returns the pairs of classes that are confused most often, each direction counted separately."""
     counts = np.array(numbers.confusion)
     of_class = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
@@ -145,10 +145,10 @@ def most_confused(numbers: Numbers) -> list[Confused]:
 
 
 def show(galleries: list[Gallery], model_path: str | None) -> list[tuple[Gallery, list[Shown]]]:
-    """Returns the images of galleries as they are shown.
+    """Returns galleries with their images as the page shows them.
 
     Args:
-      galleries: some of whose images may be the same.
+      galleries: may share images.
       model_path: as for `render`.
     """
     encoded = list(dict.fromkeys(item.image for gallery in galleries for item in gallery.images))
@@ -165,7 +165,7 @@ def show(galleries: list[Gallery], model_path: str | None) -> list[tuple[Gallery
 
 
 def _sizes(data: Data) -> list[tuple[str, int, int, int]]:
-    """Returns least, median and largest width and height."""
+    """Returns the smallest, median and largest width and height."""
     sides = [("width", data.widths), ("height", data.heights)]
     return [(name, int(side.min()), int(np.median(side)), int(side.max())) for name, side in sides if len(side)]
 
@@ -192,7 +192,7 @@ def _signed(number: str) -> str:
 
 
 def _size(number: float) -> str:
-    """Returns bytes as a person says them."""
+    """Returns a number of bytes in a readable unit."""
     for unit in ("bytes", "kB", "MB"):
         if number < 1000:
             return f"{number:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""The plots of the page: SVG whose lines and letters take the page's colours, in light and dark."""
+"""The plots of the page: SVG whose lines and text take the page's colors, in light and dark."""
 
 import io
 import re
@@ -14,14 +14,14 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from components.report.content import Calibration, Curve, Data, Learnt, Phase
 
-INK, QUIET, LINE = "#010001", "#010002", "#010003"  # stand for the page's colours, which take their places
+INK, QUIET, LINE = "#010001", "#010002", "#010003"  # placeholders that the page's colors replace
 SERIES = ("#010011", "#010012", "#010013", "#010014", "#010015", "#010016")
 THEME = {INK: "--ink", QUIET: "--quiet", LINE: "--line"} | {name: f"--s{i}" for i, name in enumerate(SERIES, 1)}
-DASHES = ("-", "--", ":", "-.", (0, (8, 2)), (0, (1, 1)))  # so that lines can be told apart without colours
+DASHES = ("-", "--", ":", "-.", (0, (8, 2)), (0, (1, 1)))  # so that lines can be told apart without colors
 MARKERS = "os^Dv*"
 STYLE: Any = {
-    "svg.fonttype": "none",  # letters stay letters
-    "svg.hashsalt": "graftline",  # the same plot gives the same text
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "graftline",  # the same plot gives the same SVG
     "font.size": 10,
     "text.color": INK,
     "axes.edgecolor": QUIET,
@@ -41,8 +41,8 @@ STYLE: Any = {
 }
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 WIDE, SQUARE = (5.2, 3.2), (4.2, 3.7)  # inches
-SCALE = 100  # pixels that an inch takes up at most
-RESOLUTION = 100  # dots of the scatter along each axis: what would cover one another is one dot
+SCALE = 100  # most pixels per inch
+RESOLUTION = 100  # scatter dots along each axis; points that would overlap become one dot
 
 
 class Plot(NamedTuple):
@@ -53,11 +53,11 @@ class Plot(NamedTuple):
 
 
 def learning(phases: Sequence[Phase], measure: Literal["accuracy", "loss"]) -> Plot:
-    """Returns learning curves over all phases, the start of fine-tuning marked.
+    """Returns learning curves over all phases, with the start of fine-tuning marked.
 
     Args:
-      phases: in their order.
-      measure: what is drawn.
+      phases: in order.
+      measure: what to plot.
     """
     curves = [[value for phase in phases for value in getattr(phase, name)] for name in (measure, f"val_{measure}")]
 
@@ -76,12 +76,12 @@ def learning(phases: Sequence[Phase], measure: Literal["accuracy", "loss"]) -> P
         else:
             axes.set_ylim(bottom=0)
 
-    label = f"{measure.capitalize()} by epoch, on the training and the validation split"
+    label = f"{measure.capitalize()} by epoch, on the training and validation splits"
     return Plot(_svg(f"learning-{measure}", label, WIDE, draw), ["training", "validation"])
 
 
 def advice(learnt: Sequence[Learnt]) -> Plot:
-    """Returns accuracy by the number of images that was learnt from."""
+    """Returns accuracy by the number of images that heads learned from."""
     images, accuracy = [one.images for one in learnt], np.array([one.accuracy for one in learnt])
     low, high = np.transpose([one.interval for one in learnt])
 
@@ -89,25 +89,25 @@ def advice(learnt: Sequence[Learnt]) -> Plot:
         axes.fill_between(images, low, high, color=SERIES[0], alpha=0.15, linewidth=0)
         axes.plot(images, accuracy, color=SERIES[0], marker="o", markersize=4)
         axes.set_xlim(left=0)
-        axes.set_xlabel("images that were learnt from")
+        axes.set_xlabel("images learned from")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
 
     told = ", ".join(f"{one.accuracy:.1%} from {one.images:,}" for one in learnt)
-    return Plot(_svg("advice", f"Accuracy by images that were learnt from: {told}", WIDE, draw), [])
+    return Plot(_svg("advice", f"Accuracy by number of images learned from: {told}", WIDE, draw), [])
 
 
 def worst(curves: Sequence[Curve]) -> list[Curve]:
-    """Returns as many curves as can be told apart, those of least area."""
+    """Returns the curves with the smallest areas, as many as can be told apart."""
     return sorted(curves, key=lambda curve: curve.area)[: len(SERIES)]
 
 
 def roc(curves: Sequence[Curve]) -> Plot:
-    """Returns ROC curves of the classes that are told worst from the others."""
+    """Returns ROC curves of the classes that are hardest to tell from the others."""
     return _rates("roc", "ROC curves", curves, ("false positive rate", "true positive rate"), chance=True)
 
 
 def precision_recall(curves: Sequence[Curve]) -> Plot:
-    """Returns curves of precision by recall of the classes that are told worst from the others."""
+    """Returns precision-recall curves of the classes that are hardest to tell from the others."""
     return _rates("precision-recall", "Precision by recall", curves, ("recall", "precision"), chance=False)
 
 
@@ -121,7 +121,7 @@ def _rates(name: str, title: str, curves: Sequence[Curve], axis_labels: tuple[st
             axes.plot(curve.x, curve.y, color=colour, linestyle=dashes)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=axis_labels[0], ylabel=axis_labels[1])
 
-    areas = ", ".join(f"{curve.area:.4f} of {curve.name}" for curve in shown)
+    areas = ", ".join(f"{curve.area:.4f} for {curve.name}" for curve in shown)
     legend = [f"{curve.name}, area {curve.area:.4f}" for curve in shown]
     return Plot(_svg(name, f"{title}, areas {areas}", SQUARE, draw), legend)
 
@@ -144,7 +144,7 @@ def reliability(calibration: Calibration) -> Plot:
 
 
 def sizes(data: Data) -> Plot:
-    """Returns width and height of the images, by class where the classes are few."""
+    """Returns width and height of the images, by class if there are few classes."""
     classes = sorted(set(data.size_classes))
     names = classes if len(classes) <= len(SERIES) else ["all classes"]
     points = np.stack([data.widths, data.heights], axis=1)
@@ -165,13 +165,13 @@ def sizes(data: Data) -> Plot:
 
 
 def _svg(name: str, label: str, size: tuple[float, float], draw: Callable[[Axes], None]) -> Markup:
-    """Returns what is drawn as an element of a page.
+    """Returns a drawing as an element of a page.
 
     Args:
       name: makes its ids differ from those of the page's other plots.
-      label: says what there is to see to those who do not see it.
+      label: describes the plot to people who cannot see it.
       size: in inches.
-      draw: draws.
+      draw: draws on the axes.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
@@ -180,7 +180,7 @@ def _svg(name: str, label: str, size: tuple[float, float], draw: Callable[[Axes]
         figure.savefig(written, format="svg", metadata=NO_METADATA)
     found = re.search(r'<svg [^>]*viewBox="([^"]*)"[^>]*>(.*)</svg>', written.getvalue(), re.DOTALL)
     assert found
-    body = re.sub(r"<style.*?</style>", "", found[2], flags=re.DOTALL)  # it would hold for all of the page
+    body = re.sub(r"<style.*?</style>", "", found[2], flags=re.DOTALL)  # it would apply to the whole page
     body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", body)
     for colour, variable in THEME.items():
         body = body.replace(colour, f"var({variable})")

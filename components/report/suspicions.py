@@ -1,4 +1,4 @@
-"""The images that deserve a look, in a table: what `graftline clean-up` begins with."""
+"""The images that deserve a look, as a table that `graftline clean-up` starts from."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ def find(knowledge: Knowledge, seen: Seen, examples_uri: str) -> list[Finding]:
     """Returns the images that deserve a look, each once, the likeliest label errors first.
 
     Args:
-      knowledge: what is known of the images.
+      knowledge: what is known about the images.
       seen: the images.
       examples_uri: folder of the splits.
     """
@@ -47,7 +47,7 @@ def _copies(knowledge: Knowledge, seen: Seen) -> Iterator[Finding]:
 def _alike(knowledge: Knowledge, seen: Seen) -> Iterator[Finding]:
     for pair in knowledge.copies.alike:
         (split, image_id), (other_split, other) = pair.items()
-        yield Finding(image_id, seen.by_id[image_id].label, f"of {split}, looks like {other} of {other_split}")
+        yield Finding(image_id, seen.by_id[image_id].label, f"in {split}, looks like {other} in {other_split}")
 
 
 def _left_out(examples_uri: str) -> Iterator[Finding]:

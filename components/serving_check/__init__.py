@@ -1,1 +1,1 @@
-"""ServingCheck: whether the exported model can be served."""
+"""ServingCheck: checks whether the exported model can be served."""

@@ -1,8 +1,8 @@
-"""ServingCheck: can the exported model be served? In the place of TFX's InfraValidator, which needs TF Serving's image.
+"""ServingCheck: checks whether the exported model can be served; TFX's InfraValidator would need TF Serving's image.
 
-A fresh process that has nothing of this project loads the model, answers real examples through both signatures, and is
+A fresh process with none of this project's code loads the model, answers real examples through both signatures, and is
 timed. Its answers must be those that the model gives here, where the Evaluator judged it. A copy of the model with warm-up
-requests for TF Serving becomes part of the blessing; that copy is what the Pusher publishes.
+requests for TF Serving becomes part of the blessing; the Pusher publishes that copy.
 """
 
 import json
@@ -33,10 +33,10 @@ from graftline.artifacts.verdict import Rule
 from graftline.base.paths import copy_tree
 from graftline.settings.serving import Serving
 
-SAMPLE = 32  # examples that are asked
+SAMPLE = 32  # examples that the model must answer
 ATTEMPTS = 3  # measurements, of which the best decides
 TOLERANCE = 1e-5
-GREY = 256  # pixels of a side of the image that warms a server up
+GREY = 256  # edge of the image in warm-up requests, in pixels
 
 
 @component
@@ -50,8 +50,8 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
 
     Args:
       model: the exported model.
-      examples: of which the test split is asked.
-      blessing: `blessed`, `reasons` against it, and as JSON what was `measured` and the `rules`; the model lies in it.
+      examples: the examples, of which the test split is used.
+      blessing: `blessed`, `reasons` against it, and as JSON what was `measured` and the `rules`; it contains the model.
       limits: `Serving` as JSON.
     """
     model_path = path_utils.serving_model_path(model.uri)
@@ -72,10 +72,10 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
 
 
 def ask(model_path: str, records: list[bytes], limits: Serving) -> tuple[dict[str, Any], list[Rule]]:
-    """Asks the model in a fresh process, and again where it was too slow or too large: a busy minute is no fault of its.
+    """Asks the model in a fresh process, and again if it was too slow or too large, because the machine may have been busy.
 
     Returns:
-      Its answers, see `probe`, with the best of all that was measured; and the rules for that.
+      Its answers, see `probe`, with the best of all measurements; and the rules for these.
     """
     best: dict[str, Any] = {}
     for _ in range(ATTEMPTS):
@@ -90,7 +90,7 @@ def ask(model_path: str, records: list[bytes], limits: Serving) -> tuple[dict[st
 
 
 def better(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Returns the lower of what two probes measured, number by number; the first may have measured nothing."""
+    """Returns the lower of two probes' measurements, number by number; the first may be empty."""
     return {
         name: better(one.get(name, {}), value) if isinstance(value, dict) else min(one.get(name, value), value)
         for name, value in other.items()
@@ -106,7 +106,7 @@ def probe(model_path: str, records: list[bytes]) -> dict[str, Any]:
     """Asks the model in a fresh process.
 
     Returns:
-      Its answers and what was `measured`, see `serving_probe`; or `error`, what it failed with.
+      Its answers and what was `measured`, see `serving_probe`; or an `error` if it failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         examples, answers = f"{folder}/examples", f"{folder}/answers.npz"
@@ -137,11 +137,11 @@ def faults(answers: dict[str, Any], expected: np.ndarray) -> list[str]:
 
 
 def demands(measured: dict[str, Any], limits: Serving) -> list[Rule]:
-    """Returns what serving may cost, and what it does.
+    """Returns the rules for what serving may cost.
 
     Args:
       measured: what `probe` measured.
-      limits: what may be.
+      limits: what is allowed.
     """
     slowest = measured["latency_ms"]["1"]["p99"]
     return [
@@ -152,9 +152,9 @@ def demands(measured: dict[str, Any], limits: Serving) -> list[Rule]:
 
 
 def write_warm_up(path: Path) -> None:
-    """Writes requests that TF Serving sends to itself before it takes others, so that the first user does not wait.
+    """Writes requests that TF Serving sends to itself before it serves others, so that the first user does not wait.
 
-    They hold a grey image: the model travels, and nobody's photos are to travel with it.
+    They contain a grey image, because nobody's photos should travel with the model.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     image = tf.io.encode_jpeg(tf.fill([GREY, GREY, 3], tf.constant(128, tf.uint8))).numpy()
@@ -174,7 +174,7 @@ def write_warm_up(path: Path) -> None:
 
 
 def serving_check(model: BaseChannel, examples: BaseChannel, limits: Serving) -> BaseNode:
-    """Returns the node that asks the exported model before it is pushed: in a fresh process, or in TensorFlow Serving."""
+    """Returns the node that tries the exported model before it is pushed: in a fresh process, or in TensorFlow Serving."""
     tag = limits.tensorflow_serving
     if tag is None:
         return ServingCheck(model=model, examples=examples, limits=limits.model_dump_json())
@@ -195,4 +195,4 @@ def serving_check(model: BaseChannel, examples: BaseChannel, limits: Serving) ->
         ),
         validation_spec=spec.ValidationSpec(max_loading_time_seconds=math.ceil(limits.max_load_seconds)),
     )
-    return validator.with_id(ServingCheck.__name__)  # who reads a run need not know which of the two it was
+    return validator.with_id(ServingCheck.__name__)  # readers of a run need not know which of the two it was

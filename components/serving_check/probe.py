@@ -1,7 +1,7 @@
-"""Loads an exported model as a model server would and times it; it has TensorFlow and nothing of this project.
+"""Loads an exported model as a model server would and times it, with only TensorFlow and no code of this project.
 
 `python -I probe.py MODEL EXAMPLES ANSWERS`: EXAMPLES is a TFRecord file of tf.Examples with encoded images under
-`image`; into ANSWERS, an .npz file, go the `probabilities` of both signatures, and `measured`, JSON.
+`image`; it writes the `probabilities` of both signatures, and `measured`, JSON, to ANSWERS, an .npz file.
 """
 
 import functools
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-BATCHES = {1: 30, 32: 5}  # how often each size is timed
+BATCHES = {1: 30, 32: 5}  # how often each batch size is timed
 WARM_UP = 2
 
 
 def main() -> None:
-    """Loads, answers and times."""
+    """Loads the model, answers the examples, and times both."""
     model_path, examples_path, answers_path = sys.argv[1:]
     start = time.monotonic()
     signatures = tf.saved_model.load(model_path).signatures
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _latency(answer: Callable[[], Any], times: int) -> dict[str, float]:
-    """Returns median and 99th percentile of so many calls, in milliseconds."""
+    """Returns the median and 99th percentile of `times` calls, in milliseconds."""
     for _ in range(WARM_UP):
         answer()
     found = []

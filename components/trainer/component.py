@@ -1,4 +1,4 @@
-"""The Trainer: TFX's, with the function of `run_fn`."""
+"""The Trainer: TFX's Trainer with our `run_fn`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from graftline.training.driver import Driver
 
 
 class Trainer(component.Trainer):
-    """TFX's, which looks at the pretrained weights before the cache is asked."""
+    """TFX's Trainer, which looks at the pretrained weights before the cache is consulted."""
 
     DRIVER_CLASS = Driver
 
@@ -24,13 +24,13 @@ def trainer(
     config: dict[str, Any],
     hyperparameters: BaseChannel | None = None,
 ) -> Trainer:
-    """Returns the node that trains, and exports a model.
+    """Returns the node that trains and exports a model.
 
     Args:
-      examples: the images as they are encoded.
-      transform_graph: what they go through.
+      examples: the encoded images.
+      transform_graph: the graph that they go through.
       config: as `graftline.training.config` makes it.
-      hyperparameters: what comes before it, where something was searched.
+      hyperparameters: what the Tuner found, which overrides `config`; None if there is no Tuner.
     """
     return Trainer(
         run_fn="components.trainer.run_fn.run_fn",

@@ -10,7 +10,7 @@ from graftline.artifacts.history import HISTORY_FILE
 
 
 class TrainerExecutor(GenericExecutor):
-    """TFX's Trainer, which also notes on the Model artifact where its weights came from and how accurate it is."""
+    """TFX's Trainer, which also records on the Model artifact where its weights came from and how accurate it is."""
 
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:  # noqa: N802
         """Trains, then describes the model; arguments as TFX gives them."""

@@ -1,7 +1,7 @@
 """The Trainer: phase 1 fits a new head on the frozen backbone, phase 2 fine-tunes the backbone's top layers too.
 
-The two phases are those of TensorFlow's transfer-learning tutorial; the default differs from it in that BatchNorm keeps its
-moving statistics, for on small sets they never catch up and the accuracy collapses.
+The two phases are those of TensorFlow's transfer-learning tutorial. The default differs in that BatchNorm keeps its moving
+statistics, because on small datasets they never catch up and the accuracy collapses.
 """
 
 import hashlib
@@ -29,17 +29,17 @@ from graftline.training.precision import choose_arithmetic, precision, with_valu
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Trains, and exports the serving model; what happened is kept in `history.json` beside the TensorBoard logs.
+    """Trains and exports the serving model, and writes `history.json` next to the TensorBoard logs.
 
     Args:
       fn_args: TFX's arguments. `custom_config` holds `model`, `prefix` and `training`, sections of the settings as
-        dictionaries, and `work_dir`, where features are cached. `hyperparameters`, where the Tuner found any, come before
+        dictionaries, and `work_dir`, where features are cached. `hyperparameters`, if the Tuner found any, override
         those.
 
-    Where TF_CONFIG is set, see graftline/training/workers.py, every worker calls this, and the first one writes.
+    If TF_CONFIG is set, see graftline/training/workers.py, every worker calls this, and the first one writes.
 
     Raises:
-      UserError: where the pretrained weights cannot be had, or do not fit; where workers cannot train together.
+      UserError: if the pretrained weights are not available or do not fit, or if workers cannot train together.
     """
     tuned = (fn_args.hyperparameters or {}).get("values", {})
     config = with_values(fn_args.custom_config, tuned)
@@ -50,9 +50,9 @@ def run_fn(fn_args: FnArgs) -> None:
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
     if pretrained:
-        print(f"Weights to begin with: {pretrained.source}, sha256 {pretrained.sha256[:8]}.", flush=True)
+        print(f"Initial weights: {pretrained.source}, sha256 {pretrained.sha256[:8]}.", flush=True)
 
-    # 1. Seed, 2. precision, 3. strategy: each acts on what is built after it.
+    # Seed, precision and strategy in this order, because each acts on what is built after it
     keras.utils.set_random_seed(training.seed)
     arithmetic = choose_arithmetic(training.mixed_precision)
     with precision(arithmetic):
@@ -61,7 +61,7 @@ def run_fn(fn_args: FnArgs) -> None:
             on_top = backbone.head(base, model, len(label_names))
             at = backbone.cut(base, model.fine_tune_at)
             network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
-        with team.chief_first():  # not in the strategy's scope, where all workers must make the same variables
+        with team.chief_first():  # outside the strategy's scope, in which all workers must make the same variables
             splits = cached_splits(base, at, config, examples_uri, transform, team.is_chief)
         saved = _checkpoints(config, splits)
         with team.strategy.scope():
@@ -79,7 +79,7 @@ def run_fn(fn_args: FnArgs) -> None:
     with team.chief_first():
         if team.is_chief:
             plain = _plain(network, model, at, len(label_names))
-            # Of what is exported, which computes in float32 whatever it was trained in
+            # For what is exported, which computes in float32 whatever it was trained in
             found = fitted.fit(plain.fine_tuned, splits, training)
             history = {
                 "phases": phases,
@@ -99,7 +99,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Checkpoints:
-    """Returns the checkpoints of this very training: of the same features, settings and code."""
+    """Returns the checkpoints of exactly this training: of the same features, settings and code."""
     views = [view.name for view in splits[TRAIN].views]
     parts = {
         "features": splits[TRAIN].views[0].parent.name,
@@ -125,7 +125,7 @@ def _write_json(values: dict[str, Any], path: str) -> None:
 
 
 def _plain(network: Network, model: Model, at: str, num_classes: int) -> Network:
-    """Returns a network of the same weights that is float32, and holds neither optimizer nor strategy."""
+    """Returns a float32 network with the same weights, but without optimizer and strategy."""
     base = backbone.build(model, None)
     on_top = backbone.head(base, model, num_classes)
     base.set_weights(network.base.get_weights())

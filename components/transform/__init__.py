@@ -1,1 +1,1 @@
-"""Transform: encoded images become what the network takes."""
+"""Transform: turns encoded images into input for the network."""

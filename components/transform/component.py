@@ -1,4 +1,4 @@
-"""Transform: TFX's, with the function of `preprocessing`."""
+"""Transform: TFX's Transform with our `preprocessing_fn`."""
 
 from tfx.components.transform.component import Transform
 from tfx.proto.transform_pb2 import SplitsConfig
@@ -9,13 +9,13 @@ from graftline.settings.training import Model
 
 
 def transform(examples: BaseChannel, schema: BaseChannel, model: Model, max_pixels: int) -> Transform:
-    """Returns the node that writes the graph through which images are decoded, resized and scaled.
+    """Returns the node that writes the graph that decodes, resizes and scales images.
 
     Args:
-      examples: the images as they are encoded.
-      schema: the reviewed one.
-      model: of which the size of the images that come out, and how they are resized, is used.
-      max_pixels: an image that claims more is refused.
+      examples: the encoded images.
+      schema: the reviewed schema.
+      model: settings that give the size of the resulting images, and how they are resized.
+      max_pixels: an image that claims more pixels is refused.
     """
     return Transform(
         examples=examples,

@@ -1,4 +1,4 @@
-"""The Tuner: TFX's, with the function of `tuner_fn`."""
+"""The Tuner: TFX's Tuner with our `tuner_fn`."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ from graftline.training.driver import Driver
 
 
 class Tuner(component.Tuner):
-    """TFX's, which looks at the pretrained weights before the cache is asked."""
+    """TFX's Tuner, which looks at the pretrained weights before the cache is consulted."""
 
     DRIVER_CLASS = Driver
 
 
 def tuner(examples: BaseChannel, transform_graph: BaseChannel, config: dict[str, Any], tuning: Tuning) -> Tuner:
-    """Returns the node that searches what the Trainer is then given.
+    """Returns the node that searches hyperparameters for the Trainer.
 
     Args:
-      examples: the images as they are encoded.
-      transform_graph: what they go through.
-      config: the Trainer's.
-      tuning: what is searched.
+      examples: the encoded images.
+      transform_graph: the graph that they go through.
+      config: the Trainer's configuration.
+      tuning: what to search.
     """
     return Tuner(
         examples=examples,

@@ -1,4 +1,4 @@
-"""A random search that goes on where it was stopped."""
+"""A random search that resumes where it was stopped."""
 
 import logging
 from collections.abc import Callable
@@ -9,33 +9,33 @@ import keras_tuner
 from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import TrialStatus
 
-# As the settings are named, so that the Trainer knows what to put in their place
+# Names of settings, so that the Trainer knows which ones to replace
 HEAD_RATE = "training.phase_1.learning_rate"
 FINE_TUNING_RATE = "training.phase_2.learning_rate"
 FINE_TUNE_AT = "model.fine_tune_at"
 
 OBJECTIVE = keras_tuner.Objective("validation_accuracy", "max")
 
-Values = dict[str, Any]  # of settings, by name
+Values = dict[str, Any]  # values of settings, by name
 
 
 class Search(BaseTuner):
-    """A random search that goes on where it was stopped, and tells each trial in a line."""
+    """A random search that resumes where it was stopped, and prints a line for each trial."""
 
     def __init__(
         self, score: Callable[[Values], float], space: keras_tuner.HyperParameters, trials: int, seed: int, folder: Path
     ) -> None:
-        """Sets up the search, or reads how far it is.
+        """Sets up the search, or restores its progress.
 
         Args:
           score: trains with values of the space, and returns the validation accuracy.
-          space: what is tried.
-          trials: at most so many; fewer where all there is was tried.
-          seed: of the choice of values, 1 or more.
-          folder: where it is kept.
+          space: what to try.
+          trials: maximum number of trials; there are fewer if everything was tried.
+          seed: seed for the choice of values, 1 or more.
+          folder: where the search is stored.
         """
         oracle = keras_tuner.oracles.RandomSearchOracle(OBJECTIVE, trials, seed, space, False, False)
-        oracle.verbose = 0  # the trials are told here
+        oracle.verbose = 0  # `run_trial` prints the trials
         self._score = score
         super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
 
@@ -48,15 +48,15 @@ class Search(BaseTuner):
         return {OBJECTIVE.name: accuracy}
 
     def _try_run_and_update_trial(self, trial: Any, *arguments: Any, **options: Any) -> None:
-        # KerasTuner's own prints an error and goes on to the next trial
+        # KerasTuner's own method prints an error and goes on to the next trial
         self._run_and_update_trial(trial, *arguments, **options)
         trial.status = TrialStatus.COMPLETED
 
     def search_space_summary(self, extended: bool = False) -> None:
-        """Prints nothing: the trials tell what is tried."""
+        """Prints nothing, because each trial prints its values."""
 
     def results_summary(self, num_trials: int = 1) -> None:
-        """Tells the best trial, in the output and in the log."""
+        """Prints and logs the best trial."""
         best = self.oracle.get_best_trials(1)[0]
         done = len(self.oracle.end_order)
         told = f"Tuner: {describe(best.hyperparameters.values)}: validation {best.score:.4f} after {done} trials"
@@ -65,7 +65,7 @@ class Search(BaseTuner):
 
 
 def describe(values: Values) -> str:
-    """Says what values are tried."""
+    """Returns the values of a trial in words."""
     texts = {
         HEAD_RATE: "head learning rate {:.2g}",
         FINE_TUNE_AT: "fine-tuning at {}",

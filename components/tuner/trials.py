@@ -19,7 +19,7 @@ from graftline.settings.training import Model, Phase, Training, Tuning
 from graftline.training import phases
 from graftline.training.precision import choose_arithmetic, precision, with_values
 
-SLICE = 4096  # images an epoch of fine-tuning trains on, other ones in each
+SLICE = 4096  # images that an epoch of fine-tuning trains on, different ones in each
 
 SPLITS = (TRAIN, VALIDATION)
 
@@ -28,12 +28,12 @@ class Trials:
     """Trains the head or the upper layers for a few epochs, with given values, always from the same start."""
 
     def __init__(self, config: dict[str, Any], examples_uri: str, transform_graph_path: str) -> None:
-        """Builds the pretrained base.
+        """Builds the pretrained backbone.
 
         Args:
           config: `custom_config` of the Tuner.
           examples_uri: folder of the splits' tf.Examples.
-          transform_graph_path: of the Transform.
+          transform_graph_path: folder of the Transform graph.
         """
         model, training = Model(**config["model"]), Training(**config["training"])
         pretrained = weights.resolve(model.backbone, model.image_size, model.weights)
@@ -46,7 +46,7 @@ class Trials:
         self._pretrained = self._base.get_weights()
         self._classes = len(read_label_names(examples_uri))
         transform = tft.TFTransformOutput(transform_graph_path)
-        # Of the pretrained base: it is as it was before a trial only there
+        # Called only while the backbone has its pretrained weights, because trials change them
         self._splits = functools.cache(
             lambda at: cached_splits(self._base, at, config, examples_uri, transform, names=SPLITS)
         )
@@ -83,7 +83,7 @@ class Trials:
         return head.get_weights(), accuracy
 
     def _settings(self, values: Values) -> tuple[Model, Training]:
-        """Returns the settings with other values, and phases as long as trials are."""
+        """Returns the settings with other values, and phases as long as a trial."""
         lengths = {f"training.phase_{number}.epochs": self._epochs for number in (1, 2)}
         config = with_values(self._config, values | lengths)
         return Model(**config["model"]), Training(**config["training"])

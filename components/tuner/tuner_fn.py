@@ -1,8 +1,8 @@
 """The Tuner: searches the head's learning rate, then where to fine-tune from and with what rate, on cached features.
 
-First the head, in trials of phase 1 on pooled features; then, where a range or layers are given for it, fine-tuning, in
-trials of phase 2 that start from the best head. Random search, for it goes on where it was stopped as if nothing had
-happened. What counts is validation accuracy; the test split is not read.
+It first searches the head, in trials of phase 1 on pooled features. Then, if a range or layers are given for it, it searches
+fine-tuning, in trials of phase 2 that start from the best head. The search is random, because a random search resumes as if
+it had never stopped. What counts is validation accuracy; the test split is not read.
 """
 
 from pathlib import Path
@@ -18,20 +18,20 @@ from graftline.settings.training import Training, Tuning
 
 
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
-    """Searches the head, where fine-tuning is searched too; returns the search that is left to do.
+    """Searches the head if fine-tuning is searched too, and returns the search that is left to do.
 
     Args:
-      fn_args: TFX's arguments. `custom_config` is the Trainer's, see `run_fn`, and `tuning`, that section of the
+      fn_args: TFX's arguments. `custom_config` is the Trainer's, see `run_fn`, with `tuning`, that section of the
         settings as a dictionary.
 
     Raises:
-      UserError: where the pretrained weights or the features cannot be had.
+      UserError: if the pretrained weights or the features are not available.
     """
     config = fn_args.custom_config
     tuning = Tuning(**config["tuning"])
     trials = Trials(config, uri_of(fn_args.train_files[0]), fn_args.transform_graph_path)
     folder = Path(config["work_dir"], "tuning", trials.key)
-    seed = Training(**config["training"]).seed + 1  # KerasTuner takes 0 for none
+    seed = Training(**config["training"]).seed + 1  # KerasTuner treats 0 as no seed
     head = Search(trials.head, head_space(tuning), tuning.trials, seed, folder / "head")
     if not (tuning.boundaries or tuning.fine_tuning_rates):
         return TunerFnResult(head, {})
@@ -43,14 +43,14 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
 
 
 def head_space(tuning: Tuning) -> keras_tuner.HyperParameters:
-    """Returns what is tried for the head."""
+    """Returns what to try for the head."""
     space = keras_tuner.HyperParameters()
     space.Float(HEAD_RATE, *tuning.head_rates, sampling="log")
     return space
 
 
 def fine_tuning_space(tuning: Tuning, head_rate: float) -> keras_tuner.HyperParameters:
-    """Returns what is tried for fine-tuning, on a head that was trained with a known rate."""
+    """Returns what to try for fine-tuning, on a head that was trained with a known rate."""
     space = keras_tuner.HyperParameters()
     space.Fixed(HEAD_RATE, head_rate)
     if tuning.boundaries:

@@ -1,1 +1,1 @@
-"""What components hand to each other: a file an artifact, with the names of its files and how it is written and read."""
+"""What components hand to each other: one module per artifact, with its file names and how it is written and read."""

@@ -1,4 +1,4 @@
-"""What DataGate says of the data of a run, and what a person has accepted: the artifact, its file, and how it is read."""
+"""What DataGate found in the data of a run, and what a person has accepted: the artifact, its file, and how it is read."""
 
 import hashlib
 import json
@@ -14,17 +14,17 @@ REVIEW_FILE = "review.json"
 
 
 class DataReview(Artifact):
-    """What DataGate says, a `Review` as JSON."""
+    """What DataGate found, a `Review` as JSON."""
 
     TYPE_NAME = "DataReview"
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """That a person has looked at data and lets runs go on with it.
+    """A person's decision, after a look at the data, that runs may use it.
 
     Attributes:
-      data: identity of its statistics; other data is not accepted by this.
+      data: identity of its statistics; other data is not accepted.
       who: the user's name.
       when: ISO time in UTC.
       why: the reason that was given.
@@ -37,18 +37,18 @@ class Acceptance:
 
     @property
     def told(self) -> str:
-        """The acceptance for people."""
+        """The acceptance in words."""
         return f"accepted by {self.who} on {self.when}: {self.why}"
 
 
 @dataclass(frozen=True)
 class Review:
-    """What is to be said of data that a run went on with.
+    """What there is to know about data that a run went on with.
 
     Attributes:
-      unusual: a line for each thing that is unlike the data of the model in production, and stops no run.
-      faults: a line for each thing that would have stopped the run.
-      acceptance: who accepted those; None where there are none.
+      unusual: a line for each difference from the data of the model in production that does not stop a run.
+      faults: a line for each problem that would have stopped the run.
+      acceptance: who accepted the faults; None if there are none.
     """
 
     unusual: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Review:
 
 
 def write(uri: str, review: Review) -> None:
-    """Keeps a review in the folder of an artifact."""
+    """Writes a review to the folder of an artifact."""
     Path(uri, REVIEW_FILE).write_text(json.dumps(asdict(review), indent=1))
 
 
@@ -78,25 +78,25 @@ def identity(statistics_uri: str) -> str:
 
 
 def accept(file: Path, acceptance: Acceptance) -> None:
-    """Adds an acceptance to the file of a pipeline."""
+    """Adds an acceptance to a pipeline's file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as lines:
         lines.write(f"{json.dumps(asdict(acceptance))}\n")
 
 
 def accepted(file: Path, data: str) -> Acceptance | None:
-    """Returns the latest acceptance of data.
+    """Returns the latest acceptance of data; None if it was not accepted.
 
     Args:
-      file: that of the pipeline, which may be missing.
+      file: the pipeline's file, which may be missing.
       data: identity of its statistics.
 
     Raises:
-      UserError: where a line of the file is damaged.
+      UserError: if a line of the file is damaged.
     """
     lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
     try:
         found = [Acceptance(**json.loads(line)) for line in lines if line.strip()]
     except (ValueError, TypeError) as error:
-        raise UserError(f"{file} has a line that is damaged ({short(error)}): mend it, or delete that line.") from None
+        raise UserError(f"{file} has a damaged line ({short(error)}): fix or delete it.") from None
     return next((one for one in reversed(found) if one.data == data), None)

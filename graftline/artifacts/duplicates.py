@@ -17,18 +17,18 @@ class DuplicatesReport(Artifact):
 
 @dataclass
 class Report:
-    """Copies among the images.
+    """Copies and look-alikes among the images.
 
     Attributes:
-      images: how many there are.
+      images: number of images.
       copies: how many are an exact copy of another.
-      copied: ids of exact copies, a list each, at most LISTED.
-      contradictions: label names by id, for images whose very bytes have several labels.
-      held_out: images of validation and test.
-      leaked: how many of them look like one of another split.
-      leaked_ids: ids of the test images that look like one of training; they do not count when a candidate is measured.
-      alike: ids of two images that look alike and are in two splits, with those, at most LISTED.
-      series: images that look alike, or are copies, in a list each: of each its split and its number there.
+      copied: ids of images that are copies of each other, one list per group, at most LISTED.
+      contradictions: label names by id, for images whose bytes appear under several labels.
+      held_out: number of validation and test images.
+      leaked: how many of them look like an image of another split.
+      leaked_ids: ids of test images that look like a training image; they do not count when a candidate is measured.
+      alike: pairs of images that look alike and are in different splits: id by split, at most LISTED.
+      series: images that look alike or are copies, one list per series: the split of each and its number there.
     """
 
     images: int = 0

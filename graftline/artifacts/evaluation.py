@@ -1,4 +1,4 @@
-"""What the Evaluator left, read: what was measured, and what the models answered."""
+"""Reads the Evaluator's output: what it measured, and what the models answered."""
 
 import io
 import json
@@ -14,13 +14,13 @@ from graftline.artifacts.examples import IMAGE_ID, LABEL
 from graftline.artifacts.forms import ClassScore
 
 PROBABILITIES = "probabilities"
-PREDICTIONS = "predictions"  # how the names of the files begin that hold them
-CLASSES_FILE = "classes.json"  # beside them: class names by model
-CANDIDATE = "candidate"  # how the model that is judged is called there
+PREDICTIONS = "predictions"  # prefix of the names of the files with the answers
+CLASSES_FILE = "classes.json"  # next to them: class names by model
+CANDIDATE = "candidate"  # name of the candidate there
 
 
 def metrics(evaluation_uri: str) -> dict[str, float]:
-    """Returns all that TFMA measured of the candidate, by the keys of the metrics.
+    """Returns everything TFMA measured of the candidate, by the keys of the metrics.
 
     Args:
       evaluation_uri: output folder of the Evaluator.
@@ -51,11 +51,11 @@ def confusion(evaluation_uri: str, num_classes: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Opponent:
-    """A model that a candidate is held against.
+    """A model that a candidate is compared with.
 
     Attributes:
       classes: its class names in the order of their labels.
-      probabilities: what it answers to each test example, float32 [examples, classes].
+      probabilities: its answer to each test example, float32 [examples, classes].
     """
 
     classes: list[str]
@@ -68,10 +68,10 @@ class Predictions:
 
     Attributes:
       classes: class names in the order of their labels.
-      image_ids: an id an example.
+      image_ids: one id per example.
       labels: true classes, int64 [examples].
       candidate: probabilities, float32 [examples, classes].
-      opponents: what others answered, by what they are: `versions.PRODUCTION`, `versions.BEST`.
+      opponents: what other models answered, by their role: `versions.PRODUCTION`, `versions.BEST`.
     """
 
     classes: list[str]
@@ -82,23 +82,23 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Classes that the candidate takes for the likeliest, int64 [examples]."""
+        """The class that the candidate finds most likely, int64 [examples]."""
         return self.candidate.argmax(axis=1)
 
     @property
     def right(self) -> np.ndarray:
-        """Whether the candidate takes the true class for the likeliest, bool [examples]."""
+        """Whether the candidate finds the true class most likely, bool [examples]."""
         return self.predicted == self.labels
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the images of the classes that both know, aligned by name, with no other class to choose.
+    """Two models on the images of the classes that both know, matched by name, with no other class to choose.
 
     Attributes:
       classes: names of these classes.
       right: whether the candidate is right, bool [images].
-      other: whether the opponent is.
+      other: whether the opponent is right, bool [images].
     """
 
     classes: list[str]
@@ -107,12 +107,12 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """Accuracy of the candidate minus that of the opponent, of counts, so that no rounding decides."""
+        """Accuracy of the candidate minus that of the opponent, from counts, so that rounding cannot decide."""
         return int(self.right.sum() - self.other.sum()) / max(len(self.right), 1)
 
 
 def compare(answers: Predictions, name: str) -> Comparison:
-    """Holds the candidate against another model.
+    """Compares the candidate with another model.
 
     Args:
       answers: what the models answered.
@@ -138,7 +138,7 @@ def counted(answers: Predictions) -> list[list[int]]:
 
 
 def accuracies(answers: Predictions) -> dict[str, float]:
-    """Returns the test accuracy of each model by what it is; of an opponent on the classes that the candidate knows too."""
+    """Returns the test accuracy of each model by its role; an opponent's on the classes that the candidate also knows."""
     others = {name: compare(answers, name).other for name in answers.opponents}
     return {
         name: int(right.sum()) / max(len(right), 1) for name, right in ({CANDIDATE: answers.right} | others).items()
@@ -146,14 +146,14 @@ def accuracies(answers: Predictions) -> dict[str, float]:
 
 
 def macro_accuracy(answers: Predictions) -> float:
-    """Returns the mean of the recalls of all classes that have examples."""
+    """Returns the mean recall of all classes that have examples."""
     counts = np.bincount(answers.labels, minlength=len(answers.classes))
     found = np.bincount(answers.labels[answers.right], minlength=len(answers.classes))
     return float((found[counts > 0] / counts[counts > 0]).mean())
 
 
 def class_scores(answers: Predictions) -> list[ClassScore]:
-    """Returns the scores of each class; 0 of one that is never answered, or has no examples.
+    """Returns the scores of each class; 0 for a class that is never predicted or has no examples.
 
     Args:
       answers: what the candidate answered.
@@ -170,7 +170,7 @@ def class_scores(answers: Predictions) -> list[ClassScore]:
 
 
 def predictions(evaluation_uri: str) -> Predictions:
-    """Returns the predictions that the Evaluator kept.
+    """Returns the predictions that the Evaluator wrote.
 
     Args:
       evaluation_uri: its output folder.
@@ -192,5 +192,5 @@ def predictions(evaluation_uri: str) -> Predictions:
 
 
 def write_classes(evaluation_uri: str, names: dict[str, list[str]]) -> None:
-    """Keeps what the models' classes are called, by what the models are, in the order of their labels."""
+    """Writes the models' class names, by the role of the model, in the order of their labels."""
     Path(evaluation_uri, CLASSES_FILE).write_text(json.dumps(names))

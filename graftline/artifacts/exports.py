@@ -6,6 +6,6 @@ EXPORTS_FILE = "exports.json"
 
 
 class Exports(Artifact):
-    """Smaller forms of a model, and `exports.json`, what was measured of each."""
+    """Smaller forms of a model, and `exports.json` with the measurements of each."""
 
     TYPE_NAME = "Exports"

@@ -1,4 +1,4 @@
-"""What a person may want to look at among the images, and what could be done about each: a table beside the report."""
+"""Images that a person may want to look at, and what could be done about each: a table next to the report."""
 
 import csv
 from collections.abc import Iterable
@@ -13,10 +13,10 @@ class Finding(NamedTuple):
     """An image that deserves a look.
 
     Attributes:
-      file: its id, which of a folder of photos is its path below that folder.
-      label: its class; empty of a file that is not read.
+      file: its id; in a folder of photos, its path below that folder.
+      label: its class; empty for a file that is not read.
       reason: why it deserves a look.
-      suggestion: what to do, as `graftline clean-up` understands it; empty where nothing is suggested.
+      suggestion: what to do, in the words of `graftline clean-up`; empty if nothing is suggested.
     """
 
     file: str
@@ -26,17 +26,17 @@ class Finding(NamedTuple):
 
 
 def write(path: Path, found: Iterable[Finding]) -> None:
-    """Writes the file of a report."""
+    """Writes the file next to a report."""
     _write(path, [Finding._fields, *found])
 
 
 def write_table(path: Path, found: list[Finding], suggested: bool) -> int:
-    """Writes a table for people, with an action for each image, and returns how many there are.
+    """Writes a table for people, with an action for each image, and returns how many images it has.
 
     Args:
       path: the CSV file.
-      found: what deserves a look.
-      suggested: whether the action is what is suggested, or empty.
+      found: the images that deserve a look.
+      suggested: whether the action is the suggestion, or empty.
     """
     rows = [[*finding, finding.suggestion if suggested else ""] for finding in found]
     _write(path, [[*Finding._fields, ACTION], *rows])

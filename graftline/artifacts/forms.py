@@ -1,6 +1,6 @@
-"""What is told of a smaller form of a model, and of a class.
+"""What is reported about a smaller form of a model, and about a class.
 
-Apart from the artifacts that it is read from, for these bring TFX, which takes seconds.
+Separate from the artifacts that it is read from, because those import TFX, which takes seconds.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Export:
 
     name: str
     kept: bool
-    reason: str  # why not kept
+    reason: str  # why it was not kept
     size: int
     accuracy: float
     latency_ms: float
@@ -20,7 +20,7 @@ class Export:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is told from the others."""
+    """How well the model distinguishes one class from the others."""
 
     name: str
     examples: int

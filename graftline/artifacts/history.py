@@ -1,4 +1,4 @@
-"""What the Trainer keeps of a training, beside the curves."""
+"""What the Trainer stores about a training, besides the curves."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ HISTORY_FILE = "history.json"
 
 
 def taken(phase: dict[str, Any]) -> str:
-    """Says which epoch's weights the network had after a phase."""
+    """Returns, in words, which epoch's weights the network had after a phase."""
     return "epoch {epoch} of phase {phase}".format(**phase["weights_of"])

@@ -1,4 +1,4 @@
-"""What a check of serving notes on its blessing."""
+"""What ServingCheck records on its blessing."""
 
 WARM_UPS = 4  # requests that TF Serving sends itself before it serves
 

@@ -1,10 +1,10 @@
-"""What so many images can tell: intervals of accuracies, and a test of two models on the same images."""
+"""What a given number of images can prove: intervals of accuracies, and a test of two models on the same images."""
 
 import math
 
 import numpy as np
 
-NORMAL_95 = 1.959964  # of a normal distribution, 95 % are within so many standard deviations
+NORMAL_95 = 1.959964  # 95 % of a normal distribution are within this many standard deviations
 
 Interval = tuple[float, float]
 
@@ -25,8 +25,8 @@ def wilson(correct: int, total: int) -> Interval:
 def paired(first: np.ndarray, second: np.ndarray) -> Interval:
     """Returns the 95 % interval of the difference of two accuracies on the same examples.
 
-    Wald's with half an example more in each of the four cells (A. Agresti, Y. Min, Simple improved confidence intervals for
-    comparing matched proportions, Statistics in Medicine 24, 2005).
+    Wald's interval with half an example added to each of the four cells (A. Agresti, Y. Min, Simple improved confidence
+    intervals for comparing matched proportions, Statistics in Medicine 24, 2005).
 
     Args:
       first: whether one model is right, bool [examples].
@@ -40,10 +40,10 @@ def paired(first: np.ndarray, second: np.ndarray) -> Interval:
 
 
 def confidence(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns how sure it is that one model is better than another, in [0, 1]: 1 minus the p-value of McNemar's exact test.
+    """Returns the confidence that one model is better than another, in [0, 1]: 1 minus the p-value of McNemar's exact test.
 
-    Of the images that one alone has right, half would be the first one's if none were better (Q. McNemar, Note on the
-    sampling error of the difference between correlated proportions or percentages, Psychometrika 12, 1947).
+    Of the images that only one model gets right, half would be the first one's if neither were better (Q. McNemar, Note on
+    the sampling error of the difference between correlated proportions or percentages, Psychometrika 12, 1947).
 
     Args:
       first: whether one model is right, bool [examples].

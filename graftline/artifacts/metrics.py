@@ -1,6 +1,6 @@
-"""What TFMA measures of a candidate, each number once: what it is asked for, and what people read.
+"""What TFMA measures of a candidate, each metric once: how TFMA computes it, and how people see it.
 
-A number that is added here is computed by the Evaluator, is shown by report and card, and compared by `graftline compare`.
+For a metric that is added here, the Evaluator computes it, report and card show it, and `graftline compare` compares it.
 """
 
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that the Evaluator measures.
+    """A metric that the Evaluator computes.
 
     Attributes:
       key: its name in TFMA's results.
-      title: what people call it.
-      class_name: TFMA's or Keras's class that computes it.
-      arguments: of that class.
-      form: how its value is written.
+      title: its name for people.
+      class_name: the class of TFMA or Keras that computes it.
+      arguments: arguments of that class.
+      form: format of its value.
     """
 
     key: str
@@ -26,7 +26,7 @@ class Metric:
     form: str = ".4f"
 
     def shown(self, value: float) -> str:
-        """Returns a value as people read it."""
+        """Returns a value as it is shown to people."""
         return format(value, self.form)
 
 

@@ -6,6 +6,6 @@ TABLE_FILE = "predictions.csv"
 
 
 class PredictionsTable(Artifact):
-    """`predictions.csv`: path, label and probability of each image, as `graftline/cli/predict.py --csv` writes them."""
+    """`predictions.csv`: path, label and probability of each image, as `graftline predict --csv` writes them."""
 
     TYPE_NAME = "PredictionsTable"

@@ -1,4 +1,4 @@
-"""Reads the examples of a split, from any of them on, and tells tf.data how to read."""
+"""Reads the examples of a split, starting at any of them, and sets how tf.data reads."""
 
 import itertools
 import os
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 LENGTH = struct.Struct(
     "<Q"
-)  # before each record of a TFRecord file, with a checksum of it; one of the record is behind
+)  # before each record of a TFRecord file, with its own checksum; the record's checksum follows it
 AROUND = LENGTH.size + 4 + 4
 
 
@@ -18,8 +18,8 @@ class Part(NamedTuple):
     """Consecutive examples of a split.
 
     Attributes:
-      files: that hold them, in order.
-      skipped: how many examples of the first one come before.
+      files: the files that contain them, in order.
+      skipped: how many examples of the first file come before them.
       examples: how many there are.
     """
 
@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The examples of a split: the files that hold them, in order, and how many each does."""
+    """The examples of a split: the files that contain them, in order, and how many are in each."""
 
     files: tuple[tuple[str, int], ...]
 
@@ -44,7 +44,7 @@ class Split(NamedTuple):
         return sum(count for _, count in self.files)
 
     def part(self, first: int, count: int) -> Part:
-        """Returns so many examples from one on; no file before that is read to find it."""
+        """Returns `count` examples starting at `first`; earlier files are not read to find it."""
         ends = itertools.accumulate(held for _, held in self.files)
         within = [
             (file, end - held)
@@ -55,33 +55,33 @@ class Split(NamedTuple):
         return Part(tuple(file for file, _ in within), skipped, min(count, self.examples - first))
 
     def read(self, first: int, count: int) -> tf.data.Dataset:
-        """Returns so many serialized tf.Examples from one on."""
+        """Returns `count` serialized tf.Examples starting at `first`."""
         return self.part(first, count).read()
 
 
 def read(examples_uri: str, split: str) -> tf.data.Dataset:
-    """Returns the serialized tf.Examples of a split, file after file.
+    """Returns the serialized tf.Examples of a split, one file after the other.
 
     Args:
-      examples_uri: folder of the splits.
+      examples_uri: folder that contains the splits.
       split: its name.
     """
     return tf.data.TFRecordDataset(_files(examples_uri, split)).with_options(options())
 
 
 def counted(examples_uri: str, split: str) -> Split:
-    """Returns which files a split has, and how many examples are in each; arguments as of `read`.
+    """Returns which files a split has, and how many examples are in each; arguments as for `read`.
 
-    The records are not read, but what stands before each: how long it is.
+    It does not read the records, only the length before each.
     """
     return Split(tuple((file, _count(file)) for file in _files(examples_uri, split)))
 
 
 def options() -> tf.data.Options:
-    """Returns options without autotuning, for a dataset that ends when it ends.
+    """Returns options without autotuning, so that an iteration does not wait at its end.
 
-    With it, the end of an iteration at times waits, for about as long as the iteration took: up to half the time of an
-    epoch, seen in TensorFlow 2.21 (docs/explanation/performance.md). How much runs at once is told, not tuned.
+    With autotuning, the end of an iteration sometimes waits for about as long as the iteration took: up to half the time of
+    an epoch, seen in TensorFlow 2.21 (docs/explanation/performance.md). So parallelism is set, not tuned.
     """
     found = tf.data.Options()
     found.autotune.enabled = False

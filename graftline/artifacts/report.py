@@ -1,15 +1,15 @@
-"""The report of a run, and the model's card."""
+"""The report of a run, and the model card."""
 
 from tfx.types.artifact import Artifact
 
 
 class ModelCard(Artifact):
-    """The card of a model, as Markdown and as JSON."""
+    """The model card, as Markdown and as JSON."""
 
     TYPE_NAME = "ModelCard"
 
 
 class RunReport(Artifact):
-    """The report of a run: a page."""
+    """The report of a run: an HTML page."""
 
     TYPE_NAME = "RunReport"

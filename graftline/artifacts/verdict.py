@@ -1,6 +1,6 @@
-"""A verdict on a candidate: each rule that it was held against, with what it reached and what was demanded.
+"""A verdict on a candidate: each rule that it was measured by, with the value and the bound.
 
-The Evaluator and ServingCheck decide by these; summary, report, card and `graftline compare` read what decided.
+The Evaluator and ServingCheck decide by these rules; summary, report, card and `graftline compare` read them.
 """
 
 import json
@@ -13,14 +13,14 @@ POINTS = "points"  # the unit of a difference of two fractions
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that a candidate must reach.
+    """One demand that a candidate must meet.
 
     Attributes:
       name: what is measured, such as "test accuracy".
-      value: what it is; a fraction, or in `unit`.
-      bound: what is demanded, of the same unit.
-      at_least: whether the bound is a lower one.
-      unit: such as "GB"; empty of a fraction, `POINTS` of a difference of two.
+      value: the measured value; a fraction, or in `unit`.
+      bound: the demanded value, in the same unit.
+      at_least: whether it is a lower bound.
+      unit: such as "GB"; empty for a fraction, `POINTS` for a difference of two.
     """
 
     name: str
@@ -31,45 +31,45 @@ class Rule:
 
     @property
     def met(self) -> bool:
-        """Whether the bound is reached, exactly; NaN reaches none."""
+        """Whether the bound is reached, without tolerance; NaN reaches no bound."""
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     @property
     def margin(self) -> float:
-        """How far the value is on the good side of the bound; negative where it is missed."""
+        """How far the value is on the good side of the bound; negative if the bound is missed."""
         return self.value - self.bound if self.at_least else self.bound - self.value
 
     @property
     def measured(self) -> str:
-        """The value for people."""
+        """The value as text."""
         return figure(self.value, self.unit)
 
     @property
     def demanded(self) -> str:
-        """The bound for people."""
+        """The bound as text."""
         return f"{'at least' if self.at_least else 'at most'} {figure(self.bound, self.unit)}"
 
     @property
     def spare(self) -> str:
-        """The margin for people."""
-        unit = self.unit or POINTS  # of two fractions
+        """The margin as text."""
+        unit = self.unit or POINTS  # a margin is a difference of two fractions
         margin = figure(self.margin, unit)
         return margin if margin.startswith("-") else f"+{margin}"
 
     @property
     def reason(self) -> str:
-        """What speaks against a candidate that does not reach it."""
-        return f"{self.name} is {self.measured}, {self.demanded} is demanded"
+        """Why a candidate that misses the bound is refused."""
+        return f"{self.name} is {self.measured}, but must be {self.demanded}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a candidate was held against; it is blessed where it reached all of it, and so much evidence is there.
+    """The result of the gate; a candidate is blessed if it can be judged and meets every rule.
 
     Attributes:
-      rules: what is demanded, and what was reached.
-      missing: what stands in the way of a judgement at all, a sentence each.
-      notes: what to know about the comparison, a sentence each.
+      rules: what is demanded, and what was measured.
+      missing: what prevents a judgement, one sentence each.
+      notes: what to know about the comparison, one sentence each.
     """
 
     rules: list[Rule]
@@ -78,26 +78,26 @@ class Verdict:
 
     @property
     def blessed(self) -> bool:
-        """Whether it can be judged, and every rule is met."""
+        """Whether the candidate can be judged and meets every rule."""
         return not self.reasons
 
     @property
     def reasons(self) -> list[str]:
-        """A sentence for each thing that speaks against it."""
+        """A sentence for each reason against the candidate."""
         return [*self.missing, *(rule.reason for rule in self.rules if not rule.met)]
 
     @property
     def outcome(self) -> str:
-        """The verdict for people, in a line."""
+        """The verdict in one line."""
         if self.blessed:
             return "Blessed."
         return f"{'Cannot be judged' if self.missing else 'Not blessed'}: {'; '.join(self.reasons)}."
 
 
 def figure(value: float, unit: str = "") -> str:
-    """Returns a number for people: fractions in per cent, differences of two in points."""
+    """Returns a number as text: fractions in percent, differences of two in points."""
     if unit in ("", POINTS):
-        return f"{100 * value + 0.0:.2f} {unit or '%'}"  # 0.0 takes the sign from a zero
+        return f"{100 * value + 0.0:.2f} {unit or '%'}"  # + 0.0 removes the sign of a negative zero
     return f"{value:.4g} {unit}"
 
 
@@ -107,12 +107,12 @@ def dumps(rules: list[Rule]) -> str:
 
 
 def loads(text: str) -> list[Rule]:
-    """Returns the rules that `dumps` wrote; none of an empty text."""
+    """Returns the rules that `dumps` wrote; none for an empty text."""
     return [Rule(**rule) for rule in json.loads(text or "[]")]
 
 
 def write(evaluation_uri: str, verdict: Verdict) -> None:
-    """Keeps a verdict in the output folder of the Evaluator."""
+    """Writes a verdict to the output folder of the Evaluator."""
     Path(evaluation_uri, VERDICT_FILE).write_text(json.dumps(asdict(verdict)))
 
 

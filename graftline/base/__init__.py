@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, paths, the console, threads, being asked to stop, the identity of code."""
+"""The foundation of everything else: errors, paths, the console, threads, requests to stop, the identity of code."""

@@ -1,4 +1,4 @@
-"""Folders by names in which no library sees a pattern, whatever they are called."""
+"""Paths of folders that no library reads as a pattern, whatever the folders are called."""
 
 import contextlib
 import hashlib
@@ -11,22 +11,22 @@ PATTERN = frozenset("[]*?")
 
 
 def without_pattern(path: Path) -> Path:
-    """Returns a folder by a path that stands for itself alone: its own, or a link to it in the user's temporary folder.
+    """Returns a path that no library reads as a pattern: the folder's own, or a link in the user's temporary folder.
 
-    Beam and TensorFlow look for files by patterns that begin with a folder's path, and take `[2024]` in it for one too.
+    Beam and TensorFlow find files by patterns that start with a folder's path, and would read `[2024]` in it as part of one.
 
     Args:
-      path: an absolute path; the folder is made where a link to it is.
+      path: an absolute path; the folder is created if it needs a link.
 
     Raises:
-      ValueError: where there is no place for such a link.
+      ValueError: if there is no place for such a link.
     """
     if PATTERN.isdisjoint(str(path)):
         return path
     folder = own_folder()
     if folder is None or PATTERN & set(str(folder)):
         signs = " ".join(sorted(PATTERN & set(str(path))))
-        raise ValueError(f"{path} holds {signs}, which libraries take for a pattern; give another path")
+        raise ValueError(f"{path} contains {signs}, which libraries read as a pattern; give another path")
     path.mkdir(parents=True, exist_ok=True)
     link = folder / hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
     with contextlib.suppress(FileExistsError):

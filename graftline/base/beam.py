@@ -1,4 +1,4 @@
-"""Beam's arguments, for what runs on Beam without being one of TFX's Beam components: theirs are in the cache's key."""
+"""Beam's arguments for code that runs on Beam outside TFX's Beam components, whose arguments are in the cache key."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ ARGS: ContextVar[tuple[str, ...]] = ContextVar("ARGS", default=())
 
 @contextmanager
 def given(args: list[str]) -> Iterator[None]:
-    """Lets nodes that run within it find Beam's arguments."""
+    """Makes Beam's arguments available to nodes that run within this context."""
     token = ARGS.set(tuple(args))
     try:
         yield

@@ -1,4 +1,4 @@
-"""What code is: the identity of modules, which every cache's key holds, and the revision of the project."""
+"""The identity of modules, which is part of every cache key, and the revision of the project."""
 
 import ast
 import functools
@@ -13,18 +13,18 @@ from graftline.base.errors import UserError
 from graftline.base.paths import IS_CHECKOUT, PROJECT
 
 OURS = ("graftline", "components", "kubeflow", "pipeline")
-ALWAYS = ("tensorflow", "keras", "openvino", "tfx")  # they change numbers and artifacts, whoever imports them
+ALWAYS = ("tensorflow", "keras", "openvino", "tfx")  # they change numbers and artifacts, whichever module imports them
 
 
 def identity(*modules: str, files: Iterable[Path] = ()) -> str:
-    """Returns a hash of what modules are made of, which changes where a result of theirs may, and only then.
+    """Returns a hash of what modules are made of, which changes if and only if their results may change.
 
-    That is the code of the modules and of all that they import of this project, in functions too, the files beside it, such
-    as templates, and the versions of the libraries that it imports. Comments, docstrings and formatting do not count.
+    It covers the code of the modules and of all they import from this project, also inside functions, the files next to that
+    code, such as templates, and the versions of imported libraries. Comments, docstrings and formatting do not count.
 
     Args:
-      modules: their names; those of a library count by its version.
-      files: what else the result depends on, by content.
+      modules: their names; a library's modules count by its version.
+      files: other files that the result depends on, by content.
     """
     closure = sorted(_closure(modules))
     ours = [module for module in closure if _path(module)]
@@ -38,7 +38,7 @@ def identity(*modules: str, files: Iterable[Path] = ()) -> str:
 
 
 def _closure(modules: tuple[str, ...]) -> set[str]:
-    """Returns these modules and all that they import; of libraries their names alone."""
+    """Returns these modules and everything they import; for libraries, only their names."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -51,7 +51,7 @@ def _closure(modules: tuple[str, ...]) -> set[str]:
 
 @functools.cache
 def _path(module: str) -> Path | None:
-    """Returns the file of a module of this project; None where it is none."""
+    """Returns the file of a module of this project; None for any other module."""
     if module.partition(".")[0] not in OURS:
         return None
     place = PROJECT.joinpath(*module.split("."))
@@ -66,7 +66,7 @@ def _tree(module: str) -> ast.Module:
 
 @functools.cache
 def _imports(module: str) -> frozenset[str]:
-    """Returns what a module of this project imports, in functions too, and the packages that it is in."""
+    """Returns what a module of this project imports, also inside functions, and the package that it is in."""
     imported = {module.rpartition(".")[0]} if _path(module) else set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
@@ -85,10 +85,10 @@ def _digest(module: str) -> str:
 
 
 class _Bare(ast.NodeTransformer):
-    """Leaves out texts that stand alone: docstrings."""
+    """Removes strings that are statements of their own: docstrings."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        """Returns the node, or None where it is such a text."""
+        """Returns the node, or None if it is such a string."""
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else node
 
@@ -101,7 +101,7 @@ def _packages(module: str) -> list[Path]:
 
 @functools.cache
 def _files_digest(folder: Path) -> str:
-    """Returns a hash of the files of a package that are no code, such as templates."""
+    """Returns a hash of the files of a package that are not code, such as templates."""
     digest = hashlib.sha256()
     for path in sorted(_files(folder)):
         digest.update(f"{path.relative_to(folder)}\n".encode())
@@ -120,7 +120,7 @@ def _files(folder: Path) -> list[Path]:
 
 @functools.cache
 def _versions(library: str) -> list[tuple[str, str]]:
-    """Returns the distributions that a library's name is from, with their versions; none where it is not installed."""
+    """Returns the distributions that provide a library, with their versions; empty if it is not installed."""
     return [(name, metadata.version(name)) for name in sorted(set(_distributions().get(library, ())))]
 
 
@@ -130,15 +130,15 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def revision() -> str:
-    """Returns the git revision of this project, marked where files have changed since; of a wheel, its version.
+    """Returns the git revision of this project, marked if files have changed since; for a wheel, its version.
 
     Raises:
-      UserError: where it is neither.
+      UserError: if it is neither a git checkout nor a wheel.
     """
-    if not IS_CHECKOUT:  # a repository around it would be somebody else's
+    if not IS_CHECKOUT:  # a repository around a wheel would be somebody else's
         return metadata.version("graftline")
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        raise UserError(f"{PROJECT} is no git checkout, so its revision is not known: clone it with git.") from None
+        raise UserError(f"{PROJECT} is not a git checkout, so its revision is unknown: clone it with git.") from None

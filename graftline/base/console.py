@@ -1,4 +1,4 @@
-"""What a run prints: a line a component, a summary at the end. The one place that knows how things look."""
+"""What a run prints: one line per component, and a summary at the end. Only this module knows how things look."""
 
 import contextlib
 import io
@@ -16,14 +16,14 @@ from rich.text import Text
 from graftline.base.states import State
 
 MARKS = {State.DONE: "[green]✔", State.CACHED: "[cyan]↺", State.FAILED: "[red]✘"}
-FILE_WIDTH = 200  # columns of a table that goes to a file or another program, where nothing need be folded
+FILE_WIDTH = 200  # columns of a table that goes to a file or another program, where nothing needs to be wrapped
 for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # its encoding may have no check marks, and a file's name need not be text
+        stream.reconfigure(errors="replace")  # its encoding may lack check marks, and a file's name may not be text
 OUT = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
-# Warnings that TFX and TensorFlow give on every run, about their own insides
+# Warnings that TFX and TensorFlow give on every run, about their own internals
 HARMLESS = re.compile(
     "property_predicate is not supported|ZetaSQL|saved prior to TF 2.5|is deprecated|Use eager execution|udf_utils|"
     "in-place Transform"
@@ -31,12 +31,12 @@ HARMLESS = re.compile(
 
 
 def to_stderr() -> None:
-    """Leaves standard output to what is for other programs."""
+    """Keeps standard output free for what other programs read."""
     OUT.stderr = True
 
 
 def quiet(log_level: str) -> None:
-    """Keeps the libraries' logs to `log_level` and worse; call it before TensorFlow is imported.
+    """Limits the libraries' logs to `log_level` and worse; call it before TensorFlow is imported.
 
     Args:
       log_level: error, warning or info.
@@ -51,13 +51,13 @@ def quiet(log_level: str) -> None:
 
 
 def told(node: str, state: State, seconds: float, peak_bytes: int) -> None:
-    """Says that a component starts, or how it ended.
+    """Prints that a component starts, or how it ended.
 
     Args:
       node: its name.
-      state: how it stands.
+      state: its state.
       seconds: how long it took.
-      peak_bytes: the most memory that the run held meanwhile.
+      peak_bytes: the most memory that the run used meanwhile.
     """
     if state is State.STARTED:
         OUT.print(f"[bold]▶ {node}[/]")
@@ -70,7 +70,7 @@ def told(node: str, state: State, seconds: float, peak_bytes: int) -> None:
 
 @contextlib.contextmanager
 def waiting() -> Iterator[Callable[[str], None]]:
-    """Yields what shows for what is waited: on a terminal in one line that moves, else in a line each time it changes."""
+    """Yields a function that shows what the program is waiting for: one live line on a terminal, else a line per change."""
     said = ""
 
     def show(text: str) -> None:
@@ -95,13 +95,13 @@ def gigabytes(size: int) -> str:
 
 
 def table(title: str, columns: list[str], rows: list[list[str]], texts: int = 1) -> None:
-    """Prints a table whose first columns are texts and whose others are figures.
+    """Prints a table whose first columns are text and whose others are numbers.
 
     Args:
       title: what it is.
       columns: their names.
-      rows: a cell for each of them.
-      texts: how many columns are texts.
+      rows: one cell per column.
+      texts: how many columns are text.
     """
     drawn = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
@@ -112,11 +112,11 @@ def table(title: str, columns: list[str], rows: list[list[str]], texts: int = 1)
 
 
 def side_by_side(title: str, names: list[str], lines: list[tuple[str, str, str]]) -> None:
-    """Prints a table of two columns to compare; lines in which they differ have a sign and a colour.
+    """Prints a table that compares two columns; lines that differ are marked and colored.
 
     Args:
       title: what it is.
-      names: of the two.
+      names: those of the two columns.
       lines: a name and two values each.
     """
     drawn = Table(title=title, title_justify="left", title_style="bold")

@@ -1,9 +1,9 @@
-"""Packages that are expensive to import, and of which little is asked most often: what is in them is imported one by one.
+"""Packages that are expensive to import and mostly needed only in part: their modules are imported one by one.
 
-To import `tfx.components.trainer.component` Python runs `tfx/components/__init__.py` first, which imports every component of
-TFX, and so TFMA and Kubernetes' client; TFMA's own does so for the form of one setting. A run in which nothing changed
-needs none of that. Here such an `__init__` runs when a name is asked of its package that no module of it has; whoever was
-imported first, all that can be asked of a package is what it always was.
+To import `tfx.components.trainer.component`, Python first runs `tfx/components/__init__.py`, which imports every component
+of TFX, and with them TFMA and the Kubernetes client; so does TFMA's own `__init__`, just for the type of one setting. A run
+in which nothing changed needs none of that. Here such an `__init__` runs only when code asks its package for a name that is
+not one of its modules. Whatever is imported first, a package offers the same names as always.
 """
 
 import importlib
@@ -22,7 +22,7 @@ class _Deferred(Loader):
     """Makes a package whose `__init__` has not run yet.
 
     Args:
-      loader: the one that runs it.
+      loader: the loader that runs its `__init__`.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -31,12 +31,12 @@ class _Deferred(Loader):
         self._running = False
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leaves a package as it is, but for what comes when a name is not found in it."""
-        importlib.import_module("google.protobuf.wrappers_pb2")  # TFMA's messages refer to it, and leave its import out
+        """Leaves a package empty, except for the hook that runs when a name is not found in it."""
+        importlib.import_module("google.protobuf.wrappers_pb2")  # TFMA's messages refer to it without importing it
         module.__spec__.loader = module.__loader__ = self._loader  # type: ignore[union-attr]
 
         def found(name: str) -> Any:
-            if name.startswith("__"):  # asked by whoever looks through all modules, and of use to nobody
+            if name.startswith("__"):  # code that inspects all modules asks for these, and does not need them
                 raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
             return self._find(module, name)
 
@@ -50,7 +50,7 @@ class _Deferred(Loader):
             if error.name != whole:
                 raise
         with self._lock:
-            if not self._running:  # or it asks for a name of its own that is not there yet
+            if not self._running:  # else `__init__` itself asks for one of its own names that is not there yet
                 self._running = True
                 self._loader.exec_module(module)
                 del module.__getattr__
@@ -61,12 +61,12 @@ class _Deferred(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds those packages as Python would, to be made later."""
+    """Finds those packages as Python would, and defers their `__init__`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns how a package is made; None of any other module. Arguments as Python gives them."""
+        """Returns the spec of such a package; None for any other module. Arguments as Python passes them."""
         spec = PathFinder.find_spec(fullname, path, target) if fullname in PACKAGES else None
         if spec and spec.loader:
             spec.loader = _Deferred(spec.loader)

@@ -1,27 +1,27 @@
-"""Mistakes that are the user's to mend, and how they are told."""
+"""Errors that the user can fix, and how they are worded."""
 
 import difflib
 import textwrap
 
 
 class UserError(Exception):
-    """A mistake of the user's, or of the data's: told in its own words, without a traceback.
+    """A mistake of the user, or in the data: its message is shown without a traceback.
 
     Attributes:
-      status: the exit status of the program that it ends.
+      status: the exit status of a program that ends with it.
     """
 
     status = 1
 
 
 class SettingsError(UserError):
-    """All mistakes of a configuration, a line each."""
+    """All mistakes in a configuration, one line each."""
 
     status = 2
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """Says which of the known names are close to one that is not known."""
+    """Says which of the known names are close to an unknown one."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"the known ones are {', '.join(known)}"
 

@@ -1,6 +1,6 @@
-"""Files below a folder of photos, each of them once: images, what is left out with the reason, and what nobody means.
+"""Files below a folder of photos, each of them once: images, files that are left out, with the reason, and clutter.
 
-Links are followed wherever they lead, for somebody put them there; but not one that leads back to a folder that it is in.
+Links are followed wherever they lead, because somebody put them there, except those that lead back to a folder they are in.
 """
 
 import hashlib
@@ -12,26 +12,26 @@ from pathlib import Path
 
 LATEST, SPAN = "latest", "span-"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".heic", ".heif", ".hif"})
-UNSEEN = frozenset({"@eadir", "__macosx"})  # folders that a NAS and macOS hide without a dot
+UNSEEN = frozenset({"@eadir", "__macosx"})  # folders that a NAS and macOS hide without a leading dot
 SYSTEM = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 )  # files that Windows and macOS leave everywhere
 
-# Why a file is left out, where that is not its suffix
+# Why a file is left out, unless its suffix is the reason
 NO_SUFFIX = "no suffix"
-DANGLING, LOOP = "symbolic link to nothing", "symbolic link to a folder that it is in"
-# What is not even looked at
-HIDDEN, LITTER = "in hidden folders", "of the system"
+DANGLING, LOOP = "symbolic link to nothing", "symbolic link to a folder that contains it"
+# Files that are not looked at
+HIDDEN, LITTER = "in hidden folders", "hidden or system files"
 
 
 @dataclass
 class Found:
-    """What lies below a folder.
+    """What is below a folder.
 
     Attributes:
       images: image files, sorted.
       others: files that are left out, with the reason.
-      skipped: how many files nobody means, by what they are.
+      skipped: how many files are not looked at, by kind.
     """
 
     images: list[Path] = field(default_factory=list)
@@ -40,21 +40,21 @@ class Found:
 
 
 def span_folder(root: Path, span: str) -> Path:
-    """Returns a span's folder, or the folder itself where it has no spans and none is asked for by number.
+    """Returns a span's folder, or the folder itself if it has no spans and `span` is not a number.
 
     Args:
-      root: a folder of photos, or one that holds folders `span-1`, `span-2`, …
+      root: a folder of photos, or one that contains folders `span-1`, `span-2`, …
       span: a number, or `latest`.
     """
     if span != LATEST:
         return root / f"{SPAN}{span}"
     names = [path.name.removeprefix(SPAN) for path in root.glob(f"{SPAN}*") if path.is_dir()]
-    numbers = [name for name in names if name.isdigit()]  # not one that is still being written under another name
+    numbers = [name for name in names if name.isdigit()]  # skips a span that is still being written under another name
     return root / f"{SPAN}{max(numbers, key=int)}" if numbers else root
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Returns the folders in a folder, sorted by name; hidden ones do not count."""
+    """Returns the folders in a folder, sorted by name, without hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
 
 
@@ -68,11 +68,11 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def walk(folder: Path, *within: Path) -> Found:
-    """Returns what lies below a folder, at any depth.
+    """Returns what is below a folder, at any depth.
 
     Args:
-      folder: where it lies.
-      within: folders that it is in; a link back to one of them is not followed.
+      folder: the folder to search.
+      within: folders that contain it; a link back to one of them is not followed.
     """
     found = Found()
     _enter(folder, tuple(map(_identity, within)), found)
@@ -81,7 +81,7 @@ def walk(folder: Path, *within: Path) -> Found:
 
 
 def beside(folder: Path) -> Found:
-    """Returns the files in a folder itself, and in its hidden folders."""
+    """Returns the files directly in a folder, and those in its hidden folders."""
     found = Found()
     for path in folder.iterdir():
         if not path.is_dir() or _is_hidden(path.name):
@@ -90,12 +90,12 @@ def beside(folder: Path) -> Found:
 
 
 def _enter(folder: Path, above: tuple[tuple[int, int], ...], found: Found) -> None:
-    """Adds what lies below a folder.
+    """Adds what is below a folder.
 
     Args:
-      folder: where it lies.
-      above: the folders that it is in, as the system knows them.
-      found: what is added to.
+      folder: the folder to search.
+      above: the folders that contain it, by device and inode.
+      found: what to add to.
     """
     identity = _identity(folder)
     if identity in above:
@@ -129,7 +129,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def unreadable(folder: Path) -> Path | None:
-    """Returns a folder, this one or below it, that must not be read; None where all may be."""
+    """Returns a folder that is not readable, this one or one below it; None if all are readable."""
     return next((path for path in _folders(folder) if not os.access(path, os.R_OK | os.X_OK)), None)
 
 
@@ -141,13 +141,13 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def files_fingerprint(folder: Path, files: list[Path]) -> str:
-    """Returns what changes when one of a folder's files does, by name, size and time."""
+    """Returns a hash that changes when one of a folder's files does, by name, size and time."""
     lines = (f"{path.relative_to(folder)}\0{_status(path)}" for path in files)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def _status(path: Path) -> str:
-    """Returns a file's size and time; of a link that leads nowhere its own; nothing of a file that is gone meanwhile."""
+    """Returns a file's size and time; for a dangling link, the link's own; empty if the file is gone meanwhile."""
     try:
         status = path.stat() if path.exists() else path.lstat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""An image on its way to an example, as it was read."""
+"""An image that was read and is not an example yet."""
 
 import os
 from pathlib import Path
@@ -8,21 +8,21 @@ UNREADABLE = "file cannot be read"
 
 
 class RawImage(NamedTuple):
-    """An image on its way to an example."""
+    """An image that is not an example yet."""
 
-    image: bytes | None  # as encoded; None where it was not read
+    image: bytes | None  # as encoded; None if it was not read
     label: int
     image_id: bytes
-    problem: str = UNREADABLE  # why it was not read, where it was not
-    split: str = ""  # that the dataset itself gives it; empty where it gives none
+    problem: str = UNREADABLE  # why it was not read, if it was not
+    split: str = ""  # the dataset's own; empty if the dataset has no splits
 
 
 def read_file(file: tuple[bytes, int], folder: str) -> RawImage:
-    """Reads an image; one that cannot be read has the reason. Links are followed, wherever they lead.
+    """Reads an image; one that cannot be read gets the reason. Links are followed, wherever they lead.
 
     Args:
       file: its path in the folder, and its label.
-      folder: that of the dataset.
+      folder: the folder of the dataset.
     """
     name, label = file
     try:

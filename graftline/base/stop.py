@@ -1,4 +1,4 @@
-"""What makes a process stop: Ctrl-C, SIGTERM, or that it may not go on; and how it heeds that."""
+"""What makes a process stop: Ctrl-C, SIGTERM, or a condition that no longer holds; and how it responds."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-STOPPED, STATUS = "Stopped. The same command goes on from where it was.", 130
+STOPPED, STATUS = "Stopped. Run the same command to resume where it left off.", 130
 _asked_to_stop: list[int] = []  # signals so far
-_conditions: list[Callable[[], None]] = []  # each raises where this process may not go on
+_conditions: list[Callable[[], None]] = []  # each raises if this process must not go on
 
 
 @contextlib.contextmanager
 def stopped_gently() -> Iterator[threading.Event]:
-    """Gives an event that is set when the process is asked to stop, by Ctrl-C or SIGTERM; asked again, it stops at once.
+    """Yields an event that is set by Ctrl-C or SIGTERM; a second signal stops the process at once.
 
-    What was asked after the last look at the event is remembered for `heed`.
+    A signal after the last look at the event is remembered for `heed`.
     """
     stop = threading.Event()
 
@@ -28,7 +28,7 @@ def stopped_gently() -> Iterator[threading.Event]:
         stop.set()
 
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # handlers can be set in the main thread alone
+        yield stop  # only the main thread can set handlers
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -39,21 +39,21 @@ def stopped_gently() -> Iterator[threading.Event]:
 
 
 def leave_when_asked() -> None:
-    """Ends this process at once on Ctrl-C and SIGTERM: for its start, when it has begun nothing.
+    """Ends this process at once on Ctrl-C and SIGTERM: for startup, before it has begun anything.
 
-    A KeyboardInterrupt could be lost there, for imports run callbacks in which Python drops what is raised.
+    A KeyboardInterrupt could be lost then, because imports run callbacks in which Python drops exceptions.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    os.write(2, f"{STOPPED}\n".encode())  # not by a stream, which may be in the middle of another line
+    os.write(2, f"{STOPPED}\n".encode())  # not through a stream, which may be in the middle of another line
     os._exit(STATUS)
 
 
 def leave_if_stopped(status: int) -> None:
-    """Ends this process where its run was stopped: threads of Beam's may wait, without end, for workers that are gone.
+    """Ends this process if its run was stopped: Beam's threads may wait forever for workers that are gone.
 
     Args:
       status: how the run ended.
@@ -77,10 +77,10 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def heeding(condition: Callable[[], None]) -> Iterator[None]:
-    """Lets `heed` make sure of something else too.
+    """Makes `heed` check another condition too.
 
     Args:
-      condition: raises where this process may not go on.
+      condition: raises if this process must not go on.
     """
     _conditions.append(condition)
     try:
@@ -90,16 +90,16 @@ def heeding(condition: Callable[[], None]) -> Iterator[None]:
 
 
 def asked() -> bool:
-    """Tells whether this process was asked to stop; what fails then may have failed for that, as other processes did."""
+    """Returns whether this process was asked to stop; a failure after that may only be due to other processes stopping."""
     return bool(_asked_to_stop)
 
 
 def heed() -> None:
-    """Stops a run that was asked to, or may not go on; said before each node, and before anything is published.
+    """Stops a run that was asked to stop or must not go on; called before each node, and before anything is published.
 
     Raises:
-      KeyboardInterrupt: where one came before and was lost, as Python drops what is raised in a finalizer or a callback.
-      UserError: where a condition does not hold any more.
+      KeyboardInterrupt: if an earlier one was lost, because Python drops exceptions in finalizers and callbacks.
+      UserError: if a condition no longer holds.
     """
     if asked():
         raise KeyboardInterrupt

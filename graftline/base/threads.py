@@ -1,4 +1,4 @@
-"""Work done side by side in threads, its results in order."""
+"""Parallel work in threads, with results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Yields a function's results in the order of the items, computed in threads; few items are taken ahead."""
+    """Yields a function's results in the order of the items, computed in threads; only a few items are taken ahead."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for item in items:

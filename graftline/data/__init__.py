@@ -1,1 +1,1 @@
-"""Datasets: found, read, decoded, described by a schema, held against each other."""
+"""Data: decoding images, describing datasets by a schema, and comparing them."""

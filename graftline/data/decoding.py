@@ -1,6 +1,6 @@
-"""Tells which bytes are an image, and in a few words why others are none.
+"""Decides which bytes are a usable image, and says in a few words why others are not.
 
-Only TensorFlow's own decoder decides, behind the check of the header that the Transform graph does too: what is used here
+Only TensorFlow's own decoder decides, after the same header check as in the Transform graph: an image that is accepted here
 can be trained on and served.
 """
 
@@ -25,11 +25,11 @@ class Size(NamedTuple):
 
 
 def refused(image: bytes, max_pixels: int) -> str | None:
-    """Returns why an image is not even decoded; None where it is worth trying.
+    """Returns why an image is refused before decoding; None if it may be decoded.
 
     Args:
-      image: the image as it is encoded.
-      max_pixels: what its header may claim; more is refused before any memory is taken for it.
+      image: the encoded image.
+      max_pixels: how many pixels its header may claim; more are refused before any memory is allocated.
     """
     found = _read(image, max_pixels)
     return found if isinstance(found, str) else None
@@ -39,7 +39,7 @@ def examine(image: bytes, max_pixels: int) -> Size | str:
     """Returns the size of an image that can be used, or why it cannot.
 
     Args:
-      image: the image as it is encoded, which is decoded here.
+      image: the encoded image, which is decoded here.
       max_pixels: as for `refused`.
     """
     encoded = _read(image, max_pixels)
@@ -56,15 +56,15 @@ def examine(image: bytes, max_pixels: int) -> Size | str:
 def oriented(image: bytes) -> int:
     """Returns the orientation, 1 to 8, that the Transform graph finds in an encoded image."""
     if not any(name in image for name in orientation.NAMES):
-        return orientation.UPRIGHT  # at once: most have none
+        return orientation.UPRIGHT  # a shortcut: most images have no EXIF block
     return int(_orientation(tf.constant(image)))
 
 
 def upright(image: bytes) -> np.ndarray:
-    """Decodes an image as people see it, and as the network does.
+    """Decodes an image as people and the network see it.
 
     Args:
-      image: one that was examined, as it is encoded.
+      image: an encoded image that was examined.
 
     Returns:
       uint8 [height, width, 3].
@@ -73,16 +73,16 @@ def upright(image: bytes) -> np.ndarray:
 
 
 def _decode(encoded: tf.Tensor) -> tf.Tensor:
-    # Not `pixels.decode`, whose check of the header would be traced anew for every image outside a graph
+    # Not `pixels.decode`: outside a graph, its header check would be traced again for every image
     return tf.io.decode_image(encoded, pixels.CHANNELS, expand_animations=False)
 
 
 def _read(image: bytes, max_pixels: int) -> tf.Tensor | str:
-    """Returns what of an image is to be decoded, or why nothing is."""
+    """Returns the part of an image to decode, or why it is refused."""
     if not image:
         return EMPTY
     try:
-        # Most are JPEGs: the operation that the graph has, in a tenth the time
+        # Most are JPEGs: the same operation as in the graph, in a tenth of the time
         if image.startswith(headers.MAGIC[headers.JPEG]):
             (height, width, _), encoded = tf.image.extract_jpeg_shape(image).numpy().tolist(), tf.constant(image)
             claimed = height * width

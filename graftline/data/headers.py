@@ -1,18 +1,18 @@
-"""What the header of an encoded image claims, read by TensorFlow's own operations: in a graph that is served, too."""
+"""Reads what the header of an encoded image claims, with TensorFlow operations, so that served graphs can do it too."""
 
 import functools
 
 import tensorflow as tf
 
 KINDS = OTHER, JPEG, PNG, GIF, BMP, WEBP = range(6)
-# As the decoder has it
+# The same as in the decoder
 MAGIC = {JPEG: b"\xff\xd8\xff", PNG: b"\x89PNG\r\n\x1a\n", GIF: b"GIF8", BMP: b"BM", WEBP: b"RIFF"}
-FIRST_BYTES = 16  # that tell the kind, and no size
-MOST_BLOCKS = 65_536  # of a GIF up to the end of its first frame: 16 MB as encoders write it; a hostile one is given up
+FIRST_BYTES = 16  # enough to identify the kind, but not the size
+MOST_BLOCKS = 65_536  # of a GIF up to the end of its first frame: 16 MB as encoders write it; more is taken as hostile
 
 
 def kind(encoded: tf.Tensor) -> tf.Tensor:
-    """Tells of which kind images are.
+    """Returns the kinds of images.
 
     Args:
       encoded: strings of any shape.
@@ -26,17 +26,17 @@ def kind(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def read(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads an image's header, before any memory is taken for its pixels.
+    """Reads an image's header, before any memory is allocated for its pixels.
 
     Args:
       contents: the encoded image, a scalar string.
 
     Returns:
-      How many pixels it claims, int64, 0 where it is of no kind that is read; and what of it is to be decoded: of a GIF the
-      bytes up to the end of its first frame, as the decoder would hold all frames. Where the header does not tell a size
-      where its kind has it, or the kind is none of these, only the first bytes, which the decoder refuses.
+      How many pixels it claims, int64, 0 for an unknown kind; and the part to decode: for a GIF, the bytes up to the end of
+      its first frame, because the decoder would keep all frames in memory. If the header has no size where its kind should
+      have one, or the kind is unknown, only the first bytes, which the decoder refuses.
     """
-    # First what most are
+    # The most frequent kind first
     return tf.cond(_starts(contents, MAGIC[JPEG]), lambda: _jpeg(contents), lambda: _by_kind(contents))
 
 
@@ -45,11 +45,11 @@ def bytes_at(encoded: tf.Tensor, place: tf.Tensor | int, count: int) -> tf.Tenso
 
     Args:
       encoded: strings [n], or a scalar.
-      place: of the first byte, int64 of that shape, or the same for all.
-      count: how many.
+      place: position of the first byte, int64 of that shape, or one for all.
+      count: how many bytes.
 
     Returns:
-      int64 [n, count] or [count]; what would lie behind the end is 0.
+      int64 [n, count] or [count]; bytes past the end are 0.
     """
     length = tf.cast(tf.strings.length(encoded), tf.int64)
     place = tf.minimum(tf.cast(place, tf.int64), length)
@@ -58,13 +58,13 @@ def bytes_at(encoded: tf.Tensor, place: tf.Tensor | int, count: int) -> tf.Tenso
 
 
 def big_endian(digits: tf.Tensor) -> tf.Tensor:
-    """Returns numbers, int64 [...], of their bytes, int64 [..., bytes], the highest first."""
+    """Returns the numbers, int64 [...], of big-endian bytes, int64 [..., bytes]."""
     count = digits.shape[-1]
     return tf.reduce_sum(digits * [256**power for power in reversed(range(count))], axis=-1)
 
 
 def little_endian(digits: tf.Tensor) -> tf.Tensor:
-    """Returns numbers, int64 [...], of their bytes, int64 [..., bytes], the lowest first."""
+    """Returns the numbers, int64 [...], of little-endian bytes, int64 [..., bytes]."""
     return big_endian(tf.reverse(digits, [-1]))
 
 
@@ -72,7 +72,7 @@ def little_endian(digits: tf.Tensor) -> tf.Tensor:
     input_signature=[tf.TensorSpec([], tf.string)], autograph=False, experimental_attributes={"_noinline": True}
 )
 def _by_kind(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads a header; traced once, for it takes seconds, and there are several graphs that read headers."""
+    """Reads a header; traced only once, because tracing takes seconds and several graphs read headers."""
     readers = {OTHER: _other, JPEG: _jpeg, PNG: _png, GIF: _gif, BMP: _bmp, WEBP: _webp}
     return tf.switch_case(kind(contents), [functools.partial(readers[number], contents) for number in KINDS])
 
@@ -89,26 +89,26 @@ def _told(contents: tf.Tensor, width: tf.Tensor, height: tf.Tensor, told: tf.Ten
 
 
 def _other(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Leaves nothing to decode: newer decoders know kinds whose headers are not read here, such as JPEG XL."""
+    """Leaves nothing to decode: newer decoders know kinds whose headers this module cannot read, such as JPEG XL."""
     return tf.constant(0, tf.int64), tf.strings.substr(contents, 0, 1)
 
 
 def _jpeg(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Asks the decoder's own reader, so that no junk between segments can hide a second size from it."""
+    """Uses the decoder's own reader, so that junk between segments cannot hide a second size."""
     height, width, _ = tf.unstack(tf.cast(tf.image.extract_jpeg_shape(contents), tf.int64))
     return height * width, tf.identity(contents)
 
 
 def _png(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     header = bytes_at(contents, 16, 8)
-    first = tf.strings.substr(contents, 8, 8)  # the decoder would skip a chunk that it does not know before this one
+    first = tf.strings.substr(contents, 8, 8)  # the decoder would skip an unknown chunk before this one
     return _told(contents, big_endian(header[:4]), big_endian(header[4:]), first == b"\x00\x00\x00\rIHDR")
 
 
 def _bmp(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     header = bytes_at(contents, 18, 8)
     edges = [tf.bitcast(tf.cast(little_endian(half), tf.uint32), tf.int32) for half in (header[:4], header[4:])]
-    width, height = (tf.abs(tf.cast(edge, tf.int64)) for edge in edges)  # negative where the first row is the upper one
+    width, height = (tf.abs(tf.cast(edge, tf.int64)) for edge in edges)  # negative if the first row is the top one
     return width * height, tf.identity(contents)
 
 
@@ -126,7 +126,7 @@ def _webp(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _gif(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Claims the larger of the screen and the first frame."""
+    """Returns the area of the screen or the first frame, whichever is larger."""
     start, end = _first_frame(contents)
     screen, frame = bytes_at(contents, 6, 4), bytes_at(contents, start + 5, 4)
     areas = [little_endian(edges[:2]) * little_endian(edges[2:]) for edges in (screen, frame)]
@@ -136,7 +136,7 @@ def _gif(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _first_frame(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns where a GIF's first frame begins, and where it ends; 0 where there is none."""
+    """Returns where a GIF's first frame begins and ends; the end is 0 if there is no frame."""
     data = tf.io.decode_raw(contents, tf.uint8)
     last = tf.size(data) - 1
 
@@ -155,7 +155,7 @@ def _first_frame(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return place + 1, left
 
     place, left = tf.while_loop(
-        lambda place, left: (byte(place) == ord("!")) & (left > 0),  # an extension, such as how long a frame is shown
+        lambda place, left: (byte(place) == ord("!")) & (left > 0),  # an extension block, such as a frame's duration
         lambda place, left: past_blocks(place + 2, left - 1),
         (13 + table(byte(tf.constant(10))), tf.constant(MOST_BLOCKS)),
     )

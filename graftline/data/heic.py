@@ -1,41 +1,41 @@
-"""Turns HEIC, the photos of phones, into JPEG: TensorFlow's decoder does not read it, and a model is served nothing else.
+"""Converts HEIC, the format of phone photos, to JPEG, because TensorFlow's decoder, which models also use, cannot read it.
 
-The same bytes give the same JPEG with the same libraries. It is upright, as the file says that it is to be shown, and has
-no EXIF: whoever looks at it later finds nothing left to turn.
+With the same libraries, the same bytes give the same JPEG. It is upright, as the file says it is to be shown, and has no
+EXIF, so that nothing turns it a second time.
 """
 
 import io
 
 from graftline.data.decoding import CORRUPT, TOO_LARGE
 
-# Of the box that such a file begins with (ISO 23008-12): still images, and bursts, of which the primary one counts
+# In the first box of such a file (ISO 23008-12): still images, and bursts, of which only the primary image counts
 BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
-QUALITY = 95  # of 100: what is lost is less than what a network sees
+QUALITY = 95  # of 100: the loss is too small for a network to see
 
 
 def is_heic(image: bytes) -> bool:
-    """Tells whether an encoded image is HEIC, whatever its name says."""
+    """Returns whether an encoded image is HEIC, whatever its file name says."""
     return image[4:8] == b"ftyp" and image[8:12] in BRANDS
 
 
 def readable(image: bytes, max_pixels: int) -> bytes | str:
-    """Returns an encoded image as TensorFlow reads it, HEIC as JPEG and all else as it is, or why it cannot be used.
+    """Returns an encoded image that TensorFlow can read, HEIC as JPEG and the rest unchanged, or why it cannot be used.
 
     Args:
-      image: the image as it is encoded.
-      max_pixels: what HEIC may claim; more is refused before it is decoded.
+      image: the encoded image.
+      max_pixels: how many pixels HEIC may claim; more are refused before decoding.
     """
     if not is_heic(image):
         return image
-    import pillow_heif  # takes a moment, which only those wait for who have such files
+    import pillow_heif  # takes a moment, so it is imported only for such files
 
     try:
         opened = pillow_heif.open_heif(io.BytesIO(image))
         if opened.size[0] * opened.size[1] > max_pixels:
             return TOO_LARGE
         stream = io.BytesIO()
-        # Without `exif` given, Pillow would write what it finds in the image's own
+        # Without `exif`, Pillow would copy the image's own EXIF
         opened.to_pillow().convert("RGB").save(stream, "JPEG", quality=QUALITY, exif=b"")
-    except (ValueError, OSError, RuntimeError, SyntaxError, EOFError):  # what the library raises on a damaged file
+    except (ValueError, OSError, RuntimeError, SyntaxError, EOFError):  # raised by the library for damaged files
         return CORRUPT
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Looks whether an image that was read can be used."""
+"""Checks whether an image that was read can be used."""
 
 from graftline.base.raw_image import RawImage
 from graftline.data import decoding, heic
@@ -8,7 +8,7 @@ NO_LABEL = "no label"
 
 
 def readable(image: RawImage, max_pixels: int) -> RawImage:
-    """Returns an image as TensorFlow reads it, or with why that cannot be had; arguments as of `heic.readable`."""
+    """Returns an image that TensorFlow can read, or one with the reason why not; arguments as for `heic.readable`."""
     found = image.problem if image.image is None else heic.readable(image.image, max_pixels)
     if isinstance(found, str):
         return image._replace(image=None, problem=found)
@@ -16,13 +16,13 @@ def readable(image: RawImage, max_pixels: int) -> RawImage:
 
 
 def examine(image: RawImage, max_pixels: int) -> Size | str:
-    """Returns the size of an image that can be used, or in a few words why it cannot.
+    """Returns the size of an image that can be used, or why it cannot, in a few words.
 
     Args:
       image: the image, as `readable` returns it.
       max_pixels: as for `decoding.refused`.
     """
-    if image.label < 0:  # how TFDS marks what has no label
+    if image.label < 0:  # TFDS's mark for images without a label
         return NO_LABEL
     if image.image is None:
         return image.problem

@@ -1,7 +1,7 @@
-"""How photos are to be turned: the orientation of their EXIF block, read by TensorFlow's own operations.
+"""How photos are to be turned: the orientation in their EXIF block, read with TensorFlow operations.
 
-It is read as Pillow reads it, of JPEG, PNG and WebP, but for two things: one that stands in XMP alone does not count, as in
-browsers, and in a PNG it stands before the pixels, where the standard has it.
+JPEG, PNG and WebP are read as Pillow reads them, with two exceptions: an orientation that is only in XMP does not count, as
+in browsers, and in a PNG it must come before the pixels, as in the standard.
 """
 
 import functools
@@ -12,27 +12,27 @@ import tensorflow as tf
 from graftline.data.headers import JPEG, PNG, WEBP, big_endian, bytes_at, kind, little_endian
 
 UPRIGHT = 1
-SWAPPED = 5, 6, 7, 8  # orientations whose width is the height
-MOST_SEGMENTS = 256  # that are looked at before the pixels; phones write some ten
-MOST_ENTRIES = 64  # of a directory; cameras write some fifteen, in the order of their tags
-ENTRY = 12  # bytes of one
+SWAPPED = 5, 6, 7, 8  # orientations that swap width and height
+MOST_SEGMENTS = 256  # read before the pixels; phones write about ten
+MOST_ENTRIES = 64  # of a directory; cameras write about fifteen, in the order of their tags
+ENTRY = 12  # bytes per entry
 TAG, SHORT = 0x0112, 3
-HEADER = b"Exif\0\0"  # before the block in a JPEG, and in what some programs write elsewhere
-NAMES = b"Exif", b"eXIf", b"EXIF"  # without one of which an image has no block
-# Is it EXIF, where are its contents, their size, where is the next
+HEADER = b"Exif\0\0"  # before the block in a JPEG; some programs write it in other formats too
+NAMES = b"Exif", b"eXIf", b"EXIF"  # an image without any of these has no block
+# Whether it is EXIF, offset of its contents, their size, offset of the next segment
 Segment = tuple[tf.Tensor, int, tf.Tensor, tf.Tensor]
 
 
-# Traced once: it takes a second, and there are several graphs that read orientations
+# Traced only once: tracing takes a second, and several graphs read orientations
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 def orientations(encoded: tf.Tensor) -> tf.Tensor:
-    """Reads the EXIF orientation of images, all of a batch at once: one by one it would take small images a tenth longer.
+    """Reads the EXIF orientation of a batch of images at once: one by one, small images would take a tenth longer.
 
     Args:
       encoded: images, strings [n].
 
     Returns:
-      int32 [n] in 1 to 8; 1 where there is none.
+      int32 [n] in 1 to 8; 1 if there is no orientation.
     """
     place, size = _blocks(encoded)
     return tf.cond(
@@ -41,7 +41,7 @@ def orientations(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def turned(images: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns square images upright: once they are resized, which is as good as before and takes no time.
+    """Turns square images upright, after they are resized: the result is as good as before, and it takes no time.
 
     Args:
       images: of any type, [n, size, size, channels].
@@ -66,9 +66,9 @@ def upright(image: tf.Tensor, orientation: int) -> tf.Tensor:
 
 
 def _blocks(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns where the EXIF blocks of images are, and their sizes, int64 [n]; 0 where there is none."""
+    """Returns where the EXIF blocks of images are, and their sizes, int64 [n]; 0 for images without one."""
     kinds, extended = kind(encoded), bytes_at(encoded, 12, 9)
-    # A flag, without which a WebP has none
+    # A WebP without this flag has no EXIF
     has_exif = _spells(extended[:, :4], b"VP8X") & (extended[:, 8] // 8 % 2 > 0)
     walks = [
         _walk(encoded, kinds == JPEG, 2, _jpeg_segment),
@@ -82,7 +82,7 @@ def _blocks(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _walk(
     encoded: tf.Tensor, walked: tf.Tensor, start: int, read: Callable[[tf.Tensor], Segment]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Walks the segments of those images that are to be walked, bool [n], all at once; returns what `_blocks` does."""
+    """Walks the segments of the images in `walked`, bool [n], all at once; returns the same as `_blocks`."""
     length = tf.cast(tf.strings.length(encoded), tf.int64)
     nowhere = tf.zeros_like(length)
 
@@ -104,8 +104,8 @@ def _walk(
 
 def _jpeg_segment(head: tf.Tensor) -> Segment:
     marker, size = head[:, 1], big_endian(head[:, 2:4])
-    walks_on = (head[:, 0] == 0xFF) & (marker >= 0xE0)  # through what stands before the tables
-    following = tf.where(marker != 0xFF, 2 + size, 1)  # that byte may be repeated
+    walks_on = (head[:, 0] == 0xFF) & (marker >= 0xE0)  # only through segments before the tables
+    following = tf.where(marker != 0xFF, 2 + size, 1)  # 0xFF may be repeated
     found = (marker == 0xE1) & _spells(head[:, 4:], HEADER)
     return found & walks_on, 4, size - 2, tf.where(walks_on, following, 0)
 
@@ -121,7 +121,7 @@ def _webp_chunk(head: tf.Tensor) -> Segment:
 
 
 def _of_blocks(encoded: tf.Tensor, place: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Reads the first directory of TIFF files that stand in images at these places, int64 [n]; a thumbnail has the next."""
+    """Reads the first directory of TIFF files at these places in images, int64 [n]; the second one is the thumbnail's."""
     behind = tf.where(_spells(bytes_at(encoded, place, len(HEADER)), HEADER), tf.constant(len(HEADER), tf.int64), 0)
     place, end = place + behind, place + size
     head = bytes_at(encoded, place, 8)
@@ -142,5 +142,5 @@ def _of_blocks(encoded: tf.Tensor, place: tf.Tensor, size: tf.Tensor) -> tf.Tens
 
 
 def _spells(digits: tf.Tensor, text: bytes) -> tf.Tensor:
-    """Tells which of these bytes, int64 [n, bytes], are a text."""
+    """Returns which rows of bytes, int64 [n, bytes], equal a text."""
     return tf.reduce_all(digits == tf.constant(list(text), tf.int64), axis=1)

@@ -1,4 +1,4 @@
-"""Encoded images become pixels: the only place that decodes, for the Transform graph and for all that looks at images."""
+"""Decodes images to pixels, for the Transform graph and everything else that looks at images."""
 
 import functools
 
@@ -7,16 +7,16 @@ import tensorflow as tf
 from graftline.data import headers
 
 CHANNELS = 3
-RATIOS = 1, 2, 4, 8  # by which the JPEG decoder shrinks, in a fraction of the time
-COVER = 2  # at which 36 to 44 dB are kept of a full decoding, at 1 30 to 40; its own distance from Lanczos is 33 to 40
+RATIOS = 1, 2, 4, 8  # factors by which the JPEG decoder can shrink, in a fraction of the time
+COVER = 2  # 2 keeps 36 to 44 dB of a full decoding, 1 keeps 30 to 40; a full decoding is 33 to 40 dB from Lanczos
 
 
 def decode(contents: tf.Tensor, max_pixels: int | tf.Tensor) -> tf.Tensor:
-    """Decodes one image as its camera held it, an animation's first frame.
+    """Decodes one image without turning it; of an animation, the first frame.
 
     Args:
       contents: the encoded image, a scalar string.
-      max_pixels: what its header may claim; more is an InvalidArgumentError before any memory is taken for it.
+      max_pixels: how many pixels its header may claim; more raise InvalidArgumentError before memory is allocated.
 
     Returns:
       uint8 [height, width, 3].
@@ -31,16 +31,16 @@ def _allowed(contents: tf.Tensor, max_pixels: int | tf.Tensor) -> tf.Tensor:
     most = tf.cast(max_pixels, tf.int64)
     said = ["The image claims more pixels than data.max_pixels allows:", claimed, "over", most]
     with tf.control_dependencies([tf.debugging.Assert(claimed <= most, said)]):
-        return tf.identity(encoded)  # bound to the check, which would be pruned otherwise
+        return tf.identity(encoded)  # keeps the check from being pruned
 
 
 def resized(contents: tf.Tensor, size: int, antialias: bool, max_pixels: int) -> tf.Tensor:
-    """Decodes one image and makes it a square.
+    """Decodes one image and resizes it to a square.
 
     Args:
       contents: the encoded image, a scalar string.
       size: edge of the square, in pixels.
-      antialias: whether every pixel of the image counts; bilinearly, four do for each of the square's.
+      antialias: whether all pixels of the image count; otherwise each pixel of the square comes from four.
       max_pixels: as for `decode`.
 
     Returns:
@@ -51,7 +51,7 @@ def resized(contents: tf.Tensor, size: int, antialias: bool, max_pixels: int) ->
 
 
 def _shrunk(contents: tf.Tensor, size: int, max_pixels: int) -> tf.Tensor:
-    """Decodes one image; a JPEG at half, a quarter or an eighth of its size where that is COVER times the square's."""
+    """Decodes one image; a JPEG at 1/2, 1/4 or 1/8 of its size if that is still at least COVER times the square's."""
     encoded = _allowed(contents, max_pixels)
 
     def jpeg() -> tf.Tensor:

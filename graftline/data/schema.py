@@ -1,16 +1,16 @@
-"""The schema of a dataset: read, inferred for review."""
+"""Infers the schema of a dataset, for review."""
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL, LABEL_NAME, WIDTH
 
-LABEL_DRIFT = 0.1  # how much the part of any class may change from one model to the next
-SIZE_DRIFT = 0.3  # Jensen-Shannon divergence of widths and heights, 1 where none is as before
+LABEL_DRIFT = 0.1  # how much the share of any class may change from one model to the next
+SIZE_DRIFT = 0.3  # Jensen-Shannon divergence of widths and heights; 1 if none is as before
 
 
 def statistics_options() -> tfdv.StatsOptions:
-    """Returns how StatisticsGen counts: images are no words, so their bytes are not put into a table of frequent ones."""
+    """Returns the options of StatisticsGen: image bytes are not words, so they are not counted by frequency."""
     image = schema_pb2.Feature(name=IMAGE, type=schema_pb2.BYTES, image_domain=schema_pb2.ImageDomain())
     domain = schema_pb2.IntDomain(is_categorical=True)
     label = schema_pb2.Feature(name=LABEL, type=schema_pb2.INT, int_domain=domain)
@@ -18,14 +18,14 @@ def statistics_options() -> tfdv.StatsOptions:
 
 
 def infer(statistics: statistics_pb2.DatasetFeatureStatisticsList, label_names: list[str]) -> schema_pb2.Schema:
-    """Infers a schema from statistics, made strict where the classes are known and loose where values are free.
+    """Infers a schema from statistics: strict about the classes, loose about values that may vary.
 
     Args:
-      statistics: of the training split.
+      statistics: those of the training split.
       label_names: class names in the order of their labels.
 
     Returns:
-      A schema to be reviewed, and then kept in schemas/.
+      A schema to review and then keep in schemas/.
     """
     schema = tfdv.infer_schema(statistics, infer_feature_shape=True)
     del schema.string_domain[:]

@@ -1,1 +1,1 @@
-"""Runs of a DAG on this machine: made, kept in the metadata store, shown, taken back."""
+"""Runs of a DAG on this machine: how they are executed, recorded, shown and taken back."""

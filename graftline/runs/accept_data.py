@@ -1,4 +1,4 @@
-"""Accepts the data that DataGate stopped a run at: `graftline accept-data --reason "…"`."""
+"""Accepts data that DataGate refused: `graftline accept-data --reason "…"`."""
 
 from datetime import UTC, datetime
 
@@ -12,14 +12,14 @@ from graftline.settings.settings import Settings
 
 
 def accept_data(settings: Settings, why: str) -> Acceptance:
-    """Notes that a person has looked at the data of the latest run; the next run on exactly this data goes on.
+    """Records that a person accepts the data of the latest run; the next run on exactly this data continues.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       why: the reason.
 
     Raises:
-      UserError: where no reason is given, or the latest run did not stop at its data.
+      UserError: if no reason is given, or DataGate did not stop the latest run.
     """
     if not why.strip():
         raise UserError("--reason is empty: say why the data is right.")
@@ -28,7 +28,10 @@ def accept_data(settings: Settings, why: str) -> Acceptance:
     stopped = runs[0].node(store.REVIEW.node) if runs else None
     statistics = runs[0].output(store.STATISTICS) if runs else None
     if stopped is None or stopped.state != State.FAILED or statistics is None:
-        raise UserError(f"The latest run of {settings.name} did not stop at its data, so nothing is to be accepted.")
+        raise UserError(
+            f"DataGate did not stop the latest run of {settings.name}, so there is nothing to accept: "
+            "`graftline runs` shows how each run ended."
+        )
     when = datetime.now(UTC).isoformat(timespec="seconds")
     acceptance = Acceptance(data_review.identity(statistics.uri), pushes.user(), when, why)
     data_review.accept(settings.accepted_data, acceptance)

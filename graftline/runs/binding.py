@@ -1,4 +1,4 @@
-"""A name belongs to the data that it first ran with: another dataset's models would be pushed over those in production."""
+"""Binds a name to the data that it first ran with, so that no other dataset's model replaces the one in production."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ from graftline.base.paths import FOLDER_PREFIX, absolute, aside
 from graftline.settings.data import Data
 from graftline.settings.settings import Settings
 
-DATASET = "dataset"  # file beside the versions; model servers look at numbers alone
+DATASET = "dataset"  # file next to the versions; model servers only look at numbers
 
 
 def bind(settings: Settings) -> None:
-    """Binds the name of a pipeline to its dataset, as this machine sees it, by a file beside its versions.
+    """Binds the name of a pipeline to its dataset, as this machine sees it, with a file next to its versions.
 
     Args:
-      settings: those of the pipeline; with `run.adopt` the name is bound anew.
+      settings: the pipeline's settings; with `run.adopt` the name is bound again.
 
     Raises:
-      UserError: where the name belongs to another dataset.
+      UserError: if the name belongs to another dataset.
     """
     path, dataset = settings.push_dir / DATASET, _dataset(settings.data)
     bound = path.read_text().rstrip("\n") if path.is_file() else None
@@ -25,8 +25,8 @@ def bind(settings: Settings) -> None:
         return
     if bound is not None and not settings.run.adopt:
         raise UserError(
-            f"The name {settings.name} belongs to the dataset {bound}, and this run has {dataset}: give the configuration "
-            "another name, or --adopt (run.adopt) where these are the same data in another place."
+            f"The name {settings.name} belongs to the dataset {bound}, but this run uses {dataset}: give the configuration "
+            "another name or, if this is the same data in another place, run once with --adopt (run.adopt)."
         )
     settings.push_dir.mkdir(parents=True, exist_ok=True)
     written = aside(path)
@@ -35,7 +35,7 @@ def bind(settings: Settings) -> None:
 
 
 def _dataset(data: Data) -> str:
-    """Returns the name of a dataset; of a folder with its whole path, and with that of a table of its classes."""
+    """Returns the name of a dataset; for a folder, its whole path, and that of its table of classes if it has one."""
     name, folder = data.dataset, data.dataset.removeprefix(FOLDER_PREFIX)
     if folder == name:
         return name

@@ -1,4 +1,4 @@
-"""Corrects a folder of photos by what the latest report found: `graftline clean-up export | apply | undo`."""
+"""Corrects a folder of photos with the findings of the latest report: `graftline clean-up export | apply | undo`."""
 
 from pathlib import Path
 
@@ -12,21 +12,21 @@ from graftline.sources.folder import Folder
 
 
 def export(settings: Settings, table: Path, suggested: bool) -> int:
-    """Writes what the latest report found as a table for people, and returns how many files it has.
+    """Writes the findings of the latest report as a table to edit, and returns how many files it lists.
 
     Args:
-      settings: those of the pipeline.
-      table: the CSV file, which is not there yet.
-      suggested: whether the suggestions stand in its column `action`.
+      settings: the pipeline's settings.
+      table: the CSV file, which must not exist yet.
+      suggested: whether to fill its column `action` with the suggestions.
 
     Raises:
-      UserError: where no run has a report, or the table is there, which somebody may have edited.
+      UserError: if no run has a report, or the table exists, because somebody may have edited it.
     """
     found = [path for run in history.read(settings) if (path := history.findings(run))]
     if not found:
-        raise UserError(f"No run of {settings.name} has told what deserves a look: `graftline run` does.")
+        raise UserError(f"No run of {settings.name} has a report yet: `graftline run` makes one.")
     if table.exists():
-        raise UserError(f"{table} is there already: give another name.")
+        raise UserError(f"{table} already exists: give another name.")
     written = aside(table.absolute())
     try:
         count = findings.write_table(written, findings.read(found[-1]), suggested)
@@ -37,14 +37,14 @@ def export(settings: Settings, table: Path, suggested: bool) -> int:
 
 
 def apply(settings: Settings, table: Path) -> tuple[int, Path | None]:
-    """Moves files as a table says; returns how many, and where those are that were dropped.
+    """Moves files as a table says; returns how many, and the folder with the dropped ones.
 
     Args:
-      settings: those of the pipeline.
-      table: as `export` writes it, edited.
+      settings: the pipeline's settings.
+      table: one that `export` wrote, edited.
 
     Raises:
-      UserError: where the dataset is no folder of classes, or the table asks for what cannot be done; nothing moves then.
+      UserError: if the dataset is not a folder of classes, or the table asks for the impossible; then nothing moves.
     """
     folder = _folder(settings)
     moves = clean_up.planned(folder.held(), table)
@@ -52,10 +52,10 @@ def apply(settings: Settings, table: Path) -> tuple[int, Path | None]:
 
 
 def undo(settings: Settings) -> int:
-    """Moves back what the latest `apply` has moved, and returns how many files these were.
+    """Moves back the files that the latest `apply` moved, and returns how many.
 
     Raises:
-      UserError: where nothing is to be undone.
+      UserError: if there is nothing to undo.
     """
     return clean_up.undo(_folder(settings).folder)
 
@@ -63,7 +63,10 @@ def undo(settings: Settings) -> int:
 def _folder(settings: Settings) -> Folder:
     source = settings.data.source
     if not isinstance(source, Folder):
-        raise UserError(f"data.dataset = {settings.data.dataset!r} is no folder of photos, so no files can be moved.")
+        raise UserError(
+            f"data.dataset = {settings.data.dataset!r} is not a folder of photos: clean-up can only move files of a "
+            "dataset such as folder:PATH."
+        )
     if source.wanted.labels:
-        raise UserError(f"The classes of {source.folder} are in {source.wanted.labels}: correct that instead.")
+        raise UserError(f"The classes of {source.folder} are in {source.wanted.labels}: correct that file instead.")
     return source

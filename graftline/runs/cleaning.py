@@ -1,4 +1,4 @@
-"""Forgets all runs below a root: what they made, what is known of them, and what they left for later ones."""
+"""Forgets all runs below a root: their artifacts, their metadata, and what they left for later runs."""
 
 import shutil
 from pathlib import Path
@@ -9,12 +9,12 @@ from graftline.base.errors import UserError
 from graftline.base.paths import size_on_disk
 from graftline.runs.lock import RUN
 
-# Datasets, weights, pushed models and what a person has accepted stay
+# Datasets, weights, pushed models and acceptances stay
 FORGOTTEN = ("pipelines", "metadata", "work", "tensorboard", "schemas", "tfx")
 
 
 def folders(root: Path) -> list[Path]:
-    """Returns what `clean` would remove.
+    """Returns the folders that `clean` would remove.
 
     Args:
       root: `run.root`.
@@ -28,13 +28,13 @@ def size(root: Path) -> int:
 
 
 def clean(root: Path) -> None:
-    """Removes it.
+    """Removes these folders.
 
     Args:
       root: `run.root`.
 
     Raises:
-      UserError: where a run of one of its pipelines goes on.
+      UserError: if a run of one of its pipelines is going on.
     """
     held: list[filelock.FileLock] = []
     try:
@@ -46,7 +46,7 @@ def clean(root: Path) -> None:
             shutil.rmtree(folder)
     except filelock.Timeout as error:
         name = Path(error.lock_file).name.removesuffix(f".{RUN}.lock")
-        raise UserError(f"A run of {name} in {root} is going on: wait for its end, or stop it.") from None
+        raise UserError(f"A run of {name} in {root} is going on: wait for it to end, or stop it.") from None
     finally:
         for lock in held:
             lock.release()

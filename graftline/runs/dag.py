@@ -1,4 +1,4 @@
-"""A pipeline out of nodes, each with the identity of the code that it runs."""
+"""Makes a pipeline of nodes, each with the identity of the code that it runs."""
 
 import json
 from pathlib import Path
@@ -12,19 +12,19 @@ from graftline.runs import store
 from graftline.settings.settings import Settings
 
 BEAM_ARGS = [
-    # Named, because Beam's default runner would download another one
+    # Named explicitly, because Beam's default runner would download another one
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    # Unused by that runner, but without it every Beam component packs the whole of TFX for a remote one first
+    # This runner ignores it, but without it every Beam component would first package all of TFX for a remote runner
     "--sdk_container_image=none",
 ]
 
 USER_CODE = ("preprocessing_fn", "tuner_fn", "run_fn")  # properties that name a function by its import path
-USER_MODULE = "module_path"  # one that names a module
+USER_MODULE = "module_path"  # property that names a module
 CODE = "code"
 
 
 def modules(node: BaseNode) -> set[str]:
-    """Returns the modules that a node runs: of its component, executor and driver, and of the functions it is given."""
+    """Returns the modules that a node runs: those of its component, executor and driver, and of its user functions."""
     if not isinstance(node, BaseComponent):
         return set()
     given = node.exec_properties
@@ -35,21 +35,21 @@ def modules(node: BaseNode) -> set[str]:
 
 
 def _names(node: BaseNode, path: Path) -> bool:
-    """Tells whether a property of a node names a file, as it is or within JSON."""
+    """Returns whether a property of a node names a file, as it is or within JSON."""
     spelled = str(path), json.dumps(str(path))[1:-1]
     return any(spelling in str(value) for value in node.exec_properties.values() for spelling in spelled)
 
 
 def beam_args(settings: Settings) -> list[str]:
-    """Returns what Beam is given."""
+    """Returns the arguments for Beam."""
     return [*BEAM_ARGS, *(argument.get_secret_value() for argument in settings.run.beam_args)]
 
 
 def assemble(settings: Settings, nodes: list[BaseNode]) -> Pipeline:
-    """Puts nodes into a pipeline with the settings' name, places and Beam arguments.
+    """Puts nodes into a pipeline with the settings' name, folders and Beam arguments.
 
-    TFX's cache knows nothing of code, nor of what is in a file that a property names, so each node gets the identity of its
-    own: another one is another entry of the cache.
+    TFX's cache knows neither the code of a node nor the contents of files that its properties name. So each node gets their
+    identity as a property: if it changes, the cache has no entry for the node.
     """
     for node in nodes:
         if made_of := modules(node):

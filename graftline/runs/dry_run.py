@@ -1,6 +1,6 @@
-"""What a run would make anew, what it would take from the cache, and why: `graftline run --dry-run`.
+"""Says what a run would execute, what it would take from the cache, and why: `graftline run --dry-run`.
 
-TFX's own launcher is asked, node by node, on a copy of the metadata store; nothing is made, kept or removed.
+It asks TFX's own launcher, node by node, on a copy of the metadata store. It makes, keeps and removes nothing.
 """
 
 import sqlite3
@@ -23,8 +23,8 @@ from graftline.runs.stages import TRAINER
 from graftline.settings.settings import Settings
 
 RUN_ID, GONE = "dry-run", ".gone"
-NEVER = "it never ran"
-# What a driver looks at, and the store does not keep
+NEVER = "it has never run"
+# Changes that a driver sees, but the store does not record
 SEEN_BY_DRIVER = {
     store.EXAMPLES.node: "the images have changed",
     store.EVALUATION.node: "another model is in production",
@@ -37,9 +37,9 @@ class Step:
 
     Attributes:
       node: its name.
-      cached: whether its outputs would be taken from the cache.
-      why: why not; empty where they would.
-      causes: the nodes, itself among them, that are made anew for a reason of their own, and it for theirs.
+      cached: whether its outputs would come from the cache.
+      why: why they would not; empty if they would.
+      causes: the nodes, possibly itself, that run for a reason of their own and so make it run.
     """
 
     node: str
@@ -52,21 +52,21 @@ def plan(settings: Settings, create_pipeline: Callable[[Settings], Pipeline]) ->
     """Returns what a run would do, node by node in the order of the DAG.
 
     Args:
-      settings: those of the run.
-      create_pipeline: gives the DAG.
+      settings: the run's settings.
+      create_pipeline: builds the DAG.
 
     Raises:
-      UserError: where the metadata are on a server, which cannot be copied, or a node refuses its input.
+      UserError: if the metadata is on a server, which cannot be copied, or a node refuses its input.
     """
     if settings.metadata:
         raise UserError(
-            "A dry run looks at a copy of the metadata store, which a server's cannot be: leave `metadata` out."
+            "A dry run needs a copy of the metadata store, and one on a server cannot be copied: leave `metadata` out."
         )
     with tempfile.TemporaryDirectory() as folder:
         trial = settings.model_copy(update={"run": settings.run.model_copy(update={"root": Path(folder)})})
         _copy_store(settings, trial)
         run = runner.named(settings, Compiler().compile(create_pipeline(settings)), RUN_ID)
-        # TFX makes folders for what is to come
+        # TFX creates folders for the outputs before it runs a node
         run.runtime_spec.pipeline_root.field_value.string_value = str(trial.pipeline_root)
         with store.opened(trial) as opened:
             gone = store.outdated(opened, settings)
@@ -88,7 +88,7 @@ def _copy_store(settings: Settings, trial: Settings) -> None:
 
 
 def _forget(opened: MetadataStore, gone: Iterable[str]) -> None:
-    """Lets TFX find nothing where a run would have removed it first; it looks for the folder."""
+    """Hides from TFX, which looks for folders, the outputs that a run would remove first."""
     artifacts = [artifact for artifact in opened.get_artifacts() if artifact.uri in gone]
     for artifact in artifacts:
         artifact.uri += GONE
@@ -107,9 +107,9 @@ def _step(
     causes = sorted({cause for step in before if step.node in node.upstream_nodes for cause in step.causes})
     if causes:
         return Step(
-            name, False, f"{' and '.join(causes)} {'are' if len(causes) > 1 else 'is'} made anew", tuple(causes)
+            name, False, f"{' and '.join(causes)} {'are' if len(causes) > 1 else 'is'} not cached", tuple(causes)
         )
-    if not runner.executes(run, name):  # but looks something up, in no time
+    if not runner.executes(run, name):  # it only looks something up, which takes no time
         runner.run_node(trial, run, node, _silent)
         return Step(name, True)
     if runner.is_cached(trial, run, name, _silent):
@@ -123,7 +123,7 @@ def _silent(*_: object) -> None:
 
 
 def _why(settings: Settings, opened: MetadataStore, name: str, gone: set[str]) -> str:
-    """Says what of a node, whose inputs are all there, is another than when it was last made."""
+    """Says what has changed since a node, whose inputs all exist, last ran."""
     context = opened.get_context_by_type_and_name(store.NODE, f"{settings.name}.{name}")
     executions = opened.get_executions_by_context(context.id) if context else []
     made = [one for one in executions if one.last_known_state in (store.COMPLETE, store.CACHED)]
@@ -135,16 +135,16 @@ def _why(settings: Settings, opened: MetadataStore, name: str, gone: set[str]) -
     if changed := _changed(this, last):
         return f"{' and '.join(changed)} changed"
     if _inputs(opened, this.id) != _inputs(opened, last.id):
-        return "its input is another one"
+        return "its input has changed"
     outputs = [artifact.uri for artifact in store.outputs(opened, last.id).values()]
     if any(uri.removesuffix(GONE) in gone or not Path(uri).exists() for uri in outputs):
-        return "what it made is gone, damaged or no longer holds"
-    return SEEN_BY_DRIVER.get(name, "what it looks at has changed")
+        return "its output is gone, damaged or no longer valid"
+    return SEEN_BY_DRIVER.get(name, "what its driver looks at has changed")
 
 
 def _changed(this: metadata_store_pb2.Execution, last: metadata_store_pb2.Execution) -> list[str]:
     """Returns the execution properties that differ, in a user's words."""
-    # What a driver adds, and what is measured, are on the last one alone
+    # Only the last execution has what a driver added and what was measured
     names = sorted({*this.custom_properties} & {*last.custom_properties})
     differ = [name for name in names if this.custom_properties[name] != last.custom_properties[name]]
     return ["its code, or a library," if name == CODE else name for name in differ if not name.startswith("__")]

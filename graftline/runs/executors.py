@@ -1,4 +1,4 @@
-"""Executors by their names: to look at a DAG, and to ask the cache, is to import none of them."""
+"""Executors by import path, so that none is imported just to look at a DAG or to ask the cache."""
 
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
@@ -10,31 +10,31 @@ from tfx.proto.orchestration.execution_result_pb2 import ExecutorOutput
 
 
 class BeamExecutorNamed(BeamExecutorSpec):
-    """A Beam executor in a component, by the path of its class alone."""
+    """A Beam executor in a component, given only as the path of its class."""
 
     def __init__(self, path: str) -> None:
         """Sets it up.
 
         Args:
-          path: such as `components.evaluator.executor.Executor`.
+          path: the class's path, such as `components.evaluator.executor.Executor`.
         """
         super().__init__(BaseBeamExecutor)
-        self._class_path = path  # which TFX 1.21 takes from the class only where it is unset; it compiles nothing else
+        self._class_path = path  # TFX 1.21 compiles only this path, and takes it from the class only if it is unset
 
 
 class BeamExecutorLater(BaseExecutorOperator):
-    """Executes a Beam executor as TFX's operator does, but imports it only then, not before the cache is asked."""
+    """Runs a Beam executor as TFX's operator does, but imports it only then, not before the cache is asked."""
 
     SUPPORTED_EXECUTOR_SPEC_TYPE = BeamExecutorOperator.SUPPORTED_EXECUTOR_SPEC_TYPE
     SUPPORTED_PLATFORM_CONFIG_TYPE = BeamExecutorOperator.SUPPORTED_PLATFORM_CONFIG_TYPE
 
     def run_executor(self, execution_info: ExecutionInfo) -> ExecutorOutput:
-        """Returns what the executor does.
+        """Runs the executor, and returns its output.
 
         Args:
-          execution_info: of this execution.
+          execution_info: what the launcher knows of this execution.
         """
         return BeamExecutorOperator(self._executor_spec, self._platform_config).run_executor(execution_info)
 
 
-OPERATORS = {BeamExecutableSpec: BeamExecutorLater}  # as the launcher takes them
+OPERATORS = {BeamExecutableSpec: BeamExecutorLater}  # in the form that the launcher takes

@@ -1,6 +1,6 @@
-"""What past runs did, from the metadata store.
+"""Says what past runs did, from the metadata store.
 
-Everything is read from the properties of executions and artifacts, which stay when the artifacts' files are gone; only what
+Nearly everything comes from properties of executions and artifacts, which stay when the artifacts' files are gone. Only what
 the Evaluator measured for each class is in its files.
 """
 
@@ -41,13 +41,13 @@ def read(settings: Settings, last: int | None = None) -> list[Run]:
 
     Args:
       settings: those of the configuration.
-      last: how many of the latest are read; None reads all.
+      last: how many of the latest to read; None reads all.
 
     Raises:
-      UserError: where there is none.
+      UserError: if there is none.
     """
     runs = []
-    if settings.metadata or settings.metadata_path.is_file():  # to open one that is not there would make it
+    if settings.metadata or settings.metadata_path.is_file():  # opening a missing file would create it
         with store.opened(settings) as opened:
             runs = store.runs(opened, settings.name, last)
     if not runs:
@@ -56,7 +56,7 @@ def read(settings: Settings, last: int | None = None) -> list[Run]:
 
 
 def find(settings: Settings, runs: list[Run], name: str) -> Run:
-    """Returns a run by its number or id; `latest` and `production` are names too.
+    """Returns a run by its number or id, or by the names `latest` and `production`.
 
     Args:
       settings: those of the configuration.
@@ -64,7 +64,7 @@ def find(settings: Settings, runs: list[Run], name: str) -> Run:
       name: what the user calls it.
 
     Raises:
-      UserError: where there is no such run, or nothing is in production.
+      UserError: if there is no such run, or no run has a model in production.
     """
     if name == PRODUCTION:
         return _in_production(settings, runs)
@@ -77,23 +77,26 @@ def find(settings: Settings, runs: list[Run], name: str) -> Run:
 
 
 def _in_production(settings: Settings, runs: list[Run]) -> Run:
-    """Returns the last run that pushed the model that is served; after a rollback that is an earlier one."""
+    """Returns the last run that pushed the model in production; after a rollback that is an earlier one."""
     served = versions.served(settings.push_dir)
     for run in reversed(runs):
         pusher, pushed = run.node("Pusher"), _properties(run, store.PUSHED)
         if served and pusher and pusher.state is State.DONE and pushed[noted.DIGEST].string_value == served:
             return run
-    raise UserError(f"No run of {settings.name} pushed what is in {settings.push_dir}: nothing of it is in production.")
+    raise UserError(
+        f"No run of {settings.name} has its model in production in {settings.push_dir}: name a run by its number; "
+        "`graftline runs --all` lists them."
+    )
 
 
 def facts(settings: Settings, runs: list[Run], run: Run, alive: bool) -> dict[str, Any]:
-    """Returns what there is to tell of a run in a line, as JSON has it.
+    """Returns what a line of `graftline runs` says about a run, in the form of its JSON.
 
     Args:
       settings: those of the configuration.
-      runs: among which the one that pushed the baseline is looked for.
+      runs: the runs to search for the one that pushed the baseline.
       run: one of them.
-      alive: whether a process is still at it.
+      alive: whether a process is still working on it.
     """
     blessing = _properties(run, store.BLESSING)
     pushed = _properties(run, store.PUSHED)
@@ -120,7 +123,7 @@ def facts(settings: Settings, runs: list[Run], run: Run, alive: bool) -> dict[st
 
 
 def _by_a_person(settings: Settings, run: Run) -> dict[str, Any] | None:
-    """Returns who pushed the model of a run although the gate had refused it; None where nobody did."""
+    """Returns who pushed the model of a run although the gate had refused it; None if nobody did."""
     told = [push for push in pushes.read(settings.push_dir) if push.run == run.id]
     return {"who": told[-1].who, "why": told[-1].why, "version": str(told[-1].version)} if told else None
 
@@ -131,7 +134,7 @@ def _properties(run: Run, output: store.Output) -> Mapping[str, metadata_store_p
 
 
 def local(run: Run) -> datetime:
-    """Returns when a run started, by the clock of this machine."""
+    """Returns when a run started, in this machine's time zone."""
     return run.started.astimezone()
 
 
@@ -145,8 +148,8 @@ def _accuracies(run: Run) -> dict[str, dict[str, float]]:
 
 
 def state(run: Run, alive: bool) -> str:
-    """Says how far a run is, or how it ended."""
-    states = {node.name: node.state for node in run.nodes}  # of a node that was tried again, the last
+    """Says how far a run has come, or how it ended."""
+    states = {node.name: node.state for node in run.nodes}  # the last state of a node that was tried again
     failed = [name for name, state in states.items() if state is State.FAILED]
     running = [name for name, state in states.items() if state is State.RUNNING]
     if failed:
@@ -155,12 +158,12 @@ def state(run: Run, alive: bool) -> str:
         return f"{'going on' if alive else 'stopped'} at {', '.join(running)}"
     if alive and not run.output(store.PUSHED):
         return "going on"
-    made = [node.state for node in run.nodes if node.outputs]  # what only looks something up is never cached
+    made = [node.state for node in run.nodes if node.outputs]  # nodes that only look something up are never cached
     return "all cached" if made and set(made) == {State.CACHED} else "done"
 
 
 def alive(settings: Settings, runs: list[Run], run: Run) -> bool:
-    """Whether a process may be at a run: of another machine's nothing is known."""
+    """Returns whether a process may be working on a run; with a metadata server that is unknown, so one may."""
     return bool(settings.metadata) or (run is runs[-1] and lock.holder(settings) is not None)
 
 
@@ -178,11 +181,11 @@ def metrics(run: Run) -> Values:
 
 
 def _scores(run: Run) -> Values:
-    """Returns what the Evaluator measured, as long as its files are there."""
+    """Returns what the Evaluator measured, as long as its files exist."""
     evaluated = run.output(store.EVALUATION)
     if evaluated is None or not Path(evaluated.uri).is_dir():
         return {}
-    from graftline.artifacts import evaluation  # with TensorFlow, which takes seconds
+    from graftline.artifacts import evaluation  # imports TensorFlow, which takes seconds
 
     measured = evaluation.metrics(evaluated.uri)
     values = {metric.title: metric.shown(measured[metric.key]) for metric in OVERALL if metric.key in measured}
@@ -192,7 +195,7 @@ def _scores(run: Run) -> Values:
 
 
 def _verdict(run: Run) -> Values:
-    """Returns each rule of the gate, as long as the Evaluator's files are there, and what came of it."""
+    """Returns each rule of the gate, as long as the Evaluator's files exist, and the outcome."""
     evaluated, values = run.output(store.EVALUATION), Values()
     blessing, pushed = _properties(run, store.BLESSING), _properties(run, store.PUSHED)
     if evaluated and Path(evaluated.uri, verdict.VERDICT_FILE).is_file():
@@ -216,19 +219,19 @@ def _serving(run: Run) -> Values:
 
 
 def report(run: Run) -> Path | None:
-    """Returns the page of a run's report; None where there is none."""
+    """Returns the page of a run's report; None if it has none."""
     found = _files(run, store.REPORT, [PAGE])
     return found[0] if found else None
 
 
 def findings(run: Run) -> Path | None:
-    """Returns the table of what deserves a look; None where there is none."""
+    """Returns the table of a run's findings; None if it has none."""
     found = _files(run, store.REPORT, [FINDINGS_FILE])
     return found[0] if found else None
 
 
 def cards(run: Run) -> list[Path]:
-    """Returns the files of the card of a run's model; none where there is none."""
+    """Returns the files of the card of a run's model; an empty list if it has none."""
     return _files(run, store.CARD, CARDS)
 
 

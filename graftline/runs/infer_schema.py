@@ -1,6 +1,6 @@
-"""Infers the schema of a dataset that has none: `graftline schema --data <name>`, then review and commit what it writes.
+"""Infers the schema of a dataset that has none: `graftline schema --data <name>`. Review and commit what it writes.
 
-Where `data_gate.infer_schema` is set a run does it, until one has passed all checks.
+If `data_gate.infer_schema` is set, each run does this until a run has passed all checks.
 """
 
 from collections.abc import Iterable
@@ -20,22 +20,22 @@ from graftline.settings.settings import Settings
 
 
 def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
-    """Reads the dataset, counts what is in it and writes `settings.schema_path`; where a run does it, provisionally.
+    """Reads the dataset, computes its statistics and writes `settings.schema_path`; within a run, provisionally.
 
     Args:
       settings: those of the dataset.
-      reading: the nodes that read it and count.
+      reading: the nodes that read it and compute the statistics.
 
     Raises:
-      UserError: where that file exists already, for it may hold what somebody decided.
+      UserError: if that file already exists, because it may hold somebody's decisions.
     """
     if settings.schema_path.exists() and not provisional.is_provisional(settings.schema_path):
-        raise UserError(f"{settings.schema_path} exists already: move it away to have another one inferred.")
-    # Not `run`, which TFX's command line counts, and looks at the DAG of
+        raise UserError(f"{settings.schema_path} already exists: move it away to infer a new one.")
+    # Not `run`, because TFX's command line counts its calls and looks at their DAG
     run_id = LocalRunner(settings, store.INFERENCE).run_with_ir(Compiler().compile(assemble(settings, list(reading))))
     nodes = summary.read(settings, run_id)
     examples, counted = store.made(nodes, store.EXAMPLES), store.made(nodes, store.STATISTICS)
-    assert examples and counted  # or the run would have raised
+    assert examples and counted  # else the run would have raised
     statistics = tfdv.load_stats_binary(f"{counted.uri}/Split-{TRAIN}/FeatureStats.pb")
     inferred = schema.infer(statistics, read_label_names(examples.uri))
     settings.schema_path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,4 +46,4 @@ def infer_schema(settings: Settings, reading: Iterable[BaseNode]) -> None:
         console.line(f"Inferred {settings.schema_path}, which is kept once the photos have passed all checks.")
     else:
         aside.replace(settings.schema_path)
-        console.line(f"Wrote {settings.schema_path}: review it, commit it, then `graftline run`.")
+        console.line(f"Wrote {settings.schema_path}: review it, commit it, then run `graftline run`.")

@@ -1,4 +1,4 @@
-"""Runs a DAG on this machine, and tells what became of it."""
+"""Runs a DAG on this machine and reports how it ended."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ Nodes = Callable[[Settings], Iterable[BaseNode]]
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Returns whether an error, or what caused it, is that a disk is full; Beam and TensorFlow wrap it in their own."""
+    """Returns whether an error, or its cause, is a full disk; Beam and TensorFlow wrap that in errors of their own."""
     while error is not None:
         if os.strerror(errno.ENOSPC) in str(error):
             return True
@@ -43,17 +43,17 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     """Runs a pipeline on this machine and prints the summary.
 
     Args:
-      settings: those of the run.
-      create_pipeline: gives the whole DAG.
-      reading: gives the nodes of it that read the dataset and count, from which a schema is inferred.
+      settings: the run's settings.
+      create_pipeline: builds the whole DAG.
+      reading: builds its nodes that read the dataset and compute the statistics, from which a schema is inferred.
 
     Raises:
-      UserError: where it holds what only a cluster can run, a folder cannot be written, or a node refuses its input.
+      UserError: if the settings need a cluster, a folder is not writable, or a node refuses its input.
     """
     if settings.serving.tensorflow_serving:
         raise UserError(
-            f"serving.tensorflow_serving = {settings.serving.tensorflow_serving!r}: TensorFlow Serving is started on a "
-            "cluster alone; leave it unset to check the model in a process on this machine."
+            f"serving.tensorflow_serving = {settings.serving.tensorflow_serving!r}: TensorFlow Serving only runs on a "
+            "cluster; leave it unset to check the model in a process on this machine."
         )
     from graftline.runs import summary
     from graftline.runs.runner import LocalRunner
@@ -63,7 +63,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
     if provisional.is_due(settings):
         from graftline.runs.infer_schema import infer_schema
 
-        binding.bind(settings)  # before another dataset's schema is taken for this one's
+        binding.bind(settings)  # first, so that the name has no other dataset's schema
         infer_schema(settings, reading(settings))
     run_id = LocalRunner(settings).run(create_pipeline(settings))
     if run_id is None:  # `tfx pipeline create` only looks at the DAG
@@ -72,7 +72,7 @@ def main(settings: Settings, create_pipeline: Dag, reading: Nodes) -> None:
 
 
 def program(settings: Settings, create_pipeline: Dag, reading: Nodes) -> int:
-    """Runs a pipeline as `main` does, tells what stopped it, and returns the exit status; arguments as of `main`."""
+    """Runs a pipeline as `main` does, with its arguments, prints what stopped it, and returns the exit status."""
     stop.stop_when_asked()
     try:
         main(settings, create_pipeline, reading)
@@ -84,7 +84,7 @@ def program(settings: Settings, create_pipeline: Dag, reading: Nodes) -> int:
 
 
 def _ended(settings: Settings, error: BaseException) -> tuple[int, str]:
-    """Returns the exit status for what stopped a run, and what is told of it; raises it again where it is nobody's fault."""
+    """Returns the exit status and the message for what stopped a run; raises an error again if it is a bug."""
     if isinstance(error, KeyboardInterrupt) or stop.asked():
         return stop.STATUS, stop.STOPPED
     if isinstance(error, UserError):
@@ -92,7 +92,7 @@ def _ended(settings: Settings, error: BaseException) -> tuple[int, str]:
     if disk_is_full(error):
         free, folder = fullest(settings)
         return 1, (
-            f"No space is left on the disk of {folder} ({free / 1e6:.1f} MB are free): free some and run again; what was "
-            "finished is kept."
+            f"No space is left on the disk of {folder} ({free / 1e6:.1f} MB free): free some space and run again; finished "
+            "results are kept."
         )
     raise error

@@ -1,8 +1,8 @@
-"""Locks that a run holds against others, and that are free again when their holder ends, however it ends.
+"""Locks that a run holds against other runs, and that are freed however their holder ends.
 
-On one machine a lock is a file's, which the system frees with the process. Where machines share a metadata server it is one
-of that server's named locks, which are free when the connection is gone: what a file lock on a shared volume is worth
-depends on the volume.
+On one machine a lock is a file lock, which the system frees with the process. Machines that share a metadata server use that
+server's named locks, which are freed when the connection is gone. Whether file locks on a shared volume work depends on the
+volume.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from graftline.base.errors import UserError
 from graftline.settings.cluster import Mysql
 from graftline.settings.settings import Settings
 
-RUN, PUSHES = "run", "pushes"  # what a pipeline has a lock for
-PUSH_SECONDS = 600  # that a push, which takes seconds, is waited for
+RUN, PUSHES = "run", "pushes"  # the locks of a pipeline
+PUSH_SECONDS = 600  # how long to wait for another push, which takes seconds
 HEARTBEAT_SECONDS = 10.0
-TIMEOUT_SECONDS = 15  # of a question to the server
-SILENT_SECONDS = 60  # after which the server ends a connection: more than a heartbeat and its answer may take
-ASK_SECONDS = 5  # that the server is waited for at once, so that Ctrl-C is heeded
+TIMEOUT_SECONDS = 15  # of a query to the server
+SILENT_SECONDS = 60  # until the server closes a silent connection: longer than a heartbeat and its answer may take
+ASK_SECONDS = 5  # how long a query may wait for the lock, so that Ctrl-C is noticed
 
 
 class HeldError(UserError):
@@ -38,16 +38,16 @@ class HeldError(UserError):
 def held(settings: Settings, what: str, seconds: float = 0) -> Iterator[None]:
     """Holds a lock of a pipeline.
 
-    Inside, `stop.heed` stops a process that has lost it: what is to be published is preceded by that.
+    Inside, `stop.heed` stops a process that has lost it; call that before anything is published.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       what: RUN or PUSHES.
-      seconds: how long it is waited for where another process holds it.
+      seconds: how long to wait if another process holds it.
 
     Raises:
-      HeldError: where another still holds it then.
-      UserError: where the metadata server cannot be asked.
+      HeldError: if another process still holds it after that time.
+      UserError: if the metadata server cannot be reached.
     """
     with (
         _named(settings.metadata, settings.name, what, seconds) if settings.metadata else _file(settings, what, seconds)
@@ -76,12 +76,12 @@ def _acquire(lock: filelock.BaseFileLock, settings: Settings, what: str, seconds
         lock.acquire(blocking=False)
         return
     if seconds:
-        console.line(f"{_who(settings, what)}: waiting for its end.")
+        console.line(f"{_who(settings, what)}: waiting for it to end.")
     try:
         lock.acquire(timeout=seconds)
     except filelock.Timeout:
         raise HeldError(
-            f"{_who(settings, what)}: wait for its end, or let this run wait with `graftline run --wait <minutes>`."
+            f"{_who(settings, what)}: wait for it to end, or let this run wait with `graftline run --wait <minutes>`."
         ) from None
 
 
@@ -96,10 +96,10 @@ def _who(settings: Settings, what: str) -> str:
 
 
 def holder(settings: Settings, what: str = RUN) -> psutil.Process | None:
-    """Returns the process of this machine that holds a lock, as far as this user may see it; None where there is none.
+    """Returns the process on this machine that holds a lock, as far as this user may see it; None if there is none.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       what: RUN or PUSHES.
     """
     path, found = str(_path(settings, what).resolve()), []
@@ -109,15 +109,15 @@ def holder(settings: Settings, what: str = RUN) -> psutil.Process | None:
                 found.append((process.create_time(), process.pid, process))
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
-    return min(found)[-1] if found else None  # those that it has forked hold the lock too
+    return min(found)[-1] if found else None  # the oldest, because its forks hold the lock too
 
 
 class _NamedLock:
-    """A lock of a MySQL or MariaDB server, with a heartbeat that tells when it is lost.
+    """A lock of a MySQL or MariaDB server, with a heartbeat that notices its loss.
 
     Args:
       server: the metadata server.
-      name: what the server knows it by.
+      name: the lock's name on the server.
     """
 
     def __init__(self, server: Mysql, name: str) -> None:
@@ -146,7 +146,7 @@ class _NamedLock:
             return cursor.fetchone()[0]
 
     def acquire(self, seconds: float) -> bool:
-        """Returns whether the lock could be had within this time."""
+        """Returns whether the lock was acquired within this time."""
         until = time.monotonic() + seconds
         while not self._ask("SELECT GET_LOCK(%s, %s)", self._name, min(ASK_SECONDS, max(0, until - time.monotonic()))):
             stop.heed()
@@ -156,10 +156,10 @@ class _NamedLock:
         return True
 
     def check(self) -> None:
-        """Makes sure that the lock is still held.
+        """Checks that the lock is still held.
 
         Raises:
-          UserError: where it is not, or the server does not say so.
+          UserError: if it is not, or the server does not confirm it.
         """
         try:
             if not self._lost and not self._ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", self._name):
@@ -168,7 +168,7 @@ class _NamedLock:
             self._lost = str(error)
         if self._lost:
             raise UserError(
-                f"The lock {self._name} of the metadata server was lost ({self._lost}), and another run may have it: "
+                f"The lock {self._name} of the metadata server was lost ({self._lost}), and another run may hold it: "
                 "nothing was published; run again."
             )
 
@@ -177,7 +177,7 @@ class _NamedLock:
             try:
                 self.check()
             except UserError:
-                return  # who holds it is told by its own question
+                return  # the holder finds out by its own check
 
     def close(self) -> None:
         """Frees the lock."""
@@ -188,7 +188,7 @@ class _NamedLock:
 
 @contextlib.contextmanager
 def _named(server: Mysql, pipeline: str, what: str, seconds: float) -> Iterator[None]:
-    # Names are the whole server's, and have 64 characters at most
+    # The whole server shares the names, which have at most 64 characters
     digest = hashlib.sha256(f"{server.database}/{pipeline}/{what}".encode()).hexdigest()[:16]
     name = f"graftline.{pipeline[:24]}.{what}.{digest}"
     try:
@@ -200,14 +200,14 @@ def _named(server: Mysql, pipeline: str, what: str, seconds: float) -> Iterator[
             had = lock.acquire(0)
             if not had and seconds:
                 console.line(
-                    f"Another run of {pipeline} holds the lock {name} of the metadata server: waiting for its end."
+                    f"Another run of {pipeline} holds the lock {name} of the metadata server: waiting for it to end."
                 )
                 had = lock.acquire(seconds)
         except pymysql.Error as error:
-            raise UserError(f"The metadata server did not give the lock {name} ({error}): run again.") from None
+            raise UserError(f"The metadata server did not grant the lock {name} ({error}): run again.") from None
         if not had:
             raise HeldError(
-                f"Another run of {pipeline} held the lock {name} for {seconds / 60:g} minutes: wait for its end, or raise "
+                f"Another run of {pipeline} held the lock {name} for {seconds / 60:g} minutes: wait for it to end, or raise "
                 "cluster.resources.minutes."
             )
         with stop.heeding(lock.check):

@@ -1,4 +1,4 @@
-"""Measures the time and the memory of a component."""
+"""Measures the time and memory of a component."""
 
 import threading
 import time
@@ -9,9 +9,9 @@ import psutil
 
 
 class Meter:
-    """Measures time and the peak of the resident memory of this process and its children, in bytes."""
+    """Measures time, and the peak resident memory of this process and its children in bytes."""
 
-    INTERVAL = 0.1  # seconds between two looks
+    INTERVAL = 0.1  # seconds between two measurements
 
     def __init__(self) -> None:
         self.peak_bytes = 0
@@ -33,7 +33,7 @@ class Meter:
         self._end = time.monotonic()
 
     def seconds(self) -> float:
-        """Returns the time since the start, or up to the end."""
+        """Returns the time since the start, or until the end if there was one."""
         return (self._end or time.monotonic()) - self._start
 
     def _watch(self) -> None:
@@ -47,6 +47,6 @@ class Meter:
         for child in self._process.children(recursive=True):
             try:
                 total += child.memory_info().rss
-            except psutil.NoSuchProcess:  # ended between the two looks
+            except psutil.NoSuchProcess:  # it ended after it was listed
                 continue
         return total

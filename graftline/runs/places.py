@@ -1,4 +1,4 @@
-"""The folders that a run writes to, which are tried before its first component: a training takes long."""
+"""Tries the folders that a run writes to before its first component, because training takes long."""
 
 import errno
 import os
@@ -12,13 +12,13 @@ from graftline.settings.settings import Settings
 
 
 def check(settings: Settings) -> None:
-    """Writes to each folder of a run, and makes those that are not there.
+    """Writes to each folder of a run, and makes missing ones.
 
     Args:
-      settings: those of the run.
+      settings: the run's settings.
 
     Raises:
-      UserError: where that is not allowed, there is something else in a folder's place, or the metadata store is damaged.
+      UserError: if a folder is not writable, something else is in its place, or the metadata store is damaged.
     """
     root = settings.run.root
     of_root = [root, settings.pipeline_root, settings.work_dir]
@@ -29,9 +29,7 @@ def check(settings: Settings) -> None:
             _try(folder, setting)
     for file in (settings.metadata_path, settings.push_dir / pushes.PUSHES):
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
-            raise UserError(
-                f"{file} cannot be written by user {pushes.user()}: let that user write it, or move it away."
-            )
+            raise UserError(f"User {pushes.user()} cannot write to {file}: let that user write to it, or move it away.")
     if settings.metadata is None:
         store.check(settings.metadata_path)
 
@@ -43,8 +41,8 @@ def _try(folder: Path, setting: str) -> None:
             pass
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise  # whose cure is another one
+            raise  # a full disk has another fix
         raise UserError(
-            f"{folder} cannot be written by user {pushes.user()} ({error.strerror}): let that user write it, or set "
+            f"User {pushes.user()} cannot write to {folder} ({error.strerror}): let that user write to it, or set "
             f"{setting} to another folder."
         ) from None

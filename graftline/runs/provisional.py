@@ -1,7 +1,7 @@
-"""An inferred schema is provisional until data has passed its checks by it; until then each run infers it anew.
+"""Keeps an inferred schema provisional until data has passed its checks; until then each run infers it again.
 
-Else a first run on wrong data, that was refused, would say for good what right data is. Beside a schema is a file with the
-hashes of all that were inferred in its place; one that a person has changed is another one, and stays.
+Otherwise a first run on wrong data, though refused, would decide for good what right data looks like. A file next to the
+schema has the hashes of all schemas inferred in its place. A schema that a person has changed is not among them, and stays.
 """
 
 import hashlib
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from graftline.settings.settings import Settings
 
-MARK = ".provisional"  # ends the name of that file
+MARK = ".provisional"  # suffix of that file's name
 
 
 def is_provisional(schema: Path) -> bool:
-    """Tells whether a schema was inferred, and no data has passed its checks by it yet."""
+    """Returns whether a schema was inferred and no data has passed its checks yet."""
     mark = _mark(schema)
     return schema.is_file() and mark.is_file() and _digest(schema) in mark.read_text().split()
 
 
 def is_due(settings: Settings) -> bool:
-    """Tells whether a run infers the schema of its data: it may, and no data has passed its checks by one yet."""
+    """Returns whether a run infers its schema: it may, and no data has passed the checks of one yet."""
     schema = settings.schema_path
     return settings.data_gate.infer_schema and (not schema.is_file() or is_provisional(schema))
 
@@ -29,7 +29,7 @@ def put(inferred: Path, schema: Path) -> None:
 
     Args:
       inferred: where it was written.
-      schema: its place; what is there was provisional too.
+      schema: its place; anything there is provisional too.
     """
     with _mark(schema).open("a") as file:  # first, so that it is provisional from the beginning
         file.write(f"{_digest(inferred)}\n")
@@ -37,9 +37,9 @@ def put(inferred: Path, schema: Path) -> None:
 
 
 def keep(schema: Path) -> bool:
-    """Keeps a schema from now on; returns whether it was provisional."""
+    """Makes a schema permanent; returns whether it was provisional."""
     provisional = is_provisional(schema)
-    if _mark(schema).is_file():  # a reviewed schema has none, and may lie where nothing can be removed
+    if _mark(schema).is_file():  # a reviewed schema has none, and its folder may not be writable
         _mark(schema).unlink()
     return provisional
 

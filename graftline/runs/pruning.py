@@ -1,9 +1,9 @@
-"""What of earlier runs is removed, and what stays: one rule for features, checkpoints, and the runs themselves.
+"""Removes old results of earlier runs, by one rule for features, checkpoints, and the runs themselves.
 
-Nothing goes that was touched within a day, for somebody may be using it. Of what is older the latest stay: so many folders
-of cached features, so many of checkpoints, so many runs. What a run made that goes stays where a run that stays used it
-too, or where it is of a model that is in production, was its baseline, or is the best that ever was in production: all that
-TFX's cache could serve to the next run of what ran lately.
+Anything that was touched within a day stays, because somebody may be using it. Of the rest, the latest stay: so many folders
+of cached features, so many of checkpoints, so many runs. Of a run that is removed, an artifact stays if a kept run used it
+too, or if it belongs to a model that is in production, was its baseline, or is the best that ever was in production. So
+everything stays that TFX's cache could serve to another run of what ran lately.
 """
 
 import shutil
@@ -21,16 +21,16 @@ from graftline.serving import versions
 from graftline.settings.settings import Settings
 
 KINDS = ("features", "checkpoints", "tuning")  # folders in the work directory
-SYSTEM = ".system"  # TFX's own folder of a node, beside its outputs
+SYSTEM = ".system"  # TFX's own folder of a node, next to its outputs
 
 
 @dataclass(frozen=True)
 class Place:
-    """What is on the disk, and what of it would be removed.
+    """A place on the disk, and which of its folders would be removed.
 
     Attributes:
-      name: what it is.
-      path: where it lies.
+      name: what it holds.
+      path: where it is.
       kept: folders that stay.
       goes: folders that the next run removes.
     """
@@ -42,10 +42,10 @@ class Place:
 
 
 def prune(settings: Settings) -> None:
-    """Removes what is not to be kept; the caller holds the lock of the pipeline's runs.
+    """Removes everything that does not stay; the caller holds the pipeline's run lock.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
     """
     for place in _work(settings):
         _remove(place.goes)
@@ -57,11 +57,11 @@ def prune(settings: Settings) -> None:
 
 def _remove(folders: list[Path]) -> None:
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)  # a run of another pipeline may prune too
+        shutil.rmtree(folder, ignore_errors=True)  # a run of another pipeline may be pruning too
 
 
 def places(settings: Settings) -> list[Place]:
-    """Returns what lies where on the disk, and what of it the next run removes."""
+    """Returns the places on the disk, with what the next run removes."""
     with store.opened(settings) as opened:
         outdated = _outdated(opened, settings)
     kept = [folder for folder in _of_executions(settings) if folder not in outdated]
@@ -74,16 +74,16 @@ def places(settings: Settings) -> list[Place]:
 
 
 def told(settings: Settings) -> Iterator[str]:
-    """Yields a line for each place: what it holds, and what of it the next run removes."""
+    """Yields a line for each place: what it holds, and what the next run removes."""
     for place in places(settings):
         if place.kept or place.goes:
-            going = f"; the next run removes {len(place.goes):,}, {_size(place.goes)}" if place.goes else ""
+            going = f"; the next run removes {len(place.goes):,} ({_size(place.goes)})" if place.goes else ""
             every = place.kept + place.goes
             yield f"{place.name}: {len(every):,} folders, {_size(every)}, in {place.path}{going}"
 
 
 def _size(folders: list[Path]) -> str:
-    """Returns what folders take of the disk, in words."""
+    """Returns the disk space that folders take, in words."""
     return f"{size_on_disk(folders) / 1e6:,.1f} MB"
 
 
@@ -95,13 +95,13 @@ def _work(settings: Settings) -> Iterator[Place]:
 
 
 def _of_executions(settings: Settings) -> Iterator[Path]:
-    """Yields the folders of the pipeline's executions, which are named by their ids: outputs, and what TFX keeps."""
+    """Yields the folders of the pipeline's executions, which are named by their ids: their outputs, and TFX's own."""
     yield from (path for path in settings.pipeline_root.glob("*/*/*") if path.parent.name != SYSTEM)
     yield from settings.pipeline_root.glob(f"*/{SYSTEM}/*/*")
 
 
 def _outdated(opened: MetadataStore, settings: Settings) -> list[Path]:
-    """Returns the folders that runs which are not kept have left, but for those that something else needs."""
+    """Returns the folders of runs that are not kept, except those that something else needs."""
     runs = store.runs(opened, settings.name, last=settings.run.keep_runs)
     if len(runs) < settings.run.keep_runs:
         return []
@@ -121,7 +121,7 @@ def _touched(opened: MetadataStore, executions: list[int]) -> set[int]:
 
 
 def _of_models(opened: MetadataStore, push_dir: Path) -> set[int]:
-    """Returns the ids of what the models that are never forgotten were made of, and of what was made of them."""
+    """Returns the ids of the models that always stay, of what they were made from, and of what was made from them."""
     models = _models(opened, push_dir)
     if not models:
         return set()
@@ -130,7 +130,7 @@ def _of_models(opened: MetadataStore, push_dir: Path) -> set[int]:
 
 
 def _models(opened: MetadataStore, push_dir: Path) -> set[int]:
-    """Returns the ids of the model in production, of what it was held against, and of the best that ever was there."""
+    """Returns the ids of the model in production, of those it was compared with, and of the best that ever was there."""
     current, top = versions.production(push_dir), versions.best(push_dir)
     digests = {push.digest for push in (current, top) if push} | set(current.opponents.values() if current else ())
     return {

@@ -1,7 +1,6 @@
 """Pushes the model of a run that the gate has refused, because a person says so: `graftline push RUN --reason "…"`.
 
-Who did it, when and why is told in `pushes.jsonl` beside the versions, in the card that travels with the model, and by
-`graftline runs`.
+`pushes.jsonl` next to the versions, the card that travels with the model, and `graftline runs` say who did it, when and why.
 """
 
 import json
@@ -19,16 +18,16 @@ from graftline.settings.settings import Settings
 
 
 def push(settings: Settings, name: str, why: str) -> Push:
-    """Makes the model of a run the version in production.
+    """Puts the model of a run into production, as a new version.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       name: number or id of the run, or latest.
       why: the reason.
 
     Raises:
-      UserError: where no reason is given, there is no such run or nothing left of its model, it is in production already,
-        or a push is going on.
+      UserError: if no reason is given, there is no such run, its model is gone or already in production, or another push is
+        going on.
     """
     if not why.strip():
         raise UserError("--reason is empty: say why the model is pushed although the gate refused it.")
@@ -37,7 +36,10 @@ def push(settings: Settings, name: str, why: str) -> Push:
     with lock.held(settings, lock.PUSHES, lock.PUSH_SECONDS), tempfile.TemporaryDirectory() as folder:
         digest, served = pushes.digest(model), versions.production(settings.push_dir)
         if served and served.digest == digest:
-            raise UserError(f"The model of run {run.number} is in production already, as version {served.version}.")
+            raise UserError(
+                f"The model of run {run.number} is already in production, as version {served.version}: there is nothing to "
+                "push."
+            )
         cards = [_with_reason(card, Path(folder), why) for card in history.cards(run)]
         push = versions.publish(model, settings.push_dir, _judged(run, why), cards)
         versions.prune(settings.push_dir, settings.run.keep_versions)
@@ -47,12 +49,12 @@ def push(settings: Settings, name: str, why: str) -> Push:
 def _model(run: Run) -> Path:
     artifact = run.output(store.MODEL)
     if artifact is None or not Path(artifact.uri).is_dir():
-        raise UserError(f"Nothing is left of a model of run {run.number}: choose another, of `graftline runs`.")
+        raise UserError(f"Run {run.number} has no model, or it was removed: choose another run from `graftline runs`.")
     return versions.find(Path(artifact.uri))
 
 
 def _judged(run: Run, why: str) -> Push:
-    """Returns what `pushes.jsonl` tells of the push: as of one by the Pusher, and who wanted it."""
+    """Returns the entry of the push in `pushes.jsonl`: what the Pusher would write, and why a person pushed it."""
     blessing = run.output(store.BLESSING)
     known = blessing.custom_properties if blessing else {}
     accuracy = known[noted.ACCURACY].double_value if noted.ACCURACY in known else 0.0
@@ -68,6 +70,6 @@ def _with_reason(card: Path, folder: Path, why: str) -> Path:
         told = json.loads(card.read_text()) | {"pushed_by": {"who": who, "when": when, "why": why}}
         copy.write_text(json.dumps(told, indent=1))
     else:
-        said = f"## Pushed by a person\n\n{who} pushed this model on {when}, whatever the gate said of it: {why}\n"
+        said = f"## Pushed by a person\n\n{who} pushed this model on {when}, regardless of the gate's verdict: {why}\n"
         copy.write_text(f"{card.read_text().rstrip()}\n\n{said}")
     return copy

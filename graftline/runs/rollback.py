@@ -1,7 +1,7 @@
 """Takes the model in production back: `graftline rollback --data … --reason "…"`.
 
-The good version before it is published again as a new, higher one, for model servers take the highest. Who did it, when and
-why is told in `pushes.jsonl`, beside the versions, where the next run finds what its candidate is held against.
+It republishes the previous good model as a new, higher version, because model servers take the highest. `pushes.jsonl`, next
+to the versions, records who did it, when and why. There the next run finds the models to compare its candidate with.
 """
 
 from graftline.base.errors import UserError
@@ -12,14 +12,14 @@ from graftline.settings.settings import Settings
 
 
 def roll_back(settings: Settings, why: str) -> Push:
-    """Publishes the version before the one in production again.
+    """Republishes the previous good model.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       why: the reason.
 
     Raises:
-      UserError: where no reason is given, there is no version to go back to, or a push is going on.
+      UserError: if no reason is given, there is no version to go back to, or a push is going on.
     """
     if not why.strip():
         raise UserError("--reason is empty: say why the model is taken back.")

@@ -1,4 +1,4 @@
-"""Runs the DAG node by node, and tells what it is doing: all of it on this machine, parts of it in the pods of a cluster."""
+"""Runs the DAG node by node and reports progress: all of it on this machine, or parts of it in the pods of a cluster."""
 
 import contextlib
 import ctypes
@@ -28,15 +28,15 @@ from graftline.serving.versions import OvertakenError
 from graftline.settings.settings import Settings
 
 Tell = Callable[[str, State, float, int], None]
-QUICK = 1.0  # seconds: a node that took no longer, most often from the cache, left nothing worth looking for
+QUICK = 1.0  # seconds: a node that took no longer, usually from the cache, left no memory worth freeing
 
 
 class LocalRunner(LocalDagRunner):
-    """TFX's local runner with a line a node, and time and memory kept on each execution in the metadata store.
+    """TFX's local runner, with a line per node, and with time and memory recorded on each execution in the metadata store.
 
     Args:
-      settings: those of the pipeline, of which one run at a time goes on.
-      ending: ends the id of a run that is part of another one.
+      settings: the pipeline's settings; only one of its runs may go on at a time.
+      ending: suffix for the id of a run that is part of another one.
     """
 
     def __init__(self, settings: Settings, ending: str = "") -> None:
@@ -55,7 +55,7 @@ class LocalRunner(LocalDagRunner):
           The id of the run in the metadata store.
 
         Raises:
-          UserError: where another run goes on, or a node ended without its outputs; any error of a node itself is passed on.
+          UserError: if another run is going on, or a node ended without its outputs. Errors of a node itself are passed on.
         """
         settings, run_id = self._settings, datetime.datetime.now().isoformat() + self._ending
         with lock.held(settings, lock.RUN, 60 * settings.run.wait_minutes):
@@ -66,10 +66,10 @@ class LocalRunner(LocalDagRunner):
 
 
 def begin(settings: Settings) -> None:
-    """Does what comes before the first node of a run: sees whose name it is, and what the cache may no longer serve.
+    """Prepares a run before its first node: checks its folders and its name, and removes what the cache may no longer serve.
 
     Raises:
-      UserError: where a folder cannot be written, or the pipeline's name belongs to another dataset.
+      UserError: if a folder is not writable, or the pipeline's name belongs to another dataset.
     """
     places.check(settings)
     binding.bind(settings)
@@ -87,21 +87,21 @@ def run_nodes(
 ) -> str:
     """Runs nodes of a run one after the other.
 
-    Where another model went into production after the candidate was judged, the candidate is judged again, by a run of its
-    own that takes from the cache all that came before.
+    If another model goes into production after the candidate was judged, a run of its own judges the candidate again, and
+    takes everything before that from the cache.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       pipeline: the compiled DAG.
       run_id: the id of the run.
-      chosen: ids of its nodes, in topological order; those upstream of them have run.
-      tell: called as a node starts and ends, with its name, its state, seconds and peak memory.
+      chosen: ids of the nodes to run, in topological order; those upstream of them have run.
+      tell: called when a node starts and ends, with its name, its state, seconds and peak memory.
 
     Returns:
       The id of the run that judged last.
 
     Raises:
-      UserError: where a node ended without its outputs; any error of the node itself is passed on.
+      UserError: if a node ended without its outputs. Errors of the node itself are passed on.
     """
     try:
         _run_nodes(settings, named(settings, pipeline, run_id), chosen, tell)
@@ -126,7 +126,7 @@ def node_of(pipeline: pipeline_pb2.Pipeline, name: str) -> pipeline_pb2.Pipeline
     """Returns a node of a compiled pipeline.
 
     Raises:
-      UserError: where there is no such node.
+      UserError: if there is no such node.
     """
     for node in pipeline.nodes:
         if node.pipeline_node.node_info.id == name:
@@ -135,9 +135,9 @@ def node_of(pipeline: pipeline_pb2.Pipeline, name: str) -> pipeline_pb2.Pipeline
 
 
 def named(settings: Settings, pipeline: pipeline_pb2.Pipeline, run_id: str) -> pipeline_pb2.Pipeline:
-    """Returns a compiled pipeline with the id of a run, and its settings.
+    """Returns a copy of a compiled pipeline with the id and the settings of a run.
 
-    Nodes that run under one id are one run in the metadata store, which keeps the settings with it.
+    Nodes that run under the same id are one run in the metadata store, which keeps the settings with it.
     """
     run = pipeline_pb2.Pipeline()
     run.CopyFrom(pipeline)
@@ -153,27 +153,27 @@ def named(settings: Settings, pipeline: pipeline_pb2.Pipeline, run_id: str) -> p
 
 
 def executes(run: pipeline_pb2.Pipeline, name: str) -> bool:
-    """Tells whether a node of a compiled pipeline has an executor; else it only looks something up."""
+    """Returns whether a node of a compiled pipeline has an executor; a node without one only looks something up."""
     deployment = runner_utils.extract_local_deployment_config(run)
     return runner_utils.extract_executor_spec(deployment, name) is not None
 
 
 def is_cached(settings: Settings, run: pipeline_pb2.Pipeline, name: str, tell: Tell) -> bool:
-    """Tells whether a node of a run, after those upstream of it, has its outputs from the cache, which it then gets.
+    """Takes the outputs of a node from the cache, once those upstream of it have run, and returns whether that was possible.
 
-    It has begun otherwise, and `run_node`, in this process or another one, goes on with it.
+    If not, the node's execution has begun, and `run_node` continues it, in this process or another one.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       run: the compiled DAG, with the id of the run.
       name: the node's id.
-      tell: called where it is cached, with its name, its state, seconds and peak memory.
+      tell: called if it is cached, with its name, its state, seconds and peak memory.
 
     Raises:
-      UserError: where its inputs are missing.
+      UserError: if its inputs are missing.
     """
     with Meter() as meter:
-        # What `launch` begins with, of TFX 1.21: inputs, the execution, and the look into the cache
+        # The beginning of `launch` in TFX 1.21: inputs, the execution, and the cache lookup
         prepared = _launcher(settings, run, node_of(run, name))._prepare_execution()
     if prepared.is_execution_needed:
         return False
@@ -182,24 +182,24 @@ def is_cached(settings: Settings, run: pipeline_pb2.Pipeline, name: str, tell: T
 
 
 def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, tell: Tell) -> None:
-    """Runs one node of a run, after those upstream of it.
+    """Runs one node of a run, once those upstream of it have run.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       pipeline: the compiled DAG, with the id of the run.
       node: one of its nodes.
-      tell: called as the node starts and ends, with its name, its state, seconds and peak memory.
+      tell: called when the node starts and ends, with its name, its state, seconds and peak memory.
 
     Raises:
-      UserError: where the node ended without its outputs; any error of the node itself is passed on, but for the report's:
-        nothing depends on it, so that is printed, and the run goes on.
+      UserError: if the node ended without its outputs. Errors of the node itself are passed on, except the report's: nothing
+        depends on the report, so its error is printed, and the run continues.
     """
     name = node.node_info.id
     tell(name, State.STARTED, 0, 0)
     with Meter() as meter, _alone(settings, name):
         try:
             execution = _launcher(settings, pipeline, node).launch()
-        except KeyboardInterrupt:  # the next run goes on within this execution
+        except KeyboardInterrupt:  # the next run resumes this execution
             tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
             raise
         except Exception as error:
@@ -219,18 +219,18 @@ def run_node(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipeline
 
 
 def _alone(settings: Settings, name: str) -> contextlib.AbstractContextManager[None]:
-    """Keeps other pushes out while one goes on: those of runs that hold no lock, and a rollback."""
+    """Keeps other pushes out during a push: those of runs that hold no lock, and rollbacks."""
     if name != store.PUSHED.node:
         return contextlib.nullcontext()
     return lock.held(settings, lock.PUSHES, lock.PUSH_SECONDS)
 
 
 def _finish(settings: Settings, name: str, execution_id: int, meter: Meter, tell: Tell) -> None:
-    """Keeps what was measured of a node that has ended, and tells how it did."""
+    """Records what was measured of a node that has ended, and reports how it ended."""
     state = _record(settings, execution_id, meter)
     if state not in (store.COMPLETE, store.CACHED):
         tell(name, State.FAILED, meter.seconds(), meter.peak_bytes)
-        raise UserError(f"{name} did not run, for its inputs are missing: delete its pipeline root and run again.")
+        raise UserError(f"{name} was skipped because its inputs are missing: delete its pipeline root and run again.")
     tell(name, store.STATES[state], meter.seconds(), meter.peak_bytes)
 
 
@@ -248,14 +248,14 @@ def _launcher(settings: Settings, pipeline: pipeline_pb2.Pipeline, node: pipelin
 
 
 def _give_back_memory() -> None:
-    """Returns freed memory, which the C library keeps, to the system, so that the next node's peak is its own."""
+    """Returns freed memory, which the C library holds back, to the system, so that the next node's peak is its own."""
     gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _mark_failed(settings: Settings, pipeline: pipeline_pb2.Pipeline, name: str) -> None:
-    """Says so of the node's execution where TFX does not: when it failed before its executor ran, in its driver."""
+    """Marks a node's execution as failed where TFX does not: if it failed in its driver, before its executor ran."""
     run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
     with store.opened(settings) as opened:
         found = [node.id for node in store.nodes(opened, run_id) if node.name == name]
@@ -266,12 +266,12 @@ def _mark_failed(settings: Settings, pipeline: pipeline_pb2.Pipeline, name: str)
 
 
 def _record(settings: Settings, execution_id: int, meter: Meter) -> int:
-    """Keeps time, memory and a list of files on the execution, where others find them; returns the execution's state."""
+    """Records time, memory and a list of files on an execution; returns the execution's state."""
     with store.opened(settings) as opened:
         (execution,) = opened.get_executions_by_id([execution_id])
-        if store.SECONDS not in execution.custom_properties:  # or it had ended, and the pod was started again
+        if store.SECONDS not in execution.custom_properties:  # else it had ended before, and the pod was restarted
             execution.custom_properties[store.SECONDS].double_value = meter.seconds()
-            # Not as a whole number: ML Metadata's column for those has 32 bits in MySQL, and 2 GiB are too many
+            # Not as a whole number: in MySQL, ML Metadata's column for those has 32 bits, too few for 2 GiB
             execution.custom_properties[store.PEAK_BYTES].double_value = meter.peak_bytes
             if execution.last_known_state == store.COMPLETE:
                 store.note_files(opened, execution)

@@ -1,4 +1,4 @@
-"""The stages of the DAG, which are the pods of a cluster: what comes before training, training, and what comes after it."""
+"""The stages of the DAG, each of them one pod on a cluster: before training, training, and after training."""
 
 from graftline.runs import store
 
@@ -10,7 +10,7 @@ def stages(nodes: list[str]) -> dict[str, list[str]]:
     """Returns the nodes of each stage.
 
     Args:
-      nodes: the ids of all of them, in topological order.
+      nodes: the ids of all nodes, in topological order.
     """
     at = nodes.index(TRAINER)
     return {PREPARE: nodes[:at], TRAIN: nodes[at : at + 1], RELEASE: nodes[at + 1 :]}

@@ -1,6 +1,6 @@
-"""The metadata store of a pipeline: opened, read run by run, and kept true to the files that its artifacts stand for.
+"""The metadata store of a pipeline: opens it, reads its runs, and keeps it true to the files of its artifacts.
 
-Nothing here imports TFX, and so TensorFlow: who only asks what was done need not wait for it.
+Nothing here imports TFX, and thereby TensorFlow, so that listing runs does not have to wait for it.
 """
 
 import contextlib
@@ -27,32 +27,32 @@ from graftline.base.states import State
 from graftline.serving import versions
 from graftline.settings.settings import Settings
 
-FILES = "files"  # custom property of an execution: JSON, the files it left and their sizes in bytes, by output folder
+FILES = "files"  # custom property of an execution: JSON, its files and their sizes in bytes, by output folder
 SECONDS, PEAK_BYTES = "seconds", "peak_bytes"  # custom properties of an execution
-SETTINGS = "settings"  # custom property of a run: JSON, what it was configured with, but for secrets
-SECRET = {"metadata", "cluster"}  # sections of settings that may hold passwords, and change no result
+SETTINGS = "settings"  # custom property of a run: JSON, its settings without secrets
+SECRET = {"metadata", "cluster"}  # sections of settings that may hold passwords, and do not affect results
 PIPELINE, RUN, NODE = "pipeline", "pipeline_run", "node"  # types of the contexts that an execution is in
 
-AGAIN = ".again"  # ends the id of a run that judges the candidate of another run again
-INFERENCE = ".schema"  # ends the id of one that only reads, to infer a schema for the run that follows
+AGAIN = ".again"  # suffix for the id of a run that judges the candidate of another run again
+INFERENCE = ".schema"  # suffix for the id of a run that only infers a schema for the run that follows
 
 NEW, RUNNING = metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING
 CACHED = metadata_store_pb2.Execution.CACHED
 COMPLETE = metadata_store_pb2.Execution.COMPLETE
 FAILED = metadata_store_pb2.Execution.FAILED
 STATES = {COMPLETE: State.DONE, CACHED: State.CACHED, NEW: State.RUNNING, RUNNING: State.RUNNING}
-ATTEMPTS = 10  # at a server's new database
-CURE = "put a copy of it back; or move it away, and the next run knows neither earlier runs nor a baseline"
+ATTEMPTS = 10  # to open a server's new database
+CURE = "restore a copy of it, or move it away; then the next run knows neither earlier runs nor a baseline"
 
 
 class Output(NamedTuple):
-    """Names an output of a run: of which node, under which key."""
+    """An output of a run, by the node and the key."""
 
     node: str
     key: str
 
 
-# What is told of a run; what other nodes make of the same types is theirs
+# The outputs that Graftline reports; other nodes may have outputs of the same types
 EXAMPLES, STATISTICS = Output("TfdsExampleGen", "examples"), Output("StatisticsGen", "statistics")
 DUPLICATES, REVIEW = Output("Duplicates", "report"), Output("DataGate", "review")
 MODEL, MODEL_RUN = Output("Trainer", "model"), Output("Trainer", "model_run")
@@ -72,9 +72,9 @@ class Node:
     Attributes:
       id: the execution's id.
       name: the node's id in the DAG.
-      state: as the store has it.
-      seconds: how long it took; 0 where it did not end.
-      peak_bytes: the most memory that its process held.
+      state: according to the store.
+      seconds: how long it took; 0 if it did not end.
+      peak_bytes: peak memory of its process.
       outputs: artifacts by the key of the output.
     """
 
@@ -91,12 +91,12 @@ class Run:
     """One run of a pipeline.
 
     Attributes:
-      id: as the runner names it.
+      id: given by the runner.
       number: counts the runs of the pipeline, from 1.
-      started: when its first node did.
-      ended: when its last node did, as far as there is one.
-      settings: what it was configured with; empty where it ran before that was kept.
-      nodes: in the order they ran in.
+      started: when its first node started.
+      ended: when its last node so far ended.
+      settings: those that it ran with; empty if it ran before they were recorded.
+      nodes: in the order they ran.
     """
 
     id: str
@@ -107,37 +107,37 @@ class Run:
     nodes: list[Node]
 
     def output(self, output: Output) -> metadata_store_pb2.Artifact | None:
-        """Returns an output artifact of the run; None where there is none."""
+        """Returns an output artifact of the run; None if there is none."""
         return made(self.nodes, output)
 
     def node(self, name: str) -> Node | None:
-        """Returns the last execution of a node; None where the run did not come so far."""
+        """Returns the last execution of a node; None if the run did not get that far."""
         return last(self.nodes, name)
 
 
 def last(nodes: list[Node], name: str) -> Node | None:
-    """Returns the last execution of a node; None where the run did not come so far.
+    """Returns the last execution of a node; None if the run did not get that far.
 
     Args:
-      nodes: those of a run, in the order they ran in.
+      nodes: those of a run, in the order they ran.
       name: the node's id in the DAG.
     """
     return next((node for node in reversed(nodes) if node.name == name), None)
 
 
 def made(nodes: list[Node], output: Output) -> metadata_store_pb2.Artifact | None:
-    """Returns an output artifact of a run; None where there is none.
+    """Returns an output artifact of a run; None if there is none.
 
     Args:
-      nodes: in the order they ran in.
-      output: which.
+      nodes: those of the run, in the order they ran.
+      output: which one.
     """
     node = last(nodes, output.node)
     return node.outputs.get(output.key) if node else None
 
 
 def connection(settings: Settings) -> metadata_store_pb2.ConnectionConfig:
-    """Returns how the metadata store is reached: a SQLite file of the pipeline's own, or a server that machines share."""
+    """Returns how to reach the metadata store: the pipeline's own SQLite file, or a server that machines share."""
     server = settings.metadata
     if server is None:
         settings.metadata_path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def opened(settings: Settings) -> Iterator[MetadataStore]:
     """Opens the metadata store of a pipeline.
 
     Raises:
-      UserError: where it is a file that is damaged.
+      UserError: if it is a damaged file.
     """
     try:
         opened = _open(connection(settings))
@@ -167,13 +167,13 @@ def opened(settings: Settings) -> Iterator[MetadataStore]:
 
 
 def check(path: Path) -> None:
-    """Raises UserError where the SQLite file of a metadata store is damaged; one that is not there is none."""
+    """Raises UserError if the SQLite file of a metadata store is damaged; it may be missing."""
     if path.exists() and (reason := damage(path)):
         raise UserError(f"The metadata store {path} is damaged ({reason}): {CURE}.")
 
 
 def damage(path: Path) -> str | None:
-    """Returns what SQLite says is wrong with its file; None where nothing is."""
+    """Returns what SQLite says is wrong with a file; None if nothing is."""
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -188,18 +188,18 @@ def _open(config: metadata_store_pb2.ConnectionConfig) -> MetadataStore:
     for _ in range(ATTEMPTS - 1 if config.HasField("mysql") else 0):
         try:
             return MetadataStore(config)
-        except RuntimeError:  # of pods that start together, and all make the tables, one alone is let
+        except RuntimeError:  # if pods start together and all make the tables, only one of them succeeds
             time.sleep(random.random())
     return MetadataStore(config)
 
 
 def runs(store: MetadataStore, pipeline: str, last: int | None = None) -> list[Run]:
-    """Returns the runs of a pipeline, oldest first, but for what only inferred a schema.
+    """Returns the runs of a pipeline, oldest first, without those that only inferred a schema.
 
     Args:
       store: the metadata store.
       pipeline: name of the pipeline; a server's store may hold several.
-      last: how many of the latest are read; None reads all.
+      last: how many of the latest to read; None reads all.
     """
     context = store.get_context_by_type_and_name(PIPELINE, pipeline)
     children = store.get_children_contexts_by_context(context.id) if context else []
@@ -226,7 +226,7 @@ def _moment(milliseconds: int) -> datetime:
 
 
 def nodes(store: MetadataStore, run_id: str) -> list[Node]:
-    """Returns the nodes of a run in the order they ran in; none where it ended before its first one.
+    """Returns the nodes of a run in the order they ran; an empty list if it ended before its first one.
 
     Args:
       store: the metadata store.
@@ -250,13 +250,13 @@ def _node(store: MetadataStore, execution: metadata_store_pb2.Execution) -> Node
 
 
 def peak_bytes(execution: metadata_store_pb2.Execution) -> int:
-    """Returns the most memory that the process of an execution held; before, it was kept as a whole number."""
+    """Returns the peak memory of an execution's process, which older runs stored as a whole number."""
     kept = execution.custom_properties[PEAK_BYTES]
     return int(kept.double_value or kept.int_value)
 
 
 def outputs(store: MetadataStore, execution_id: int) -> dict[str, metadata_store_pb2.Artifact]:
-    """Returns the output artifacts of an execution by the key of the output, of which each has one."""
+    """Returns the output artifacts of an execution by the key of the output; each output has one."""
     events = store.get_events_by_execution_ids([execution_id])
     keys = {
         event.artifact_id: event.path.steps[0].key for event in events if event.type == metadata_store_pb2.Event.OUTPUT
@@ -265,31 +265,32 @@ def outputs(store: MetadataStore, execution_id: int) -> dict[str, metadata_store
 
 
 def note_files(store: MetadataStore, execution: metadata_store_pb2.Execution) -> None:
-    """Puts a list of the files that an execution left among its properties; the caller stores the execution."""
+    """Adds a list of an execution's output files to its properties; the caller stores the execution."""
     made = outputs(store, execution.id).values()
     listing = {artifact.uri: _files(Path(artifact.uri)) for artifact in made if artifact.uri}
     execution.custom_properties[FILES].string_value = json.dumps(listing)
 
 
 def forget_outdated(store: MetadataStore, settings: Settings) -> None:
-    """Removes outputs that lost a file, or hold no longer, so that TFX, which looks at folders alone, makes them again.
+    """Removes outputs that lost a file or are no longer valid, so that TFX, which only looks at folders, makes them again.
 
     Args:
       store: the metadata store.
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
     """
     for uri in outdated(store, settings):
-        shutil.rmtree(uri, ignore_errors=True)  # another pod may see and do the same
+        shutil.rmtree(uri, ignore_errors=True)  # another pod may be doing the same
 
 
 def outdated(store: MetadataStore, settings: Settings) -> set[str]:
-    """Returns the folders of outputs that lost a file, or hold no longer.
+    """Returns the folders of outputs that lost a file or are no longer valid.
 
-    A refusal of ServingCheck may be owed to a busy minute. A push holds as long as its model is in production.
+    A refusal by ServingCheck is never reused: a busy minute may have caused it. A push is valid as long as its model is in
+    production.
 
     Args:
       store: the metadata store.
-      settings: those of the pipeline, whose refusals and pushes alone are looked at.
+      settings: the pipeline's settings; only this pipeline's refusals and pushes count.
     """
     served = versions.served(settings.push_dir)
     refused = [
@@ -305,7 +306,7 @@ def outdated(store: MetadataStore, settings: Settings) -> set[str]:
 
 
 def _damaged(store: MetadataStore) -> set[str]:
-    """Returns the folders of outputs that lost a file since they were made, and warns of each."""
+    """Returns the folders of outputs that lost a file since they were made, and logs a warning for each."""
     found = set()
     for execution in store.get_executions():
         listing: Listing = json.loads(execution.custom_properties[FILES].string_value or "{}")

@@ -25,10 +25,10 @@ from graftline.settings.settings import Settings
 
 
 def read(settings: Settings, run_id: str) -> list[Node]:
-    """Returns the nodes of a run in the order they ran in; of the one that judged its candidate again, where one did.
+    """Returns the nodes of a run in the order they ran; if another run judged its candidate again, those of that run.
 
     Args:
-      settings: those of the run.
+      settings: the run's settings.
       run_id: its id.
     """
     with store.opened(settings) as opened:
@@ -61,7 +61,7 @@ def show(nodes: list[Node]) -> None:
 
 def _output(nodes: list[Node], output: store.Output) -> metadata_store_pb2.Artifact:
     artifact = store.made(nodes, output)
-    assert artifact, output  # or the run would have failed
+    assert artifact, output  # else the run would have failed
     return artifact
 
 
@@ -71,7 +71,7 @@ def outcome(nodes: list[Node]) -> str:
     Args:
       nodes: those of the run, failed ones too.
     """
-    # One that was killed is running for ever
+    # A node that was killed stays in the state running
     states = {node.name: node.state for node in nodes if node.name != store.REPORT.node}
     failed = [name for name, state in states.items() if state not in (State.DONE, State.CACHED)]
     pusher, pushed = store.last(nodes, store.PUSHED.node), store.made(nodes, store.PUSHED)
@@ -91,7 +91,7 @@ def _show_report(nodes: list[Node]) -> None:
     if report := store.made(nodes, store.REPORT):
         console.line(f"Report: {Path(report.uri, PAGE)}")
         return
-    told = f"{store.REPORT.node} failed, as told above, so there is no report; the next run tries again."
+    told = f"{store.REPORT.node} failed (see the error above), so there is no report; the next run tries again."
     console.line(f"Warning: {told}", "bold red")
 
 
@@ -107,7 +107,7 @@ def _show_nodes(nodes: list[Node]) -> None:
 
 
 def _show_files(nodes: list[Node]) -> None:
-    """Says what became of each file of a dataset, and of photos without labels."""
+    """Prints how many files were used or left out, of the dataset and of photos without labels."""
     for examples in [node.outputs["examples"] for node in nodes if "examples" in node.outputs]:
         noted = {key: value.string_value for key, value in examples.custom_properties.items()}
         counts, left_out, skipped = (json.loads(noted.get(key) or "{}") for key in (COUNTS, LEFT_OUT, SKIPPED))
@@ -128,9 +128,10 @@ def _counted(numbers: Mapping[str, int]) -> str:
 
 def _show_copies(report: duplicates.Report) -> None:
     console.line(
-        f"Of {report.images:,} images {report.copies:,} are copies and {len(report.contradictions):,} are there "
-        f"under several labels; of {report.held_out:,} held out, {report.leaked:,} look like one of another split."
-        + f" {len(report.leaked_ids):,} of test look like one of training and are not measured."
+        f"Copies: {report.copies:,} of {report.images:,} images; identical images under several labels: "
+        f"{len(report.contradictions):,}; held-out images that look like one of another split: {report.leaked:,} of "
+        f"{report.held_out:,}."
+        + f" Test images that look like a training image and are not measured: {len(report.leaked_ids):,}."
         * bool(report.leaked_ids)
     )
 
@@ -139,7 +140,7 @@ def _show_review(review: Review) -> None:
     for unusual in review.unusual:
         console.line(f"Unusual {unusual}")
     if review.acceptance:
-        console.line(f"What would have stopped the run was {review.acceptance.told}", "bold")
+        console.line(f"Faults that would have stopped the run, {review.acceptance.told}", "bold")
         for fault in review.faults:
             console.line(f"  {fault}")
 
@@ -162,8 +163,8 @@ def _show_cross_validated(evaluation_uri: str) -> None:
     if found := held_out.read(evaluation_uri):
         low, high = found.interval
         console.line(
-            f"By cross-validation, heads on the frozen base have {figure(found.accuracy)} of all {len(found.right):,} "
-            f"images right that they had not learnt from (95 % interval {figure(low)} to {figure(high)})."
+            f"Cross-validation: heads on the frozen backbone got {figure(found.accuracy)} of all {len(found.right):,} "
+            f"images right without having learned from them (95 % interval {figure(low)} to {figure(high)})."
         )
 
 

@@ -1,1 +1,1 @@
-"""The kinds of datasets: a file for each answers everything that is asked of it."""
+"""The kinds of datasets: one module per kind, with everything that depends on the kind."""

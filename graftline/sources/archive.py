@@ -1,7 +1,7 @@
 """Prepares a TFDS set from a local copy of the archive that TFDS would download: `graftline data <zip>`.
 
-TFDS takes a file in its download folder for downloaded when the name is the one it would give it and an `.INFO` file stands
-beside it. The folder is a temporary one, so that a wrong archive never passes for the real download later.
+TFDS treats a file in its download folder as downloaded if it has the name that TFDS would give it and an `.INFO` file next
+to it. The download folder is temporary, so that a wrong archive never passes for the real download later.
 """
 
 import json
@@ -17,21 +17,21 @@ from graftline.base.errors import UserError, short
 
 
 def prepare(builder: tfds.core.DatasetBuilder, archive: Path) -> None:
-    """Prepares a TFDS set from a local archive, without a network; does nothing where it is prepared already.
+    """Prepares a TFDS set from a local archive, without a network; does nothing if it is already prepared.
 
     Args:
-      builder: the set's.
+      builder: the set's builder.
       archive: the set's original archive, a zip file.
 
     Raises:
-      UserError: where the archive is no zip file or not this set's, or where the set is not made from a single archive.
+      UserError: if the archive is not a zip file or not this set's, or if the set is not made from a single archive.
     """
     if builder.is_prepared():
-        print(f"{builder.info.full_name} is prepared already, in {builder.data_dir}.")
+        print(f"{builder.info.full_name} is already prepared in {builder.data_dir}.")
         return
     url = _only_url(builder)
     if not zipfile.is_zipfile(archive):
-        raise UserError(f"{archive} is no zip file: give the archive that {builder.name} is made from.")
+        raise UserError(f"{archive} is not a zip file: give the archive that {builder.name} is made from.")
     print(f"Preparing {builder.info.full_name} from {archive} in {builder.data_dir} …", flush=True)
     start = time.monotonic()
     _build(builder, url, archive)
@@ -42,8 +42,8 @@ def _only_url(builder: tfds.core.DatasetBuilder) -> str:
     urls = list(builder.url_infos or ())
     if len(urls) != 1:
         raise UserError(
-            f"{builder.name} is made from {len(urls)} downloads, not from one archive: let the pipeline prepare it, with a "
-            "network where it downloads anything."
+            f"{builder.name} is made from {len(urls)} downloads, not from one archive: let the pipeline prepare it, with "
+            "network access if it has downloads."
         )
     return urls[0]
 
@@ -56,7 +56,7 @@ def _build(builder: tfds.core.DatasetBuilder, url: str, archive: Path) -> None:
         config = tfds.download.DownloadConfig(try_download_gcs=False)
         try:
             builder.download_and_prepare(download_dir=downloads, download_config=config)
-        # The set's own code reads the archive, and may raise anything on one that is not its own.
+        # The set's own code reads the archive, and may raise anything if it is the wrong one.
         except Exception as error:
             cure = "give the set's original archive"
             raise UserError(f"{builder.name} cannot be made from {archive} ({short(error)}): {cure}.") from error

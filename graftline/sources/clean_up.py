@@ -1,7 +1,7 @@
-"""A folder of photos, corrected as a table says: files move aside or to another class, and back again. Nothing is deleted.
+"""Corrects a folder of photos by a table: files move aside or to another class, and back again. Nothing is deleted.
 
-What moves, and where to, is written down before anything does, beside what moved aside: in `.clean-up/` below the folder, a
-folder for each time. Hidden folders are not learned from.
+Before any file moves, all moves are recorded in `.clean-up/` below the folder, in a new folder each time, which also holds
+the files that move aside. Training ignores hidden folders.
 """
 
 import csv
@@ -18,11 +18,11 @@ from graftline.sources.holdings import Holdings
 ASIDE, JOURNAL, UNDONE = ".clean-up", "moves.csv", "moves_undone.csv"
 FILE = Finding._fields[0]
 KEEP, DROP, MOVE = "keep", "drop", "move to "
-TOLD = 5  # mistakes of a table
+TOLD = 5  # mistakes listed in a message
 
 
 class Move(NamedTuple):
-    """A file that moves: paths below the folder."""
+    """A file that moves: two paths below the folder."""
 
     source: str
     target: str
@@ -32,11 +32,11 @@ def planned(held: Holdings, table: Path) -> list[Move]:
     """Returns what a table asks for.
 
     Args:
-      held: what the folder holds.
-      table: a CSV file with the columns `file` and `action`: nothing or `keep`, `drop`, or `move to <class>`.
+      held: what the folder contains.
+      table: a CSV file with the columns `file` and `action`: empty or `keep`, `drop`, or `move to <class>`.
 
     Raises:
-      UserError: where a line cannot be done, with the first of those; nothing has moved then.
+      UserError: if lines cannot be applied, with the first of them; then nothing has moved.
     """
     moves: list[Move] = []
     mistakes = []
@@ -52,27 +52,29 @@ def planned(held: Holdings, table: Path) -> list[Move]:
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields the lines that have a file, with their numbers."""
+    """Yields the lines that name a file, with their numbers."""
     try:
         with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file, restval="")
             for name in (FILE, ACTION):
                 if name not in (reader.fieldnames or ()):
-                    raise UserError(f"{table} has no column {name!r}: give one that `graftline clean-up export` wrote.")
+                    raise UserError(
+                        f"{table} has no column {name!r}: give a table that `graftline clean-up export` wrote."
+                    )
             for row in reader:
                 if row[FILE]:
                     yield reader.line_num, row
     except (OSError, csv.Error) as error:
-        raise UserError(f"{table} cannot be read ({error}): give the table that was edited.") from None
+        raise UserError(f"{table} cannot be read ({error}): give the table that you edited.") from None
 
 
 def _move(held: Holdings, file: str, action: str) -> Iterator[Move]:
-    """Yields the move that a line asks for, where it asks for one; raises ValueError where it cannot be done."""
+    """Yields the move that a line asks for, if any; raises ValueError if it cannot be applied."""
     if action in ("", KEEP):
         return
     path = PurePath(file)
     if path.is_absolute() or ".." in path.parts or not (held.folder / path).is_file():
-        raise ValueError(f"there is no file {file!r}")
+        raise ValueError(f"there is no file {file!r}; give a path below the folder")
     if action == DROP:
         yield Move(file, "")
     elif action.startswith(MOVE):
@@ -80,24 +82,24 @@ def _move(held: Holdings, file: str, action: str) -> Iterator[Move]:
         if target != path:
             yield Move(file, str(target))
     else:
-        raise ValueError(f"{action!r} is no action; write keep, drop or move to <class>")
+        raise ValueError(f"{action!r} is not an action; write keep, drop or move to <class>")
 
 
 def _renamed(held: Holdings, path: PurePath, name: str) -> PurePath:
-    """Returns where a file of a class is in another class."""
+    """Returns the path of a class's file in another class."""
     if name not in held.classes:
         raise ValueError(f"there is no class {name!r}: {did_you_mean(name, held.classes)}")
     at = next((at for at, part in enumerate(path.parts[:-1]) if part in held.classes), None)
     if at is None:
-        raise ValueError(f"{str(path)!r} is in no class")
+        raise ValueError(f"{str(path)!r} is not in the folder of a class; write drop or keep")
     return PurePath(*path.parts[:at], name, *path.parts[at + 1 :])
 
 
 def apply(folder: Path, moves: list[Move]) -> Path:
-    """Moves files, and returns the folder that keeps those that went aside, and what was moved.
+    """Moves files, and returns the folder with the files that moved aside and the record of all moves.
 
     Args:
-      folder: the one that the moves are below.
+      folder: the folder that the moves are relative to.
       moves: as `planned` returns them.
     """
     kept = folder / ASIDE / f"{datetime.now(UTC):%Y-%m-%d_%H%M%S_%f}"
@@ -116,7 +118,7 @@ def apply(folder: Path, moves: list[Move]) -> Path:
 
 
 def _free(path: Path, taken: set[Path]) -> Path:
-    """Returns a path, or one like it where something is there already, or will be."""
+    """Returns a path, or a numbered variant if the path is already taken or will be."""
     number, free = 0, path
     while free in taken or free.exists() or free.is_symlink():
         number += 1
@@ -130,20 +132,22 @@ def _rename(source: Path, target: Path) -> None:
 
 
 def undo(folder: Path) -> int:
-    """Moves back what the latest `apply` has moved, and returns how many files these were.
+    """Moves back what the latest `apply` moved, and returns how many files that was.
 
     Args:
-      folder: as of `apply`.
+      folder: as for `apply`.
 
     Raises:
-      UserError: where nothing is to be undone, or something is in the way; nothing has moved then.
+      UserError: if there is nothing to undo, or something is in the way; then nothing has moved.
     """
     journals = sorted((folder / ASIDE).glob(f"*/{JOURNAL}"))
     if not journals:
-        raise UserError(f"Nothing was moved in {folder} that could be moved back.")
+        raise UserError(
+            f"There is nothing to undo in {folder}: give the folder that `graftline clean-up apply` changed."
+        )
     with journals[-1].open(newline="", errors="surrogateescape") as file:
         moves = [Move(*row) for row in csv.reader(file)]
-    moved = [move for move in reversed(moves) if (folder / move.target).exists()]  # it may have been stopped halfway
+    moved = [move for move in reversed(moves) if (folder / move.target).exists()]  # `apply` may have stopped halfway
     if blocked := [move.source for move in moved if (folder / move.source).exists()]:
         raise UserError(f"{blocked[0]!r} is in the way in {folder}: move it, and undo again.")
     for move in moved:

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that scikit-learn ships, as a TFDS set; nothing is downloaded."""
+"""The 1,797 handwritten digits that come with scikit-learn, as a TFDS set; nothing is downloaded."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ FULL_SCALE = 255 / 16  # scikit-learn's pixels are 0 to 16
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
-    """Images of 8x8 grey pixels, in ten classes of about 180 each."""
+    """Images of 8x8 gray pixels, in ten classes of about 180 each."""
 
     VERSION = tfds.core.Version("1.0.0")
 

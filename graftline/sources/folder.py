@@ -1,6 +1,6 @@
-"""A folder of photos as a dataset: a folder for each class, such folders in each split, or a table of the classes.
+"""A folder of photos as a dataset: one folder per class, such folders in each split, or a table of the classes.
 
-Where it has spans, each of them is one.
+If it has spans, each span is a dataset.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ from graftline.sources.holdings import Holdings
 from graftline.sources.source import Reading, Wanted
 
 BEYOND = "beyond data.max_examples"
-STEM_LENGTH, HASH_LENGTH = 40, 6  # characters of the name of runs on a folder that is given alone
+STEM_LENGTH, HASH_LENGTH = 40, 6  # characters in the name of runs on a folder without a configuration
 _LISTED: ContextVar[dict[tuple[Any, ...], Holdings] | None] = ContextVar("_LISTED", default=None)
 
 
 @contextmanager
 def listed_once() -> Iterator[None]:
-    """Lets a run list a folder once: to the settings, the fingerprint and the reader it is what it was at the start."""
+    """Makes a run list a folder once, so that settings, fingerprint and reader see the same files."""
     if _LISTED.get() is not None:
         yield
         return
@@ -60,12 +60,12 @@ class Folder:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of the classes: of the span, where there are spans."""
+        """The folder that contains the classes: the span's folder, if there are spans."""
         return photos.span_folder(self._collection, self.wanted.span)
 
     @property
     def title(self) -> str:
-        """As lists of runs show it."""
+        """Its title in lists of runs."""
         return f"{self._collection.name}/"
 
     @property
@@ -74,7 +74,7 @@ class Folder:
         return self._collection.name
 
     def check(self, here: bool) -> None:
-        """Raises ValueError where it must be here, and is not a folder of photos of at least two classes."""
+        """Raises ValueError if it must be here and is not a folder of photos of at least two classes."""
         if not here:
             return
         checks.check_folder(self.folder)
@@ -83,7 +83,7 @@ class Folder:
         checks.check_classes(self.held())
 
     def on_volume(self, mount: Path) -> str:
-        """Returns the folder as pods have it; where a relative one is, is on the volume."""
+        """Returns the folder as pods see it; a relative path is on the volume."""
         if not (mount / self.path).is_relative_to(mount):
             raise UserError(
                 f"data.dataset = '{FOLDER_PREFIX}{self.path}' is not on the volume: copy it there, and give a folder "
@@ -92,16 +92,16 @@ class Folder:
         return f"{FOLDER_PREFIX}{mount / self.path}"
 
     def alone(self) -> tuple[str, str]:
-        """Returns the folder as seen from where the user is, and a name for its runs."""
+        """Returns the folder, relative to the current folder, and a name for its runs."""
         folder = from_here(self.path)
         return f"{FOLDER_PREFIX}{folder}", name_of(folder)
 
     def argument(self) -> str:
-        """Returns what is given to `graftline run` for it, without a configuration."""
+        """Returns the argument of `graftline run` for it, without a configuration."""
         return self.path
 
     def fingerprint(self) -> str:
-        """Returns what changes when a file that is read or left out does, by name, size and time."""
+        """Returns a hash that changes when a file that is read or left out does, by name, size and time."""
         files = [self.folder / file.path for file in self.held().files if file.problem != labels.MISSING]
         fingerprint = photos.files_fingerprint(self.folder, files)
         if self._table is None:
@@ -109,10 +109,10 @@ class Folder:
         return hashlib.sha256(fingerprint.encode() + self._table.read_bytes()).hexdigest()
 
     def held(self) -> Holdings:
-        """Returns what the folder holds; within `listed_once` what it held when that was first asked.
+        """Returns what the folder contains; within `listed_once`, what it contained at the first call.
 
         Raises:
-          ValueError: where a table of classes cannot be used.
+          ValueError: if a table of classes cannot be used.
         """
         kept, which = _LISTED.get(), (self.folder, self._table, self.wanted.honoured)
         if kept is None:
@@ -122,7 +122,7 @@ class Folder:
         return kept[which]
 
     def images(self, limit: int | None) -> Reading:
-        """Returns what reads the photos, in an order that mixes the classes."""
+        """Returns a reader of the photos, in an order that mixes the classes."""
         import apache_beam as beam
 
         held = self.held()
@@ -130,21 +130,21 @@ class Folder:
             RawImage(None, file.label, os.fsencode(file.path), file.problem or UNREADABLE, file.split)
             for file in held.files
         ]
-        # The folder's order holds one class after the other, which would be the order of training.
+        # In the folder's order, training would see one class after the other.
         files.sort(key=lambda file: hashlib.sha256(file.image_id).digest())
         read = beam.Create(files[:limit]) | beam.Map(_read, str(self.folder))
         beyond = Counter({BEYOND: len(files) - len(files[:limit])})
         return Reading(read, held.classes, tuple(held.given), held.skipped + beyond)
 
     def count(self) -> int | None:
-        """Returns how many photos are there; None where they cannot be looked at, which `check` tells."""
+        """Returns how many photos there are; None if they cannot be read, which `check` reports."""
         try:
             return len(self.held().images())
         except OSError:
             return None
 
     def size(self) -> dict[str, Any]:
-        """Returns how many photos are there, how many bytes they take, and what is left out."""
+        """Returns how many photos there are, how many bytes they take, and what is left out."""
         held = self.held()
         files = held.images()
         size = sum(file.stat().st_size for file in files)
@@ -174,9 +174,9 @@ def _read(file: RawImage, folder: str) -> RawImage:
 
 
 def name_of(folder: Path) -> str:
-    """Returns the name of runs on a folder: the folder's own made legal, and a hash of where it is.
+    """Returns the name of runs on a folder: a legal form of the folder's name, and a hash of its path.
 
-    Two folders of one name at different places so have histories of their own.
+    So two folders with the same name in different places have separate histories.
 
     Args:
       folder: an absolute path.

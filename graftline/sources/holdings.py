@@ -1,6 +1,6 @@
-"""What a folder of photos holds, as it is read: a folder a class, or such folders once for each of several splits.
+"""What a folder of photos contains: one folder per class, or such folders in each of several splits.
 
-Every file of the folder is in it once: read, left out with the reason, or skipped and counted.
+Every file of the folder is listed once: read, left out with the reason, or skipped and counted.
 """
 
 import re
@@ -14,8 +14,8 @@ from graftline.artifacts.examples import TEST, TRAIN, VALIDATION
 from graftline.base import photos
 from graftline.base.photos import Found
 
-BESIDE = "beside the folders of classes"
-# Words in a folder's name, by the split that they stand for
+BESIDE = "outside the folders of classes"
+# Words in a folder's name, by the split that they mean
 WORDS = {
     TRAIN: frozenset({"train", "training"}),
     VALIDATION: frozenset({"val", "valid", "validation", "dev", "development", "eval", "evaluation"}),
@@ -27,10 +27,10 @@ class File(NamedTuple):
     """A file that is read, or left out.
 
     Attributes:
-      path: as a text below the folder; of one that is not there as whoever names it does.
+      path: its path below the folder, as text; for a missing file, as the table names it.
       label: number of its class.
-      split: that the dataset gives it; empty where it gives none.
-      problem: why it is left out; empty where it is read.
+      split: the dataset's own split for it; empty if it has none.
+      problem: why it is left out; empty if it is read.
     """
 
     path: str
@@ -41,14 +41,14 @@ class File(NamedTuple):
 
 @dataclass
 class Holdings:
-    """What a folder holds.
+    """What a folder contains.
 
     Attributes:
       folder: the folder.
       classes: names of the classes, in the order of their labels.
-      files: what is read or left out.
-      skipped: how many other files there are, by what they are.
-      given: the folder of each split that the dataset itself gives; none where it gives none.
+      files: files that are read or left out.
+      skipped: how many other files there are, by kind.
+      given: the folder of each of the dataset's own splits; empty if it has none.
     """
 
     folder: Path
@@ -62,32 +62,32 @@ class Holdings:
         return [self.folder / file.path for file in self.files if not file.problem]
 
     def left_out(self) -> Counter[str]:
-        """Returns how many files are left out, by the reason."""
+        """Returns how many files are left out, by reason."""
         return Counter(file.problem for file in self.files if file.problem)
 
     def add(self, found: Found, label: int, split: str = "") -> None:
-        """Adds what lies in a folder of a class; arguments as of `File`."""
+        """Adds what is in a folder of a class; arguments as for `File`."""
         texts = {path: str(path.relative_to(self.folder)) for path in [*found.images, *found.others]}
         self.files += [File(texts[path], label, split) for path in found.images]
         self.files += [File(texts[path], label, split, why) for path, why in sorted(found.others.items())]
         self.skipped += found.skipped
 
     def add_beside(self, found: Found) -> None:
-        """Adds what lies in no folder of a class: of none, but a link to nothing may have been meant as such a folder."""
+        """Adds files outside the folders of classes; broken links are left out, as they may be meant as such folders."""
         lost = {path: why for path, why in found.others.items() if why in (photos.DANGLING, photos.LOOP)}
         self.add(Found([], lost, found.skipped), 0)
         self.skipped += Counter({BESIDE: len(found.images) + len(found.others) - len(lost)})
 
 
 def split_named(name: str) -> str:
-    """Returns the split that a folder's name speaks of, a word of it at least; empty where it speaks of none or of two."""
+    """Returns the split that a word of a folder's name means; empty if the words mean no split or several."""
     words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
     splits = [split for split, known in WORDS.items() if words & known]
     return splits[0] if len(splits) == 1 else ""
 
 
 def by_class(folder: Path) -> Holdings:
-    """Returns what a folder holds that has a folder a class."""
+    """Returns what a folder with one folder per class contains."""
     classes = photos.folders_in(folder)
     held = Holdings(folder, [path.name for path in classes])
     for label, path in enumerate(classes):
@@ -97,11 +97,11 @@ def by_class(folder: Path) -> Holdings:
 
 
 def by_split(folder: Path, honoured: bool) -> Holdings | None:
-    """Returns what a folder holds that has folders of splits, with a folder a class in each; None where it has none.
+    """Returns what a folder of splits, each with one folder per class, contains; None if it has no splits.
 
     Args:
-      folder: the folder, or one with nothing but that in it.
-      honoured: whether the images have their splits.
+      folder: the folder, or one that contains only that folder.
+      honoured: whether the images keep these splits.
     """
     root = _only_folder_in(folder)
     given = _splits_in(root)
@@ -121,12 +121,12 @@ def by_split(folder: Path, honoured: bool) -> Holdings | None:
 
 
 def _splits_in(folder: Path) -> dict[str, Path]:
-    """Returns the folders of splits, of training and of others; none where their classes are not the same.
+    """Returns the folders of splits, training and others; empty if their classes are not the same.
 
-    Others may lie beside them that hold no class, such as photos without labels.
+    Folders without classes may be next to them, such as photos without labels.
     """
     folders = photos.folders_in(folder)
-    if sum(bool(split_named(path.name)) for path in folders) < 2:  # without looking at every file
+    if sum(bool(split_named(path.name)) for path in folders) < 2:  # cheaper than looking at every file
         return {}
     holding = [path for path in folders if _names(_only_folder_in(path))]
     named = {split_named(path.name): path for path in holding}
@@ -134,7 +134,7 @@ def _splits_in(folder: Path) -> dict[str, Path]:
         return {}
     names = {split: _names(_only_folder_in(path)) for split, path in named.items()}
     together = set().union(*names.values())
-    # A class may be missing in one of them, not most of them
+    # A class may be missing in a split, but not most classes
     alike = all(2 * len(one & names[TRAIN]) >= len(together) for one in names.values())
     return named if alike and len(together) > 1 else {}
 
@@ -144,7 +144,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def _only_folder_in(folder: Path) -> Path:
-    """Returns the folder that a folder holds and nothing else does, as archives have it; else the folder itself."""
+    """Returns the only folder in a folder without images, as in many archives; else the folder itself."""
     inside = photos.folders_in(folder)
     return inside[0] if len(inside) == 1 and _has_no_image(folder) and photos.folders_in(inside[0]) else folder
 
@@ -154,7 +154,7 @@ def _has_no_image(folder: Path) -> bool:
 
 
 def told_splits(given: Iterable[str]) -> str:
-    """Returns a sentence about the splits that a dataset gives itself; empty where it gives none."""
+    """Returns a sentence about the dataset's own splits; empty if it has none."""
     found = [split for split in (TRAIN, VALIDATION, TEST) if split in given]
     missing = [split for split in (VALIDATION, TEST) if split not in found]
     if not found:

@@ -1,4 +1,4 @@
-"""The kinds that there are: which of them a dataset is of follows from how its name begins."""
+"""All kinds of datasets; the prefix of a dataset's name determines its kind."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,13 @@ from graftline.sources.folder import Folder
 from graftline.sources.source import Source, Wanted
 from graftline.sources.tfds import Tfds
 
-# Any other name is one of TFDS too, which a configuration gives without a prefix
+# Any other name is a TFDS set too, because configurations name those without a prefix
 BY_PREFIX: dict[str, Callable[[str, Wanted], Source]] = {FOLDER_PREFIX: Folder, TFDS_PREFIX: Tfds}
 AS_IT_IS = Wanted()
 
 
 def is_given_alone(name: str) -> bool:
-    """Tells whether a configuration's name is a dataset's, which the recipe for photos is taken for."""
+    """Returns whether a configuration's name is that of a dataset, which runs with the recipe for photos."""
     return name.startswith(tuple(BY_PREFIX))
 
 

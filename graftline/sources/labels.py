@@ -1,7 +1,7 @@
-"""A table that says of which class each image is, as label tools and competitions write it: a CSV file beside the images.
+"""A table with the class of each image, as labeling tools and competitions write it: a CSV file next to the images.
 
-Its columns are a file and a class. The file is named relative to the table or to the folder, with or without a suffix, or by
-its name alone where no other image has it.
+Its columns are a file and a class. The file is a path relative to the table or the folder, with or without a suffix, or only
+a name, if no other image has that name.
 """
 
 import csv
@@ -15,23 +15,23 @@ from typing import NamedTuple
 from graftline.base import photos
 from graftline.sources.holdings import File, Holdings
 
-# What columns are called, the surest names first: an id may be a number beside the file's name
+# Names of columns, the most specific first: an id may be a number next to a column of file names
 FILES = (
     *("file", "filename", "file_name", "filepath", "file_path", "path", "image_path"),
     *("image", "image_name", "img", "image_id", "id"),
 )
 CLASSES = ("label", "class", "class_name", "category", "target", "label_name", "labels")
 DELIMITERS = ",;\t|"
-SAMPLE = 10_000  # characters that tell the delimiter
+SAMPLE = 10_000  # characters from which the delimiter is inferred
 
-MISSING, UNNAMED = "named by the table, but not there", "without a label in the table"
-UNLISTED = "not named by the table"
+MISSING, UNNAMED = "in the table, but not in the folder", "without a label in the table"
+UNLISTED = "not in the table"
 
-At = Callable[[str], Path | None]  # where a file lies that a row names
+At = Callable[[str], Path | None]  # finds the file that a row names
 
 
 class Row(NamedTuple):
-    """A row of a table, with its line."""
+    """A row of a table, with its line number."""
 
     line: int
     file: str
@@ -39,24 +39,24 @@ class Row(NamedTuple):
 
 
 def by_table(folder: Path, table: Path) -> Holdings:
-    """Returns what a folder holds whose classes are in a table.
+    """Returns what a folder contains, with the classes from a table.
 
     Args:
-      folder: where the images lie, at any depth.
+      folder: the folder of the images, which may be at any depth.
       table: the CSV file.
 
     Raises:
-      ValueError: where the table cannot be read, calls an image by two classes, or knows fewer than two.
+      ValueError: if the table cannot be read, gives an image two classes, or has fewer than two classes.
     """
     found, rows = photos.walk(folder), _rows(table)
     at = _places(found, folder, table.parent)
     if rows and rows[0].line == 1 and not at(rows[0].file):
-        rows = rows[1:]  # what its columns are called, in words that nobody knows here
+        rows = rows[1:]  # a header with unknown names
     _check_contradictions(table, rows, at)
     labelled = {path: row.label for row in rows if (path := at(row.file))}
     classes = sorted({label for path, label in labelled.items() if label and path not in found.others})
     if len(classes) < 2:
-        told = f"{len(classes)} classes, and of its {len(rows):,} rows {len(labelled):,} name a file in {folder}"
+        told = f"{len(classes)} classes, and {len(labelled):,} of its {len(rows):,} rows name a file in {folder}"
         raise ValueError(f"{table} has {told}; give one that names the files of at least two classes")
     held = Holdings(folder, classes, skipped=+found.skipped)
     for path, label in labelled.items():
@@ -75,7 +75,7 @@ def _rows(table: Path) -> list[Row]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} is no CSV file in UTF-8 ({error}); save it as one") from None
+        raise ValueError(f"{table} is not a CSV file in UTF-8 ({error}); save it as one") from None
     if not lines:
         raise ValueError(f"{table} is empty; give a CSV file with the columns file and label")
     names = [_plain(cell) for cell in lines[0][1]]
@@ -87,7 +87,7 @@ def _rows(table: Path) -> list[Row]:
 def _delimiter(text: str) -> str:
     try:
         return csv.Sniffer().sniff(text[:SAMPLE], DELIMITERS).delimiter
-    except csv.Error:  # what it cannot tell
+    except csv.Error:  # such as a single column
         return DELIMITERS[0]
 
 
@@ -100,7 +100,7 @@ def _cell(cells: list[str], column: int) -> str:
 
 
 def _columns(table: Path, names: list[str]) -> tuple[int, int]:
-    """Returns which columns hold the file and the class: of two columns one tells the other, and without a header both."""
+    """Returns the columns of the file and of the class; if there are two columns, one known name or none is enough."""
     file = next((names.index(name) for name in FILES if name in names), None)
     label = next((names.index(name) for name in CLASSES if name in names), None)
     if len(names) == 2:
@@ -109,13 +109,13 @@ def _columns(table: Path, names: list[str]) -> tuple[int, int]:
     if file is None or label is None:
         raise ValueError(
             f"{table} has {len(names)} columns, and its first row does not say which of them are the file and its class; "
-            "call them file and label"
+            "name them file and label"
         )
     return file, label
 
 
 def _places(found: photos.Found, folder: Path, beside: Path) -> At:
-    """Returns what finds a file by what a row calls it: exactly, then without a suffix, then by its name alone."""
+    """Returns a function that finds the file a row names: by its exact path, then without a suffix, then only by name."""
     known: list[dict[str, Path | None]] = []
     for paths in (found.images, list(found.others)):
         exact = [(path, name) for path in paths for name in _texts(path, folder, beside)]
@@ -138,7 +138,7 @@ def _stem(name: str) -> str:
 
 
 def _unique(named: Iterable[tuple[Path, str]]) -> dict[str, Path | None]:
-    """Returns files by their names; None by one that several have."""
+    """Returns files by name; None for a name that several files have."""
     places: dict[str, Path | None] = {}
     for path, name in named:
         places[name] = path if places.get(name, path) == path else None
@@ -153,8 +153,8 @@ def _check_contradictions(table: Path, rows: list[Row], at: At) -> None:
     if torn:
         first = torn[0][0]
         other = next(row for row in torn[0] if row.label != first.label)
-        more = f", and {len(torn) - 1:,} more files so" if torn[1:] else ""
+        more = f", and does the same to {len(torn) - 1:,} more files" if torn[1:] else ""
         raise ValueError(
-            f"{table} calls {first.file} {first.label!r} in line {first.line} and {other.label!r} in line {other.line}"
-            f"{more}; leave one row of each"
+            f"{table} labels {first.file} {first.label!r} in line {first.line} and {other.label!r} in line {other.line}"
+            f"{more}; keep one row for each file"
         )

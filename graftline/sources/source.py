@@ -1,4 +1,4 @@
-"""What a kind of dataset answers. Nothing here imports TensorFlow; a kind does where it reads images."""
+"""The interface of a kind of dataset. Nothing here imports TensorFlow; a kind imports it only to read images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from graftline.base.photos import LATEST
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a dataset is to be read; a kind takes of it what it has a use for.
+    """How a dataset is to be read; each kind uses what applies to it.
 
     Attributes:
       span: a number, or `latest`.
       data_dir: where TFDS keeps its sets.
       labels: a table of the classes of a folder's images; relative to the project.
-      honoured: whether images have the splits that the dataset itself gives them.
+      honoured: whether images keep the dataset's own splits.
     """
 
     span: str = LATEST
@@ -26,13 +26,13 @@ class Wanted:
 
 
 class Reading(NamedTuple):
-    """What reads a dataset.
+    """How to read a dataset.
 
     Attributes:
-      images: a Beam transform into a collection of `RawImage`; what was found and is not read has its reason.
+      images: a Beam transform into a collection of `RawImage`; files that were found but not read have a reason.
       label_names: names of the classes in the order of their labels.
-      given: the splits that the dataset itself gives its images, the training split among them; none where it gives none.
-      skipped: how many files are not even looked at, by what they are.
+      given: the dataset's own splits, including the training split; empty if it has none.
+      skipped: how many files are not looked at, by kind.
     """
 
     images: Any
@@ -42,68 +42,68 @@ class Reading(NamedTuple):
 
 
 class Source(Protocol):
-    """A dataset of one kind, as `data.dataset` names it."""
+    """A dataset of one kind, named by `data.dataset`."""
 
     @property
     def title(self) -> str:
-        """The dataset as lists of runs show it."""
+        """The dataset's title in lists of runs."""
 
     @property
     def schema_name(self) -> str:
         """The name of its schema, without a suffix."""
 
     def check(self, here: bool) -> None:
-        """Raises ValueError with the first thing that is wrong with it, and the cure.
+        """Raises ValueError with the first problem of the dataset, and its fix.
 
         Args:
           here: whether its files must be on this machine.
         """
 
     def on_volume(self, mount: Path) -> str:
-        """Returns `data.dataset` as the pods of a cluster name it.
+        """Returns `data.dataset` as the pods of a cluster see it.
 
         Args:
-          mount: where they have the shared volume.
+          mount: where pods mount the shared volume.
 
         Raises:
-          UserError: where they do not have it.
+          UserError: if the dataset is not on the volume.
         """
 
     def alone(self) -> tuple[str, str]:
-        """Returns `data.dataset`, and the name of runs, where it is given without a configuration."""
+        """Returns `data.dataset` and the name of runs for a dataset that is given without a configuration."""
 
     def argument(self) -> str:
-        """Returns what is given to `graftline run` for it, without a configuration."""
+        """Returns the argument of `graftline run` for it, without a configuration."""
 
     def fingerprint(self) -> str:
-        """Returns what changes when the dataset does, and only then.
+        """Returns a hash that changes if and only if the dataset does.
 
         Raises:
-          UserError: where it cannot be had.
+          UserError: if the dataset is unavailable.
         """
 
     def images(self, limit: int | None) -> Reading:
-        """Returns what reads the images.
+        """Returns a reader of the images.
 
         Args:
-          limit: how many are read at most.
+          limit: the maximum number to read; None for all.
 
         Raises:
-          UserError: where they cannot be had.
+          UserError: if the images are unavailable.
         """
 
     def count(self) -> int | None:
-        """Returns how many images there are, where that can be seen at once; None where it cannot."""
+        """Returns how many images there are, if that is quickly known; else None."""
 
     def size(self) -> dict[str, Any]:
-        """Returns how many `images` are there, how many `bytes` they take, and the `urls` of what is not there yet.
+        """Returns how many `images` there are, how many `bytes` they take, and the `urls` of what is still to be downloaded.
 
-        Files that are left out are counted by reason as `left_out`, where that is known before they are read.
+        `left_out` counts the files that are left out, by reason, as far as known before they are read.
         """
 
     def prepare(self, archive: Path) -> None:
         """Prepares it from a local copy of the archive that it is made from.
 
         Raises:
-          UserError: where it is not made from one, or from another.
+          UserError: if it is not made from an archive, or from a different one.
         """

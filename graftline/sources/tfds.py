@@ -1,4 +1,4 @@
-"""A set of TensorFlow Datasets as a dataset, by its name. TFDS takes seconds to import, and is where it is used."""
+"""A set of TensorFlow Datasets as a dataset, by its name. TFDS takes seconds to import, so functions import it."""
 
 import difflib
 import hashlib
@@ -34,42 +34,44 @@ class Tfds:
 
     @property
     def title(self) -> str:
-        """As lists of runs show it."""
+        """Its title in lists of runs."""
         return self.name
 
     @property
     def schema_name(self) -> str:
-        """The name of its schema: that of the set, of whatever configuration and version."""
+        """The name of its schema: the set's name, without configuration and version."""
         return re.split("[/:]", self.name)[0]
 
     def check(self, here: bool) -> None:
-        """Raises ValueError where a span is asked for, or a table gives classes."""
+        """Raises ValueError if a span or a table of classes is given."""
         if self.wanted.span != LATEST:
-            raise ValueError(f"is no folder, so it has no span {self.wanted.span}; leave data.span at {LATEST}")
+            raise ValueError(f"is not a folder, so it has no span {self.wanted.span}; leave data.span at {LATEST}")
         if self.wanted.labels:
-            raise ValueError(f"is no folder, and has classes of its own; leave data.labels = {self.wanted.labels} out")
+            raise ValueError(
+                f"is not a folder and has classes of its own; leave data.labels = {self.wanted.labels} out"
+            )
 
     def on_volume(self, mount: Path) -> str:
-        """Returns the name, for pods prepare the set as others do."""
+        """Returns the name, because pods prepare the set like any other machine."""
         return self.name
 
     def alone(self) -> tuple[str, str]:
-        """Returns the name twice: as a dataset and of its runs."""
+        """Returns the name of the dataset, and that of its runs."""
         return self.name, self.schema_name
 
     def argument(self) -> str:
-        """Returns what is given to `graftline run` for it, without a configuration."""
+        """Returns the argument of `graftline run` for it, without a configuration."""
         return f"{TFDS_PREFIX}{self.name}"
 
     def fingerprint(self) -> str:
-        """Returns what changes when the prepared set does; prepares it where needed."""
+        """Returns a hash that changes when the prepared set does; prepares the set if needed."""
         builder = self.prepared()
         files = sorted(path for path in Path(builder.data_dir).rglob("*") if path.is_file())
         lines = [builder.info.full_name, *(f"{path.name}\0{path.stat().st_size}" for path in files)]
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
     def images(self, limit: int | None) -> Reading:
-        """Returns what reads the images of all splits as they are encoded."""
+        """Returns a reader of the encoded images of all splits."""
         import apache_beam as beam
 
         from graftline.artifacts import records
@@ -91,11 +93,11 @@ class Tfds:
         return Reading(read, builder.info.features[label].names, tuple(dict.fromkeys(given.values())))
 
     def count(self) -> int | None:
-        """Returns None: TFDS knows, but takes seconds to be imported."""
+        """Returns None: TFDS knows, but takes seconds to import."""
         return None
 
     def size(self) -> dict[str, Any]:
-        """Returns how many images are prepared, their bytes, and the addresses of what is to be downloaded."""
+        """Returns how many images are prepared, their bytes, and the URLs of what is still to be downloaded."""
         builder = self.builder()
         if not builder.is_prepared():
             return {"images": 0, "bytes": 0, "urls": list(builder.url_infos or ()), "left_out": {}}
@@ -112,7 +114,7 @@ class Tfds:
         """Returns the builder of the set, prepared or not.
 
         Raises:
-          UserError: where TFDS knows no such set, configuration or version.
+          UserError: if TFDS has no such set, configuration or version.
         """
         tfds = library()
         try:
@@ -120,25 +122,25 @@ class Tfds:
         except tfds.core.DatasetNotFoundError:
             raise UserError(f"TFDS has no dataset {self.name!r}: {_close_names(self.name)}.") from None
         except (ValueError, AssertionError) as error:
-            reason = str(error).rpartition('}": ')[2]  # before it, TFDS tells what it was called with
+            reason = str(error).rpartition('}": ')[2]  # before it, TFDS repeats its arguments
             raise UserError(f"TFDS cannot build {self.name!r} ({short(reason)}): correct data.dataset.") from error
 
     def prepared(self) -> "tensorflow_datasets.core.DatasetBuilder":
-        """Returns the builder of the set, downloaded and prepared where it was not yet.
+        """Returns the builder of the set, after downloading and preparing it if necessary.
 
         Raises:
-          UserError: where there is no such set, where it is not one of labelled images, or where it cannot be downloaded.
+          UserError: if there is no such set, if its images have no labels, or if it cannot be downloaded.
         """
         builder = self.builder()
-        image_and_label(builder)  # before a long download, not after it
+        image_and_label(builder)  # checks it before a long download, not after it
         if builder.is_prepared():
             return builder
         config = library().download.DownloadConfig(try_download_gcs=False)
         try:
             builder.download_and_prepare(download_config=config)
-        # A download fails with whatever its library, the network or the set's own code raises.
+        # A download may fail with anything that its library, the network or the set's own code raises.
         except Exception as error:
-            # Before the cause, the download library tells what it tried.
+            # Before the cause, the download library lists what it tried.
             reason = re.sub(r".*\(Caused by (.*)\)$", r"\1", str(error), flags=re.DOTALL) or error
             raise UserError(f"{self.name} could not be prepared ({short(reason)}): {_cure(builder)}.") from error
         return builder
@@ -154,13 +156,13 @@ def library() -> Any:
 
 
 def image_and_label(builder: "tensorflow_datasets.core.DatasetBuilder") -> tuple[str, str]:
-    """Returns the names of the features that hold a set's image and its class.
+    """Returns the names of the features with a set's image and its class.
 
     Args:
       builder: any set's builder.
 
     Raises:
-      UserError: where the set is not one of labelled images.
+      UserError: if the set does not consist of images with one label each.
     """
     features = library().features
     match builder.info.supervised_keys:
@@ -169,29 +171,29 @@ def image_and_label(builder: "tensorflow_datasets.core.DatasetBuilder") -> tuple
             labelled = isinstance(label_feature, features.ClassLabel) and label_feature.num_classes
             if labelled and isinstance(image_feature, features.Image):
                 return image, label
-    raise UserError(f"{builder.name} is no set of images with one class each: choose an image classification set.")
+    raise UserError(f"{builder.name} is not a set of images with one class each: choose an image classification set.")
 
 
 def _close_names(dataset: str) -> str:
     name = dataset.partition(":")[0].partition("/")[0]
     close = difflib.get_close_matches(name, library().list_builders(), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}" if close else "choose one of its catalogue"
+    hint = f"did you mean {' or '.join(close)}" if close else "choose one from its catalogue"
     return f"{hint}, or give folder:<path>"
 
 
 def _cure(builder: "tensorflow_datasets.core.DatasetBuilder") -> str:
-    if len(builder.url_infos or ()) == 1:  # what graftline/sources/archive.py can do
-        return "`graftline data <zip>` prepares it from a local copy"
-    return "try again where its downloads can be reached"
+    if len(builder.url_infos or ()) == 1:  # which graftline/sources/archive.py can use
+        return "run `graftline data <zip>` to prepare it from a local copy"
+    return "try again on a machine that can reach its downloads"
 
 
 def official_splits(splits: Iterable[str]) -> dict[str, str]:
-    """Returns the split here of each split of a set; of none where it has no training split, or nothing else.
+    """Returns Graftline's split for each split of a set; empty if the set has only training splits, or none.
 
-    What is neither its test nor its validation split is trained on, as more of the same.
+    Splits other than test and validation are trained on, as more of the same.
 
     Args:
-      splits: their names.
+      splits: names of the set's splits.
     """
     named = {name: split_named(name) or TRAIN for name in splits}
     found = set(named.values())
@@ -199,7 +201,7 @@ def official_splits(splits: Iterable[str]) -> dict[str, str]:
 
 
 def _slices(builder: "tensorflow_datasets.core.DatasetBuilder", limit: int | None) -> str:
-    """Returns TFDS's name for `limit` examples, the first of each split, which has its share of them."""
+    """Returns TFDS's name for `limit` examples: the first of each split, in proportion to its size."""
     splits, slices, before = builder.info.splits, [], 0
     total = sum(split.num_examples for split in splits.values())
     limit = total if limit is None else min(limit, total)
@@ -212,6 +214,6 @@ def _slices(builder: "tensorflow_datasets.core.DatasetBuilder", limit: int | Non
 
 
 def _raw_image(example: dict[str, Any], image: str, label: str, image_id: str, of_files: dict[str, str]) -> RawImage:
-    """Returns an image; its split follows from the file that TFDS has it in."""
+    """Returns an image; its split follows from the TFDS file that contains it."""
     split = of_files.get(example["tfds_id"].numpy().decode().rpartition("__")[0], "")
     return RawImage(example[image].numpy(), int(example[label]), example[image_id].numpy(), split=split)

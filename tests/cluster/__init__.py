@@ -1,1 +1,1 @@
-"""The acceptance test of a real cluster, and a stand-in that the test itself is tried against."""
+"""The acceptance test of a real cluster, and a stand-in for one on which the test itself is tried."""

@@ -1,4 +1,4 @@
-"""A real cluster as its acceptance test asks it: by the project's own commands, the client of its server, and kubectl."""
+"""A real cluster, as its acceptance test uses it: with the project's commands, the client of its server, and kubectl."""
 
 import contextlib
 import json
@@ -22,8 +22,8 @@ from tests.cluster import receiver
 Result = TypeVar("Result")
 
 POLL_SECONDS = 2
-LONGEST_MINUTES = 60  # of anything that is waited for: a node may have to be started, and the image fetched
-FOLDERS = "pipelines", "serving"  # on the volume, with one of each pipeline
+LONGEST_MINUTES = 60  # to wait for anything: a node may have to start and fetch the image
+FOLDERS = "pipelines", "serving"  # on the volume, each with one folder per pipeline
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class End:
     """How a run ended.
 
     Attributes:
-      run: as the server has it.
+      run: as the server returns it.
       seconds: from its start to its end.
       tasks: those that had a pod, in the order they started; one that was tried again counts once.
-      report: what EndRun printed of it.
+      report: what EndRun printed about it.
     """
 
     run: kfp_server_api.V2beta1Run
@@ -51,17 +51,17 @@ class End:
 
 
 class Cluster:
-    """The cluster that the settings name, and a pipeline of the test's own on it.
+    """The cluster that the settings name, and the test's own pipeline on it.
 
     Args:
       settings: with a name that no other pipeline has.
 
     Attributes:
-      first: the end of the first run, where that pushed.
-      beside: a run that was started while another went on, and the end of that.
-      ended: the end of each run that was waited for.
-      address: of the receiver of reports; empty where it could not be made.
-      no_receiver: why it could not.
+      first: the end of the first run, if it pushed.
+      beside: a run that was started while another one was going on, and the end of that other one.
+      ended: the end of each run that the test waited for.
+      address: of the receiver of reports; empty if it could not be made.
+      no_receiver: why it could not be made.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -72,7 +72,7 @@ class Cluster:
         self.address = self.no_receiver = ""
 
     def command(self, *arguments: str) -> str:
-        """Returns what one of the project's commands prints, as a user would call it."""
+        """Calls one of the project's commands as a user would, and returns what it prints."""
         called = [sys.executable, "-m", "graftline.cli", "kubeflow", *arguments]
         done = subprocess.run(called, cwd=PROJECT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"`graftline kubeflow {' '.join(arguments)}` failed: {done.stderr.strip()}"
@@ -100,12 +100,12 @@ class Cluster:
         return found
 
     def run(self, run_id: str) -> kfp_server_api.V2beta1Run:
-        """Returns a run as the server has it."""
+        """Returns a run from the server."""
         with client.connected(self.settings) as connected:
             return connected.get_run(run_id)
 
     def pod(self, run_id: str, task: str) -> str:
-        """Waits until a task of a run has a pod that works, and returns its name."""
+        """Waits until a task of a run has a running pod, and returns its name."""
 
         def working() -> str | None:
             assert self.run(run_id).state not in ENDED, f"run {run_id} ended without a pod of {task}"
@@ -115,7 +115,7 @@ class Cluster:
         return waited(f"a pod of {task} in run {run_id}", working)
 
     def tries(self, run_id: str, task: str) -> list[str]:
-        """Returns the pods that are left of a task's tries, the last of them last."""
+        """Returns the pods of a task's tries that still exist, the last try last."""
         return [pod.name for pod in logs.pods(self.settings, run_id) if pod.task.partition(",")[0] == task]
 
     def log(self, pod: str) -> str:
@@ -123,7 +123,7 @@ class Cluster:
         return kubectl.ask(self.settings, f"read the log of {pod}", "logs", pod, f"--container={logs.CONTAINER}")
 
     def delete(self, kind: str, name: str) -> None:
-        """Deletes something, as a user would who does not wait for it."""
+        """Deletes something without waiting for it, as a user might."""
         asked = ["delete", kind, name, "--now", "--wait=false", "--ignore-not-found"]
         kubectl.ask(self.settings, f"delete the {kind} {name}", *asked)
 
@@ -144,7 +144,7 @@ class Cluster:
         return waited(f"a run of the schedule {schedule.recurring_run_id}", started)
 
     def told(self) -> list[dict[str, Any]]:
-        """Returns the reports that the receiver got."""
+        """Returns the reports that the receiver has received."""
         return [json.loads(line) for line in self.log(receiver.NAME).splitlines() if line.startswith("{")]
 
 
@@ -152,28 +152,28 @@ def waited(what: str, found: Callable[[], Result | None]) -> Result:
     """Waits until something is found, and returns it.
 
     Args:
-      what: is waited for, for the message.
-      found: looks for it.
+      what: the thing to wait for, for the message.
+      found: returns it once it is there.
     """
     end = time.monotonic() + 60 * LONGEST_MINUTES
     while (result := found()) is None:
-        assert time.monotonic() < end, f"{what} did not come within {LONGEST_MINUTES} minutes"
+        assert time.monotonic() < end, f"waited for {what} for {LONGEST_MINUTES} minutes, without success"
         time.sleep(POLL_SECONDS)
     return result
 
 
 def _report(log: str) -> dict[str, Any]:
-    """Returns what EndRun printed; nothing where it failed before that."""
+    """Returns the report that EndRun printed; an empty one if it failed before that."""
     told = [json.loads(line) for line in log.splitlines() if line.startswith('{"run"')]
     return next((one for one in told if one["event"] == "ended"), {})
 
 
 @contextlib.contextmanager
 def tidied(cluster: Cluster) -> Iterator[None]:
-    """Takes away what the block made: what it started, its schedule, the receiver, and its files on the volume.
+    """Removes what the block made: its runs, its schedule, the receiver, and its files on the volume.
 
     Args:
-      cluster: what is tidied.
+      cluster: the one to tidy.
     """
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(_remove_files, cluster)
@@ -184,9 +184,9 @@ def tidied(cluster: Cluster) -> Iterator[None]:
 
 
 def _end_runs(cluster: Cluster) -> None:
-    """Ends the runs that go on, so that nobody waits for them, and the schedule."""
+    """Ends the schedule, and the runs that are still going on, so that nobody waits for them."""
     settings = cluster.settings
-    # Where nothing could be uploaded there is no such pipeline
+    # If nothing could be uploaded, there is no such pipeline
     with contextlib.suppress(UserError), client.connected(settings) as connected:
         for run in runs.latest(connected, settings, client.find_pipeline_id(connected, settings)):
             if run.state not in ENDED:
@@ -195,7 +195,7 @@ def _end_runs(cluster: Cluster) -> None:
 
 
 def _remove_files(cluster: Cluster) -> None:
-    if not cluster.ended:  # no run got as far as to write any
+    if not cluster.ended:  # no run got far enough to write any
         return
     folders = [str(cluster.settings.cluster.mount / folder / cluster.settings.name) for folder in FOLDERS]
     with (

@@ -1,11 +1,11 @@
-"""The table of what held on a cluster, printed last."""
+"""Prints the table of what held on a cluster, last of all."""
 
 ROWS = "tests/cluster/test_cluster.py"
 LINE = "{:62}  {:7}  {:>7}  {}"
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Prints a line for each row, where there are any: what was tried, how it went, how long it took, what was seen."""
+    """Prints a line for each row, if there are any: what was tried, how it went, how long it took, what was seen."""
     rows = [
         (report.location[1], outcome, report)
         for outcome in ("passed", "failed", "error", "skipped")

@@ -1,4 +1,4 @@
-"""A pod that takes the reports of runs, as a chat program's webhook would: it prints each as a line."""
+"""A pod that receives the reports of runs, as a chat program's webhook would, and prints each as a line."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from kubeflow.visits import visitor
 
 NAME = "graftline-acceptance-webhook"
 MADE = (("pod", NAME), ("networkpolicy", NAME))
-# One of those that the manifests let pods of runs reach: a policy for them would close others that have none
+# The manifests let pods of runs reach this port; a new policy for those pods would close them if they have none yet
 PORT = 6443
 PROGRAM = f"""
 import http.server
@@ -38,29 +38,29 @@ def make(settings: Settings) -> None:
       settings: those of the pipeline.
 
     Raises:
-      UserError: where kubectl may not make them.
+      UserError: if kubectl may not make them.
     """
     for made in (_policy(), _pod(settings)):
         kubectl.ask(settings, f"make the {made['kind']} {NAME}", "apply", "--filename=-", stdin=json.dumps(made))
 
 
 def address(settings: Settings) -> str | None:
-    """Returns where the receiver listens; nothing until it runs.
+    """Returns where the receiver listens; None until it runs.
 
     Raises:
-      UserError: where it never will.
+      UserError: if it will never run.
     """
     pod = kubectl.pod(settings, NAME)
     status = pod["status"]
     if status["phase"] in ("Failed", "Succeeded"):
         reason, sentence = kubectl.holdup(pod)
-        raise UserError(f"The receiver ended before any report came ({reason}: {sentence}).")
+        raise UserError(f"The receiver ended before any report arrived ({reason}: {sentence}).")
     running = status["phase"] == "Running" and status.get("podIP")
     return f"http://{status['podIP']}:{PORT}/" if running else None
 
 
 def keep(settings: Settings, webhook: str) -> None:
-    """Makes the Secret that pods take the webhook from.
+    """Makes the Secret from which pods take the webhook.
 
     Args:
       settings: those of the pipeline.

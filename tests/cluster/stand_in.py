@@ -1,16 +1,16 @@
 """A stand-in for a cluster with Kubeflow Pipelines: an API server whose runs are really executed, in containers.
 
-It is made of what `tests/kubeflow` has: the server's interface (`kfp_server.py`), its driver and Argo Workflows
-(`backend.py`), containers and a database (`machines.py`), and kubectl (`kubectl.py`), written after Kubeflow Pipelines
-2.17.0 and Argo Workflows v4.0.5. What is added here:
+It is built from the parts in `tests/kubeflow`: the server's interface (`kfp_server.py`), its driver and Argo Workflows
+(`backend.py`), containers and a database (`machines.py`), and kubectl (`kubectl.py`), modeled on Kubeflow Pipelines 2.17.0
+and Argo Workflows v4.0.5. This module adds:
 
-- the scheduled workflow controller (backend/src/crd/controller/scheduledworkflow): a schedule starts a run when it is due,
-  and a run that is due while as many as it may run at once go on waits for one of them to end;
+- the scheduled workflow controller (backend/src/crd/controller/scheduledworkflow): a schedule starts a run when it is due.
+  If the schedule already has as many runs as it may have at once, the new run waits for one of them to end;
 - a workflow that was deleted with its schedule loses its pods, and its run keeps the state that it had;
-- the kubelet: a pod that is deleted has its container killed, one that a person makes is run;
-- network policies (networking.k8s.io/v1), those of the manifests and those made since.
+- the kubelet: it kills the container of a deleted pod, and runs a pod that a person makes;
+- network policies (networking.k8s.io/v1): those of the manifests and those made since.
 
-One network is all there is: a pod that may reach another by the policies shares its loopback, any other has none.
+There is only one network: a pod that the policies let reach another one shares that one's loopback. Other pods have none.
 """
 
 import contextlib
@@ -46,8 +46,8 @@ class StandIn(KfpServer):
     """The cluster.
 
     Args:
-      folder: of its state, readable for everybody.
-      volume: what all pods share.
+      folder: holds its state, readable by everybody.
+      volume: the folder that all pods share.
       containers: whether podman runs pods.
       policy: Argo's retryPolicy.
       **known: what the imitation of kubectl knows: namespace, accounts, claims, images, secrets.
@@ -69,11 +69,11 @@ class StandIn(KfpServer):
         self._working = ThreadPoolExecutor(16)
 
     def keep(self, kind: str, thing: dict[str, Any]) -> dict[str, Any]:
-        """Adds a thing, at the time that it is."""
+        """Adds a thing, with the current time."""
         return _dated(super().keep(kind, thing), "created_at")
 
     def work(self) -> None:
-        """Starts runs, looks at schedules and at pods, until it is closed."""
+        """Starts runs, and looks after schedules and pods, until it is closed."""
         while not self._over.wait(TICK_SECONDS):
             for run in [run for run in self.kept["runs"] if run["state"] == "PENDING"]:
                 self._begin(run)
@@ -82,7 +82,7 @@ class StandIn(KfpServer):
             self._look_at_pods()
 
     def close(self) -> None:
-        """Ends everything that runs."""
+        """Ends everything that is running."""
         self._over.set()
         for name in list(self._machines):
             (self.cluster.pods_dir / f"{name}.json").unlink(missing_ok=True)
@@ -92,7 +92,7 @@ class StandIn(KfpServer):
         self._working.shutdown()
 
     def _look_at(self, number: int, schedule: dict[str, Any]) -> None:
-        """Fires a schedule that is due, or as soon as its runs before have ended."""
+        """Fires a schedule that is due, as soon as its earlier runs let it."""
         identity, cron = schedule["recurring_run_id"], schedule["trigger"]["cron_schedule"]["cron"]
         if identity not in self._due:
             self._due[identity] = next_times(cron, "UTC", 1)[0]
@@ -122,7 +122,7 @@ class StandIn(KfpServer):
             _dated(run, "finished_at")["state"] = "SUCCEEDED" if succeeded else "FAILED"
 
     def _run(self, run: dict[str, Any], pod: Pod) -> str:
-        """Runs a pod of a task, which kubectl sees beside that of its driver."""
+        """Runs a pod of a task, which kubectl sees next to that of its driver."""
         if run["run_id"] in self.killed or (run["state"] == "CANCELING" and pod.task != "end-run"):
             return FAILED
         workflow, number = f"workflow-{run['run_id']}", next(self._pods)
@@ -138,7 +138,7 @@ class StandIn(KfpServer):
         return self._contain(name, pod, self._network(labels))
 
     def _contain(self, name: str, pod: Pod, network: str = "none") -> str:
-        """Runs the container of a pod, whose object and log kubectl sees."""
+        """Runs the container of a pod; kubectl sees the pod's object and log."""
         log = self.cluster.pods_dir / f"{name}.log"
         log.touch()
 
@@ -155,7 +155,7 @@ class StandIn(KfpServer):
         return phase
 
     def _look_at_pods(self) -> None:
-        """Kills the containers of pods that were deleted, runs the pods of persons, and gives them addresses."""
+        """Kills the containers of deleted pods, runs the pods that people make, and gives those addresses."""
         there, runs = self.cluster.pods(), {run["run_id"]: run for run in self.kept["runs"]}
         for name, machine in list(self._machines.items()):
             run = runs.get(there.get(name, {}).get("metadata", {}).get("labels", {}).get(RUN_LABEL, ""), {})
@@ -167,13 +167,15 @@ class StandIn(KfpServer):
             (container,) = made.get("spec", {}).get("containers", [{}])
             if container.get("ports") and name not in self._machines and made["status"]["phase"] == "Running":
                 command = [*container["command"], *container.get("args", [])]
-                self._machines[name] = Pods(self._folder, self._volume, self._containers)  # so that it is run once
+                self._machines[name] = Pods(
+                    self._folder, self._volume, self._containers
+                )  # now, so that it is run only once
                 self._working.submit(self._contain, name, Pod(name, command, {}, container["image"], {}))
             if name in self._names and container.get("ports") and "podIP" not in made["status"]:
                 self.cluster.put(made | {"status": made["status"] | {"podIP": LOOPBACK}})
 
     def _network(self, labels: dict[str, str]) -> str:
-        """Returns the network of a pod with these labels: that of a pod that it may reach, where there is one."""
+        """Returns the network of a pod with these labels: that of a pod that it may reach, if there is one."""
         policies = list(self.cluster.read()["policies"].values())
         for name, made in self.cluster.pods().items():
             containers = made.get("spec", {}).get("containers", [])
@@ -185,13 +187,13 @@ class StandIn(KfpServer):
 
 
 def reaches(policies: list[dict[str, Any]], source: dict[str, str], target: dict[str, str], port: int) -> bool:
-    """Tells whether a pod may reach a port of another: both the policies of the one and of the other have to let it.
+    """Returns whether a pod may reach a port of another one: the policies for both pods have to allow it.
 
     Args:
-      policies: of the namespace that both are in.
-      source: labels of the pod that asks.
-      target: labels of the pod that is asked.
-      port: by TCP.
+      policies: those of the namespace that both are in.
+      source: labels of the pod that connects.
+      target: labels of the pod that it connects to.
+      port: a TCP port.
     """
     return _lets(policies, "Egress", "to", source, target, port) and _lets(
         policies, "Ingress", "from", target, source, port
@@ -201,7 +203,7 @@ def reaches(policies: list[dict[str, Any]], source: dict[str, str], target: dict
 def _lets(
     policies: list[dict[str, Any]], way: str, key: str, mine: dict[str, str], other: dict[str, str], port: int
 ) -> bool:
-    """A pod that no policy selects is open; one that some select is closed but for what one of their rules opens."""
+    """Returns whether policies allow one direction: only if some select a pod is it closed, except for what they open."""
     specs = [policy["spec"] for policy in policies]
     mine_too = [spec for spec in specs if way in spec["policyTypes"] and _selects(spec["podSelector"], mine)]
     rules = [rule for spec in mine_too for rule in spec.get(way.lower(), [])]
@@ -213,12 +215,12 @@ def _lets(
 
 
 def _is_peer(peer: dict[str, Any], labels: dict[str, str]) -> bool:
-    """A selector of other namespaces alone selects no pod of this one."""
+    """Returns whether a peer is a pod of this namespace; a selector of other namespaces selects none here."""
     return peer.keys() == {"podSelector"} and _selects(peer["podSelector"], labels)
 
 
 def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    assert selector.keys() <= {"matchLabels"}, f"these rules do not know the selector {selector}"
+    assert selector.keys() <= {"matchLabels"}, f"this stand-in does not support the selector {selector}"
     return selector.get("matchLabels", {}).items() <= labels.items()
 
 
@@ -237,10 +239,10 @@ def _dated(thing: dict[str, Any], key: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def standing_in(server: StandIn) -> Iterator[dict[str, str]]:
-    """Lets a stand-in work until the block ends, and yields the variables by which it is found, kubectl's PATH among them.
+    """Runs a stand-in until the block ends, and yields the variables to find it, among them a PATH with its kubectl.
 
     Args:
-      server: not yet at work.
+      server: the stand-in, not running yet.
     """
     program = server.cluster.folder / "bin" / "kubectl"
     program.parent.mkdir()

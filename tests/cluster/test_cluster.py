@@ -1,7 +1,7 @@
 """What has to hold on any cluster with Kubeflow Pipelines: `make test-cluster ENDPOINT=… IMAGE=… [NAMESPACE=…]`.
 
-A slice of the digits is trained there, under a name that no other pipeline has, by the commands that a user calls. Each test
-is a row of the table that is printed at the end. Rows after the first need what that one pushed.
+It trains on a slice of the digits there, under a name that no other pipeline has, with the commands that a user calls. Each
+test is a row of the table that is printed at the end. All rows but the first need what the first one pushed.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.cluster.cluster import Cluster, End, tidied, waited
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(4 * 3600)]
 
 NEEDED = {"CLUSTER__ENDPOINT": "ENDPOINT", "CLUSTER__IMAGE": "IMAGE"}
-# What the environment does not say otherwise: a short training on any node, with checkpoints that a killed pod leaves
+# Used unless the environment says otherwise: a short training on any node, with checkpoints that a killed pod leaves
 SLICE = {
     "CONFIG": "digits",
     "DATA__MAX_EXAMPLES": "300",
@@ -33,7 +33,7 @@ SLICE = {
     "CLUSTER__TRAINER__RESOURCES": '{"cpu": "1", "memory": "4Gi"}',
 }
 ALL, WITHOUT_TRAINING = ["prepare", "train", "release", "end-run"], ["prepare", "end-run"]
-FRACTION = 0.75  # of the first run's time: the start of pods is left, which is most of it for so little training
+FRACTION = 0.75  # of the first run's time: pods still start, which takes most of it with so little training
 OFTEN, NIGHTLY = "*/20 * * * * *", "0 0 3 * * *"
 GOING_ON = re.compile(r"(Going on where training stopped|Resuming training).*")
 
@@ -57,7 +57,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def cluster(settings: Settings):
-    """The cluster, which tells a receiver of its own how runs ended, where it lets one be made."""
+    """The cluster, which reports the end of runs to a receiver of its own, if it lets one be made."""
     found = Cluster(settings)
     with tidied(found), pytest.MonkeyPatch.context() as patch:
         try:
@@ -74,7 +74,7 @@ def cluster(settings: Settings):
 @pytest.fixture
 def first(cluster) -> End:
     if cluster.first is None:
-        pytest.skip("needs what the first run pushes, and that did not")
+        pytest.skip("needs what the first run pushes, and it pushed nothing")
     return cluster.first
 
 
@@ -107,7 +107,7 @@ def test_a_threshold_that_cannot_be_met_is_evaluated_and_not_pushed(cluster, fir
 
 def test_force_retrain_trains_again(cluster, first, record_property):
     run = cluster.start("force_retrain=true")
-    beside = cluster.start()  # for the next row, which would have to train once more otherwise
+    beside = cluster.start()  # for the next row, which would otherwise have to train again
     end = cluster.end(run)
     cluster.beside = beside, end
     record_property("seen", end)
@@ -117,11 +117,11 @@ def test_force_retrain_trains_again(cluster, first, record_property):
 
 def test_a_second_run_goes_on_beside_the_first(cluster, first, record_property):
     if cluster.beside is None:
-        pytest.skip("needs the run that force_retrain trains, and that did not end")
+        pytest.skip("needs the run of force_retrain, and that did not end")
     run, other = cluster.beside
     end = cluster.end(run)
     record_property("seen", end)
-    assert end.run.created_at < other.run.finished_at, "the first had ended before the second was started"
+    assert end.run.created_at < other.run.finished_at, "the first run had ended before the second was started"
     assert end.run.state == "SUCCEEDED", end
     assert end.report["text"] and "Failed" not in end.report["text"]
 
@@ -133,12 +133,12 @@ def test_the_trainer_resumes_where_its_pod_was_deleted_in_phase_2(cluster, first
     cluster.delete("pod", pod)
     end = cluster.end(run)
     assert end.run.state == "SUCCEEDED", (
-        "a deleted pod is not tried again: set Argo's retryPolicy to OnError or Always, see docs/how-to/kubeflow-cluster.md"
+        "a deleted pod was not tried again: set Argo's retryPolicy to OnError or Always, see docs/how-to/kubeflow-cluster.md"
     )
     (again,) = cluster.tries(run, "train")[-1:]
     assert again != pod
     went_on = GOING_ON.search(cluster.log(again))
-    assert went_on, "the second try began anew"
+    assert went_on, "the second try started from the beginning"
     record_property("seen", f"{went_on[0]} {end}")
 
 
@@ -151,7 +151,7 @@ def test_a_schedule_fires_and_is_replaced_while_its_run_goes_on(cluster, first, 
     end = cluster.end(run)
     record_property("seen", end)
     assert after.trigger.cron_schedule.cron == NIGHTLY and after.status == "ENABLED"
-    assert after.created_at < end.run.finished_at, "its run had ended before it was replaced"
+    assert after.created_at < end.run.finished_at, "its run had ended before the schedule was replaced"
     assert (end.run.state, end.tasks) == ("SUCCEEDED", WITHOUT_TRAINING)
     cluster.command("unschedule")
     assert cluster.schedules() == []

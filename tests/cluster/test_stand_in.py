@@ -1,4 +1,4 @@
-"""The acceptance test against a stand-in for a cluster: that it holds there, and that it sees what does not."""
+"""Tries the acceptance test on a stand-in for a cluster: it passes there, and it notices what does not hold."""
 
 import json
 import os
@@ -27,7 +27,7 @@ ROWS = 8
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     made = tmp_path_factory.mktemp("cluster")
-    for path in [made, *made.parents[:2]]:  # pytest's folders are private, and pods are another user
+    for path in [made, *made.parents[:2]]:  # pytest's folders are private, and pods run as another user
         path.chmod(0o755)
     (made / "mount").mkdir()
     (made / "mount").chmod(0o777)
@@ -60,7 +60,7 @@ def stand_in(folder: Path, name: str, **known) -> StandIn:
 
 
 def table(server: StandIn, environment: dict[str, str]) -> dict[str, tuple[str, str]]:
-    """Runs the acceptance test, and returns the result of each row with what was seen."""
+    """Runs the acceptance test, and returns the result of each row and what it saw."""
     with standing_in(server) as found:
         asked = [sys.executable, "-m", "pytest", "-m", "cluster", "tests/cluster", "-p", "no:cacheprovider"]
         done = subprocess.run(
@@ -71,7 +71,7 @@ def table(server: StandIn, environment: dict[str, str]) -> dict[str, tuple[str, 
 
 
 def left(server: StandIn) -> list[str]:
-    """Returns what is left of schedules, pods that are not a run's, policies, Secrets and files on the volume."""
+    """Returns the remaining schedules, pods that belong to no run, policies, Secrets and files on the volume."""
     known = server.cluster.read()
     pods = [name for name, pod in server.cluster.pods().items() if "pipeline/runid" not in pod["metadata"]["labels"]]
     made = [name for name in (*known["policies"], *known["secrets"]) if "acceptance" in name]

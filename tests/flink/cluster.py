@@ -1,7 +1,7 @@
-"""A Flink cluster on this machine: a job manager and two task managers, with Beam's workers as processes beside them.
+"""A Flink cluster on this machine: a job manager and two task managers, with Beam's workers as processes next to them.
 
-All of it is reached from this machine alone. What it needs is fetched once, into output/flink: Flink's own jars come with
-its Python package, Beam's job server from Maven Central.
+It can only be reached from this machine. What it needs is fetched once, into output/flink: Flink's own jars come with its
+Python package, Beam's job server from Maven Central.
 """
 
 import contextlib
@@ -31,11 +31,11 @@ JARS = FOLDER / f"flink-{FLINK}/pyflink/lib"
 JOB_SERVER = FOLDER / f"beam-runners-flink-{FLINK.rpartition('.')[0]}-job-server-{BEAM}.jar"
 
 LOOPBACK = "127.0.0.1"
-SLOTS = 2  # of each task manager: one alone can run what both did
+SLOTS = 2  # of each task manager, so that one can run what both did
 PATIENCE = 120  # seconds
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-# Packages of Java that Flink looks into, and that Java 17 has closed
+# Java packages that Flink looks into, and that Java 17 has closed
 OPENED = [
     "java.io", "java.lang", "java.lang.reflect", "java.net", "java.nio", "java.text", "java.time", "java.util",
     "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks", "sun.nio.ch",
@@ -56,7 +56,7 @@ CONFIGURATION = {
     "heartbeat.interval": "1 s",
     "heartbeat.timeout": "10 s",
 }
-# What a task manager may take, in megabytes: each part is given, for Flink's scripts, which work them out, are not there
+# Memory of a task manager, in megabytes: every part is given, because Flink's scripts, which compute them, are missing
 MEMORY = {
     "framework.heap.size": 128,
     "framework.off-heap.size": 128,
@@ -72,7 +72,7 @@ MEMORY = {
 
 
 def fetch() -> None:
-    """Fetches what is not here yet; skips the test where Java or Maven is missing, or Maven does not get the job server."""
+    """Fetches what is missing; skips the test if there is no Java or Maven, or Maven cannot fetch the job server."""
     if not shutil.which("java"):
         pytest.skip("needs Java, which is not installed")
     if not JOB_SERVER.is_file():
@@ -90,7 +90,7 @@ def _fetch_job_server() -> None:
     copy = ["dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={FOLDER}"]
     done = subprocess.run(["mvn", "--batch-mode", *copy], stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
-        pytest.skip(f"needs {artifact}, which Maven does not get here: put {JOB_SERVER.name} into {FOLDER} by hand")
+        pytest.skip(f"needs {artifact}, which Maven cannot fetch here: put {JOB_SERVER.name} into {FOLDER} by hand")
 
 
 def free_port() -> int:
@@ -101,7 +101,7 @@ def free_port() -> int:
 
 
 def awaited(what: str, found: Callable[[], Any]) -> Any:
-    """Returns what a function finds, asked again and again until that is something."""
+    """Calls a function until it finds something, and returns that."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if value := found():
@@ -112,7 +112,7 @@ def awaited(what: str, found: Callable[[], Any]) -> Any:
 
 @contextmanager
 def started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a program in the project's folder with the project's Python; kills it at the end, and all that it started."""
+    """Runs a program in the project's folder with the project's Python; at the end, kills it and all that it started."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -132,25 +132,25 @@ def started(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Pool(NamedTuple):
-    """What starts Beam's workers.
+    """A process that starts Beam's workers.
 
     Attributes:
       address: where it listens.
-      process: it, and all that it starts are in its session.
+      process: the process; all that it starts are in its session.
     """
 
     address: str
     process: subprocess.Popen[bytes]
 
     def kill(self) -> None:
-        """Kills it and its workers, as a machine that is gone."""
+        """Kills it and its workers, as if the machine were gone."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 @contextmanager
 def worker_pool(log: Path) -> Iterator[Pool]:
-    """Starts what starts Beam's workers."""
+    """Starts the process that starts Beam's workers."""
     port = free_port()
     with started([sys.executable, "-m", "tests.flink.worker_pool", str(port)], log) as process:
         awaited("the worker pool", lambda: _listens(port))
@@ -175,7 +175,7 @@ class Cluster:
         self._task_managers = task_managers
 
     def get(self, path: str) -> Any:
-        """Returns what the job manager answers, `{}` where it does not yet."""
+        """Returns what the job manager answers; `{}` if it does not answer yet."""
         try:
             with urllib.request.urlopen(f"http://{self.master}/{path}") as answer:
                 return json.load(answer)
@@ -183,7 +183,7 @@ class Cluster:
             return {}
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Returns the jobs so far, those that ended too."""
+        """Returns the jobs so far, including those that ended."""
         return self.get("jobs/overview").get("jobs", [])
 
     def task_managers(self) -> list[dict[str, Any]]:
@@ -191,7 +191,7 @@ class Cluster:
         return self.get("taskmanagers").get("taskmanagers", [])
 
     def restarts(self, job: str) -> int:
-        """Returns how often a job lost a part and was started again."""
+        """Returns how often a job lost a part and was restarted."""
         return len(self.get(f"jobs/{job}/exceptions")["exceptionHistory"]["entries"])
 
     def kill_a_busy_task_manager(self) -> str:
@@ -211,7 +211,7 @@ def running(folder: Path) -> Iterator[Cluster]:
     """Starts a cluster of two task managers, and stops it.
 
     Args:
-      folder: an empty one, for its configuration, its logs and what it works on.
+      folder: an empty one, for its configuration, its logs and its temporary files.
     """
     port = free_port()
     values = {"jobmanager.rpc.port": free_port(), "rest.port": port, "io.tmp.dirs": str(folder)} | CONFIGURATION

@@ -1,6 +1,6 @@
-"""A slice of the digits with Beam's work done elsewhere: by processes that Beam calls, and by a Flink cluster with such.
+"""A slice of the digits with Beam's work done elsewhere: by worker processes, and by a Flink cluster with such processes.
 
-Everything is compared with a run on this machine alone.
+Everything is compared with an ordinary run on this machine.
 """
 
 import collections
@@ -35,8 +35,8 @@ from tests.flink import cluster
 from tests.test_pipeline import WORSE, artifacts, environment
 
 pytestmark = pytest.mark.flink
-BEAM_NODES = ["TfdsExampleGen", "StatisticsGen", "Evaluator"]  # Transform has nothing to count, and does without Beam
-ROUNDING = 1e-5  # relative: models answer in 32 bits, whose last ones depend on how Beam cuts the batches
+BEAM_NODES = ["TfdsExampleGen", "StatisticsGen", "Evaluator"]  # Transform has nothing to count, so it does not use Beam
+ROUNDING = 1e-5  # relative: models answer in 32 bits, and the last ones depend on how Beam cuts the batches
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def on_flink(flink: cluster.Cluster, workers: str) -> list[str]:
 
 
 def run(root: Path, *beam_args: str, **changes: str) -> Path:
-    """Runs the pipeline in a folder of its own, and returns that."""
+    """Runs the pipeline in a folder of its own, and returns the folder."""
     with start(root, *beam_args, **changes) as process:
         printed, _ = process.communicate()
     assert process.returncode == 0, printed
@@ -108,7 +108,7 @@ def statistics(root: Path, split: str) -> dict[str, Any]:
 
 
 def transformed(root: Path) -> np.ndarray:
-    """Returns what the run's Transform makes of the first images of this test split, in the order of their bytes."""
+    """Returns what the run's Transform makes of the first images of its test split, in the order of their bytes."""
     output = tft.TFTransformOutput(last(root, "TransformGraph"))
     raw = tf.io.parse_example(sorted(examples(root, "test"))[:16], output.raw_feature_spec())
     return output.transform_features_layer()(raw)[IMAGE].numpy()
@@ -125,7 +125,7 @@ def measured(evaluation: str) -> dict[str, Any]:
 
 
 def measurable(root: Path) -> Iterator[bytes]:
-    """Yields the run's test examples but for those that look like one of training."""
+    """Yields the run's test examples, except those that look like a training example."""
     leaked = duplicates.read(last(root, "DuplicatesReport")).leaked_ids
     for record in records.read(last(root, "Examples"), TEST).as_numpy_iterator():
         (image_id,) = tf.train.Example.FromString(record).features.feature[IMAGE_ID].bytes_list.value
@@ -134,7 +134,7 @@ def measurable(root: Path) -> Iterator[bytes]:
 
 
 def measured_here(root: Path) -> dict[str, Any]:
-    """Returns the metrics that this process measures of a run's model on what the run's Evaluator measures."""
+    """Returns the metrics of a run's model, measured by this process on the examples that the run's Evaluator used."""
     counting = str(root / "counting")
     with tf.io.TFRecordWriter(counting) as writer:
         for record in measurable(root):
@@ -169,7 +169,7 @@ def assert_same(local: Path, root: Path) -> None:
         assert examples(root, split) == examples(local, split)
         assert statistics(root, split) == pytest.approx(statistics(local, split))
     np.testing.assert_array_equal(transformed(root), transformed(local))
-    # Of the same model: the order of the examples differs, so one trained on them is another one
+    # Measured on the run's own model, because examples in another order train another model
     assert measured(last(root, "ModelEvaluation")) == pytest.approx(measured_here(root), rel=ROUNDING)
 
 
@@ -180,7 +180,7 @@ def features(work_dir: Path) -> dict[str, bytes]:
 
 
 def assert_same_features(root: Path) -> None:
-    """Asserts that the threads of this process compute the very features that the run left, to the bit."""
+    """Asserts that the threads of this process compute the same features as the run, to the bit."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (environment(root) | WORSE).items():
             patch.setenv(name, value)
@@ -202,7 +202,7 @@ def on_embedded(workers: str) -> list[str]:
 
 def test_workers_in_other_processes_give_what_this_one_does(local, log, workers, tmp_path):
     root = run(tmp_path, *on_embedded(workers))
-    assert log.read_text().count("Starting worker") >= len(BEAM_NODES) + 1  # the pass too
+    assert log.read_text().count("Starting worker") >= len(BEAM_NODES) + 1  # the feature pass too
     assert_same(local, root)
     assert_same_features(root)
 
@@ -216,11 +216,11 @@ def test_what_a_killed_pool_had_computed_of_the_features_is_not_computed_again(l
         cluster.awaited("the first shard", lambda: features(tmp_path / "work"))
         before = features(tmp_path / "work")
         pool.kill()
-        time.sleep(5)  # for Beam's own job service, which waits for lost workers without end: a person has to stop it
+        time.sleep(5)  # Beam's own job service waits forever for lost workers, so a person has to stop it
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130, printed
-    assert printed.endswith("Stopped. The same command goes on from where it was.\n")
+    assert printed.endswith("Stopped. Run the same command to resume where it left off.\n")
     times = {path: path.stat().st_mtime_ns for path in map((tmp_path / "work").joinpath, before)}
     run(tmp_path, *on_embedded(workers), **whole)
     assert {path: path.stat().st_mtime_ns for path in times} == times
@@ -230,7 +230,7 @@ def test_what_a_killed_pool_had_computed_of_the_features_is_not_computed_again(l
 def test_flink_gives_what_this_machine_does(local, workers, flink, tmp_path):
     before = len(flink.jobs())
     root = run(tmp_path, *on_flink(flink, workers))
-    assert len(flink.jobs()) - before >= len(BEAM_NODES) + 1  # the pass too
+    assert len(flink.jobs()) - before >= len(BEAM_NODES) + 1  # the feature pass too
     assert {job["state"] for job in flink.jobs()} == {"FINISHED"}
     assert_same(local, root)
     assert_same_features(root)

@@ -1,7 +1,7 @@
-"""Starts Beam's workers, a process each, on demand: `python -m tests.flink.worker_pool PORT`.
+"""Starts Beam's workers on demand, one process each: `python -m tests.flink.worker_pool PORT`.
 
-Beam's own `worker_pool_main` does the same on every interface, where anyone may have it start a worker; this one is
-reached from this machine alone.
+Beam's own `worker_pool_main` does the same on every interface, where anyone may have it start a worker. This one can only be
+reached from this machine.
 """
 
 import sys

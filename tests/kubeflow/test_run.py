@@ -178,7 +178,7 @@ def test_a_second_run_under_another_threshold_is_evaluated_and_refused_without_a
     assert re.search(r"digits: Not pushed", told)
     (end,) = [json.loads(line) for line in told.splitlines() if '"ended"' in line]
     assert end["run"] == again
-    assert "is demanded" in " ".join(end["not_blessed_because"])
+    assert "but must be at" in " ".join(end["not_blessed_because"])
     found = states(settings, again)
     assert (found["Trainer"], found["Evaluator"], found["Pusher"]) == ([CACHED], [COMPLETE], [COMPLETE])
     assert publishing.versions(volume / "serving/digits") == versions

@@ -99,7 +99,7 @@ def test_training_waits_for_no_lock_and_the_other_stages_do(root):
             "kubeflow.run_stage", "release", "--run", "beside", "--set", "training.seed", "7",
             env=environment(root) | SMALL,
         )  # fmt: skip
-        while "waiting for its end" not in waiting.said():
+        while "waiting for it to end" not in waiting.said():
             assert waiting.running()
             time.sleep(0.1)
         assert '"node"' not in waiting.said()
@@ -121,7 +121,7 @@ def test_a_candidate_that_another_push_overtook_is_judged_again(root, tmp_path):
     served = versions.publish(other, directory)
     done = slow.wait(300)
     assert done.returncode == 0, done.stderr
-    assert "another model is in production than the one that this candidate was held against" in done.stdout
+    assert "is no longer the one that this candidate was compared with" in done.stdout
     with store.opened(load_settings(root)) as opened:
         again = {node.name: node for node in store.nodes(opened, f"slow{store.AGAIN}")}
         blessing = again["Evaluator"].outputs["blessing"].custom_properties

@@ -130,7 +130,7 @@ def test_all_spans_of_a_folder_are_copied(called, photos, volume, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["{}"], "FOLDER '{}': {} must hold at least two folders, one per class, but has none"),
+        (["{}"], "FOLDER '{}': {} must contain at least two folders, one per class, but has none"),
         (["{}/none"], "FOLDER '{}/none': there is no folder {}/none"),
         ([""], "FOLDER is empty: give a folder of photos"),
     ],

@@ -1,4 +1,4 @@
-"""The data of the model in production, found by what is served."""
+"""The data of the model in production is found through the model that is served."""
 
 import pytest
 from tfx.types import standard_artifacts
@@ -17,7 +17,7 @@ def settings(tmp_path) -> Settings:
 
 
 def trained(settings: Settings, name: str) -> tuple[int, int, str]:
-    """Writes a run that trained a model on data of its own, and publishes it; returns two ids and its digest."""
+    """Writes a run that trained a model on its own data, and publishes the model; returns two ids and its digest."""
     place = settings.run.root / name
     place.mkdir()
     (place / "saved_model.pb").write_text(name)

@@ -1,4 +1,4 @@
-"""Photos without labels through the pipeline: read, classified by TFX's BulkInferrer, and told in a table."""
+"""Photos without labels in the pipeline: read, classified by TFX's BulkInferrer, and listed in a table."""
 
 import csv
 import json
@@ -24,12 +24,12 @@ from graftline.data.heic import readable
 from tests import tiny
 
 BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none"]
-ODD = b"b\xff.jpg"  # no UTF-8
+ODD = b"b\xff.jpg"  # not UTF-8
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three photos at two depths, and a file that is none."""
+    """Three photos at two depths, and a damaged one."""
     (tmp_path / "photos/deep").mkdir(parents=True)
     for number, name in enumerate([b"a.jpg", ODD, b"deep/c.jpg"]):
         Path(os.fsdecode(os.fsencode(tmp_path / "photos") + b"/" + name)).write_bytes(tiny.photo(number))
@@ -46,7 +46,7 @@ def artifact(kind: type, folder: Path):
 
 def test_photos_become_examples_and_what_is_none_is_listed(photos, tmp_path):
     examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
-    (tmp_path / "examples/Split-unlabelled").mkdir()  # as a pod leaves it that was killed
+    (tmp_path / "examples/Split-unlabelled").mkdir()  # as a pod that was killed leaves it
     (tmp_path / "examples/Split-unlabelled/data_tfrecord.gz").write_bytes(b"half of a file")
     UnlabelledExampleGen.test_call(examples=examples, folder=str(photos), max_pixels=10_000)
     records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{examples.uri}/Split-unlabelled/*"), "GZIP")

@@ -1,4 +1,4 @@
-"""DataGate: real anomalies of real statistics, drift and copies stop the run, each named."""
+"""DataGate: anomalies in real statistics, lost classes and copies stop the run, and the message names each."""
 
 import json
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def statistics(**columns):
 
 
 def good_columns(cats: int = 50, size: int = 400) -> dict:
-    """Returns columns of 100 images of two classes, whose sizes vary about one."""
+    """Returns columns of 100 images of two classes, with sizes that start at `size`."""
     labels = [0] * cats + [1] * (100 - cats)
     return {
         "image": [b"%d" % number for number in range(100)],
@@ -107,7 +107,7 @@ def test_data_as_the_schema_says_passes(gate):
 def test_anomalies_stop_the_run_and_are_named_with_split_and_feature(gate, change, told):
     with pytest.raises(UserError, match=f"split train, {told}") as refused:
         gate(good_columns() | change)
-    assert f"where it is right, change the schema {SCHEMA}, or data_gate" in str(refused.value)
+    assert f"If it is right, change the schema {SCHEMA}, or data_gate" in str(refused.value)
 
 
 def test_a_missing_feature_stops_the_run(gate):
@@ -118,7 +118,7 @@ def test_a_missing_feature_stops_the_run(gate):
 
 
 def test_a_class_without_images_stops_the_run(gate):
-    with pytest.raises(UserError, match="split train: there is no image of class dog, which the schema has"):
+    with pytest.raises(UserError, match="split train: no image has class dog, which is in the schema"):
         gate(good_columns(cats=100))
 
 
@@ -131,16 +131,14 @@ def test_a_little_more_of_a_class_is_not_unusual(gate):
 
 
 def test_a_class_that_lost_images_to_another_stops_the_run(gate):
-    with pytest.raises(
-        UserError, match=r"20 training images of class 'dog', 50 in .* it is 29% of them instead of 50%"
-    ):
+    with pytest.raises(UserError, match=r"20 training images of class 'dog', 50 in .* its share is 29% instead of 50%"):
         gate(good_columns(cats=80), before=good_columns())
 
 
 def test_a_class_that_grew_is_unusual_and_stops_no_run(gate):
     review = gate(good_columns(cats=50), before=all_of(good_columns(), [*range(0, 50, 3), *range(50, 100)]))
     assert [line.partition(": ")[0] for line in review.unusual] == [
-        "against the data of the model in production, feature 'label_name'"
+        "compared with the data of the model in production, feature 'label_name'"
     ]
     assert (review.faults, review.acceptance) == ([], None)
 
@@ -154,7 +152,7 @@ def test_other_sizes_after_a_change_of_camera_are_unusual_and_stop_no_run(gate, 
     first, second = review.unusual
     assert "in production, feature 'height': High approximate Jensen-Shannon" in first
     assert "'width'" in second
-    assert "Unusual against the data of the model in production, feature 'height'" in capsys.readouterr().out
+    assert "Unusual compared with the data of the model in production, feature 'height'" in capsys.readouterr().out
 
 
 def test_what_the_schema_forbids_is_told_once(gate):

@@ -1,4 +1,4 @@
-"""Duplicates finds copies, contradictions, and images that look alike in two splits, and nothing else."""
+"""Duplicates finds copies, contradictions, and look-alikes in two splits, and nothing else."""
 
 import io
 
@@ -39,7 +39,7 @@ def record(image: bytes, name: bytes, label: int = 0) -> bytes:
 
 @pytest.fixture
 def examples(tmp_path):
-    """Writes records into the splits of an artifact."""
+    """Writes records to the splits of an artifact."""
 
     def write(**splits: list[bytes]) -> standard_artifacts.Examples:
         artifact = standard_artifacts.Examples()
@@ -119,7 +119,7 @@ def test_test_images_that_look_like_one_of_training_are_named_and_no_others():
     seen += [see(record(encode(photo(2)), b"f"), "test"), see(record(b"no image", b"g"), "test")]
     found = find(seen)
     assert found.leaked_ids == ["c0", "c1"]
-    assert found.leaked == 5, "what only validation has too is told, but measured"
+    assert found.leaked == 5, "one that only looks like a validation image is reported, but measured"
 
 
 def test_copies_and_look_alikes_are_a_series_by_their_places():

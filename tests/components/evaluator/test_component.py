@@ -1,4 +1,4 @@
-"""Metrics, what the models answered and the verdict, through TFX's real Evaluator on models whose answers are known."""
+"""Metrics, the models' answers and the verdict, through TFX's real Evaluator on models with known answers."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ OTHER_WAY = [1 - label for label in LABELS]
 
 @pytest.fixture
 def evaluate(tmp_path):
-    """Runs the Evaluator; returns its output folder and whether it blessed."""
+    """Runs the Evaluator; returns its output folder and whether it blessed the model."""
 
     def run(gate: Gate, answers: list[int], **more):
         uri, blessing = oracle.evaluate(tmp_path, gate, answers, **more)
@@ -46,14 +46,14 @@ def test_a_good_candidate_is_blessed(evaluate):
 def test_a_candidate_below_the_threshold_is_not_blessed(evaluate):
     uri, blessed = evaluate(LENIENT(min_accuracy=0.81), CANDIDATE_ANSWERS)
     assert blessed == 0
-    assert verdict.read(uri).reasons[0] == "test accuracy is 80.00 %, at least 81.00 % is demanded"
+    assert verdict.read(uri).reasons[0] == "test accuracy is 80.00 %, but must be at least 81.00 %"
 
 
 def test_a_candidate_worse_than_what_is_served_is_not_blessed_whatever_the_store_knows(evaluate):
     uri, blessed = evaluate(LENIENT(min_accuracy=0.5), CANDIDATE_ANSWERS, production=LABELS)
     assert blessed == 0
     (reason,) = [one for one in verdict.read(uri).reasons if "in production" in one]
-    assert reason == "test accuracy above the model in production is -20.00 points, at least -1.00 points is demanded"
+    assert reason == "test accuracy above the model in production is -20.00 points, but must be at least -1.00 points"
 
 
 def test_what_is_served_while_a_candidate_is_judged_is_noted_on_its_blessing(tmp_path):
@@ -65,7 +65,7 @@ def test_what_is_served_while_a_candidate_is_judged_is_noted_on_its_blessing(tmp
 
 
 def test_models_are_compared_on_the_classes_that_both_know_by_their_names(evaluate):
-    # The candidate has a class before the two of the model in production, so that its labels are others
+    # The candidate has one class before the two of the model in production, so its labels are different
     labels = [label + 1 for label in LABELS]
     uri, _ = evaluate(LENIENT(min_accuracy=0.5), labels, production=LABELS, names=["bird", *NAMES[:2]], labels=labels)
     answers = evaluation.predictions(uri)
@@ -73,7 +73,7 @@ def test_models_are_compared_on_the_classes_that_both_know_by_their_names(evalua
     compared = evaluation.compare(answers, PRODUCTION)
     assert (compared.classes, compared.difference, len(compared.right)) == (["cat", "dog"], 0.0, 10)
     assert verdict.read(uri).notes == [
-        "Compared with the model in production on the 2 classes that both know; of others 1 new (bird)."
+        "Compared with the model in production on the 2 classes that both know; others: 1 new (bird)."
     ]
 
 
@@ -81,7 +81,7 @@ def test_a_model_of_other_classes_cannot_be_compared_and_is_not_replaced(evaluat
     uri, blessed = evaluate(LENIENT(min_accuracy=0.5), LABELS, production=LABELS, names=["elk", "fox"])
     assert blessed == 0
     assert [reason for reason in verdict.read(uri).reasons if "knows too" in reason] == [
-        "classes that the model in production knows too is 0 classes, at least 1 classes is demanded"
+        "classes that the model in production knows too is 0 classes, but must be at least 1 classes"
     ]
 
 
@@ -96,7 +96,7 @@ def test_a_candidate_in_production_meets_what_it_met_before(tmp_path):
     assert set(executor.find(serving, pushed.digest, held_against)) == {PRODUCTION}
     shutil.rmtree(serving / str(before.version))
     assert executor.find(serving, pushed.digest, held_against) == {}
-    with pytest.raises(OvertakenError, match="other models are there than the candidate was to be held against"):
+    with pytest.raises(OvertakenError, match="are no longer those that the candidate is to be compared with"):
         executor.find(serving, "another", held_against)
 
 
@@ -130,7 +130,7 @@ def test_a_class_that_is_never_answered_is_never_recalled(evaluate):
 
 
 def test_what_both_models_answered_is_kept_to_the_bit(evaluate, monkeypatch):
-    monkeypatch.setattr(executor, "BATCH", 4)  # so that there are several
+    monkeypatch.setattr(executor, "BATCH", 4)  # so that there are several batches
     uri, _ = evaluate(LENIENT(min_accuracy=0.5), CANDIDATE_ANSWERS, production=LABELS)
     kept = evaluation.predictions(uri)
     assert kept.image_ids == [str(number) for number in range(10)]
@@ -153,15 +153,15 @@ def test_more_than_two_classes_are_measured_too(evaluate):
 
 def test_test_images_that_look_like_one_of_training_do_not_count(evaluate):
     uri, blessed = evaluate(LENIENT(min_accuracy=0.75), CANDIDATE_ANSWERS, leaked=["0", "1", "2", "no test image"])
-    assert blessed == 0, "of the other seven, five are right"
-    assert verdict.read(uri).reasons[0] == "test accuracy is 71.43 %, at least 75.00 % is demanded"
+    assert blessed == 0, "five of the other seven are right"
+    assert verdict.read(uri).reasons[0] == "test accuracy is 71.43 %, but must be at least 75.00 %"
     assert evaluation.predictions(uri).image_ids == [str(number) for number in range(3, 10)]
     assert evaluation.metrics(uri)[EXAMPLES.key] == 7
     assert evaluation.confusion(uri, 2) == [[1, 0], [2, 4]]
 
 
 def test_where_all_of_them_do_nothing_is_measured(evaluate):
-    with pytest.raises(UserError, match=r"All 10 images of the test split look like one of training, such as '0'"):
+    with pytest.raises(UserError, match=r"All 10 test images look like a training image, such as '0'"):
         evaluate(Gate(min_accuracy=0), CANDIDATE_ANSWERS, leaked=[str(number) for number in range(10)])
 
 

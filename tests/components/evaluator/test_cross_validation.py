@@ -1,4 +1,4 @@
-"""Cross-validation: every image by a head that saw neither it nor what looks like it, each series once."""
+"""Cross-validation: a head that saw neither an image nor its look-alikes classifies it, and each series counts once."""
 
 import json
 from functools import partial
@@ -19,14 +19,14 @@ SIZES = {TRAIN: 60, VALIDATION: 12, TEST: 12}
 
 
 def model_run(folder: Path, features: dict[str, str]) -> str:
-    """Writes what the Trainer keeps."""
+    """Writes what the Trainer stores."""
     noted = {"features": {split: [path] for split, path in features.items()}, "balanced": True}
     (folder / HISTORY_FILE).write_text(json.dumps(noted))
     return str(folder)
 
 
 def write_all(folder: Path, spread: float = 0.2) -> dict[str, str]:
-    """Writes features of every split, of two classes in turn."""
+    """Writes features of every split, with alternating labels of two classes."""
     labels = {split: np.arange(size) % 2 for split, size in SIZES.items()}
     return {
         split: write(folder / split, clusters(seed, labels[split], spread), labels[split])
@@ -44,16 +44,14 @@ def test_classes_that_lie_apart_are_told_and_noise_is_not(tmp_path):
 
 def test_a_series_counts_once_and_no_image_is_told_by_what_looks_like_it(tmp_path):
     labels = np.arange(40) % 2
-    noise = np.random.default_rng(0).normal(
-        size=(40, 64)
-    )  # more channels than images: any labels can be learnt by heart
+    noise = np.random.default_rng(0).normal(size=(40, 64))  # more channels than images: any labels can be memorized
     features = {TRAIN: write(tmp_path / "train", np.tile(noise, (3, 1)), np.tile(labels, 3))}
     run = model_run(tmp_path, features)
     series = [[(TRAIN, number + copy * 40) for copy in range(3)] for number in range(40)]
     alone = cross_validation.run(run, [])
     found = cross_validation.run(run, series)
     assert (len(alone.labels), len(found.labels)) == (120, 40)
-    assert alone.right.mean() > found.right.mean() + 0.2, "noise is told where a copy is among what was learnt from"
+    assert alone.right.mean() > found.right.mean() + 0.2, "a head only knows noise if it learned from a copy"
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -77,7 +75,7 @@ def test_a_class_of_one_image_is_told_wrong_and_nothing_fails(tmp_path):
 def test_where_one_class_alone_is_left_to_learn_from_nothing_is_told(tmp_path):
     labels = np.array([0] * 12 + [1])
     found = cross_validation.run(model_run(tmp_path, {TRAIN: write(tmp_path / "a", clusters(0, labels), labels)}), [])
-    assert 9 <= len(found.labels) < 12, "but of the images in the fold of the other class"
+    assert 9 <= len(found.labels) < 12, "all but those in the fold of the other class"
     assert set(found.labels) == {0}
     alone = np.array([0, 1])
     run = model_run(tmp_path, {TRAIN: write(tmp_path / "b", clusters(0, alone), alone)})
@@ -85,7 +83,7 @@ def test_where_one_class_alone_is_left_to_learn_from_nothing_is_told(tmp_path):
 
 
 def test_the_evaluator_blesses_what_its_few_test_images_alone_would_not_let_it_judge(tmp_path):
-    gate = partial(Gate, min_accuracy=0.8, min_test_examples=6)  # there are four cats in the test split
+    gate = partial(Gate, min_accuracy=0.8, min_test_examples=6)  # the test split has four cats
     uri, blessing = oracle.evaluate(tmp_path / "alone", gate(), oracle.LABELS)
     assert blessing.get_int_custom_property("blessed") == 0
     assert held_out.read(uri) is None
@@ -95,4 +93,4 @@ def test_the_evaluator_blesses_what_its_few_test_images_alone_would_not_let_it_j
     assert held_out.read(uri).right.all()
     assert "accuracy with cross-validation" in [rule.name for rule in verdict.read(uri).rules]
     _, blessing = oracle.evaluate(tmp_path / "bad", gate(), [0] * 10, features=features)
-    assert blessing.get_int_custom_property("blessed") == 0, "whatever heads answer"
+    assert blessing.get_int_custom_property("blessed") == 0, "whatever the heads answer"

@@ -1,4 +1,4 @@
-"""The gate's rules, on answers that are made up: compared in images, so that no rounding decides."""
+"""The gate's rules on made-up answers: they compare counts of images, so that rounding cannot decide."""
 
 import numpy as np
 import pytest
@@ -11,19 +11,19 @@ from graftline.settings.gate import Gate
 
 
 def answers(labels: np.ndarray, right: int, classes: int = 2) -> np.ndarray:
-    """Returns answers of which the first so many are right; probabilities are of 32 bits, as a model's."""
+    """Returns answers, the first `right` of which are right; probabilities have 32 bits, like a model's."""
     return np.eye(classes, dtype=np.float32)[np.where(np.arange(len(labels)) < right, labels, (labels + 1) % classes)]
 
 
 def evidence(images: int, right: int, **opponents: int) -> Predictions:
-    """Returns what models answered that have so many right, of two classes in turn."""
+    """Returns the answers of models with the given numbers of right ones, to images of two classes in turn."""
     labels, classes = np.arange(images) % 2, ["cat", "dog"]
     others = {name: Opponent(classes, answers(labels, count)) for name, count in opponents.items()}
     return Predictions(classes, [str(number) for number in range(images)], labels, answers(labels, right), others)
 
 
 def constant(*counts: int) -> Predictions:
-    """Returns what a model answers that always says the first class, of so many images a class."""
+    """Returns the answers of a model that always says the first class; `counts` are images per class."""
     labels = np.repeat(np.arange(len(counts)), counts)
     said = np.eye(len(counts), dtype=np.float32)[np.zeros(len(labels), int)]
     classes = ["common", "rare", "rarer"][: len(counts)]
@@ -35,7 +35,7 @@ def constant(*counts: int) -> Predictions:
     [
         (20, 19, 0.95, True),
         (20, 18, 0.95, False),
-        (30, 20, 2 / 3, False),  # which is not sure to be better than saying cat: 15 of 30
+        (30, 20, 2 / 3, False),  # not certainly better than always saying cat, which is right for 15 of 30
         (300, 200, 2 / 3, True),
         (10_000, 9_499, 0.95, False),
         (10_000, 9_500, 0.95, True),
@@ -59,7 +59,7 @@ def test_as_many_images_fewer_as_are_allowed_are_not_too_many(right, production,
 def test_one_answer_to_everything_is_never_blessed(common, rare):
     verdict = decide(constant(common, rare), Gate(min_accuracy=0.5, min_test_examples=1))
     assert not verdict.blessed
-    assert "confidence that it beats always saying 'common' is 0.00 %, at least 95.00 % is demanded" in verdict.reasons
+    assert "confidence that it beats always saying 'common' is 0.00 %, but must be at least 95.00 %" in verdict.reasons
 
 
 def test_one_rare_image_proves_nothing_and_five_do():
@@ -68,7 +68,7 @@ def test_one_rare_image_proves_nothing_and_five_do():
     many = Predictions(["common", "rare"], list("x" * 25), labels, answers(labels, 25))
     gate = Gate(min_accuracy=0.5, min_test_examples=1)
     assert decide(few, gate).reasons == [
-        "confidence that it beats always saying 'common' is 50.00 %, at least 95.00 % is demanded"
+        "confidence that it beats always saying 'common' is 50.00 %, but must be at least 95.00 %"
     ]
     assert decide(many, gate).blessed
 
@@ -83,10 +83,10 @@ def test_a_drop_that_slides_on_is_stopped_by_the_best_that_ever_was():
 
 
 def test_a_small_drop_that_is_no_chance_is_too_much():
-    """Nine images of 1,000 fewer are within the bound of 1 %; none of them was gained elsewhere, so it is no noise."""
+    """Nine of 1,000 images fewer are within the bound of 1 %, but no other image was gained, so this is not noise."""
     verdict = decide(evidence(1000, 941, production=950), Gate(min_accuracy=0.5))
     assert verdict.reasons == [
-        "test accuracy above the model in production, at most (95 %) is -0.28 points, at least 0.00 points is demanded"
+        "test accuracy above the model in production, at most (95 %) is -0.28 points, but must be at least 0.00 points"
     ]
 
 
@@ -94,7 +94,7 @@ def test_the_class_that_is_recalled_worst_is_held_against_its_bound():
     labels = np.array([0] * 50 + [1] * 10)
     said = Predictions(["cat", "dog"], list("x" * 60), labels, answers(labels, 57))
     gate = Gate(min_accuracy=0.5, min_class_recall=0.8)
-    assert decide(said, gate).reasons == ["lowest recall of a class, 'dog' is 70.00 %, at least 80.00 % is demanded"]
+    assert decide(said, gate).reasons == ["lowest recall of a class, 'dog' is 70.00 %, but must be at least 80.00 %"]
     assert decide(said, Gate(min_accuracy=0.5, min_class_recall=0.7)).blessed
 
 
@@ -102,7 +102,7 @@ def test_a_class_of_few_images_counts_as_much_as_the_others_in_macro_accuracy():
     labels = np.array([0] * 180 + [1] * 20)
     said = Predictions(["cat", "dog"], list("x" * 200), labels, answers(labels, 188))
     gate = Gate(min_accuracy=0.9, min_macro_accuracy=0.75)
-    assert decide(said, gate).reasons == ["macro accuracy is 70.00 %, at least 75.00 % is demanded"]
+    assert decide(said, gate).reasons == ["macro accuracy is 70.00 %, but must be at least 75.00 %"]
     assert decide(said, Gate(min_accuracy=0.9, min_macro_accuracy=0.7)).blessed
 
 
@@ -134,7 +134,7 @@ def test_every_missed_rule_is_told():
 
 
 def held_out(images: int, right: int, tested: int = 0) -> HeldOut:
-    """Returns what heads answered to so many images of two classes in turn, of which the last ones are of the test split."""
+    """Returns heads' answers to images of two classes in turn; the last `tested` images are in the test split."""
     labels = np.arange(images) % 2
     return HeldOut(labels, answers(labels, right), np.arange(images) >= images - tested, 0.01)
 
@@ -148,9 +148,9 @@ def test_a_test_split_that_is_too_small_is_helped_by_what_heads_answer_to_other_
     assert (verdict.blessed, verdict.missing) == (True, [])
     found = {rule.name: rule.value for rule in verdict.rules}
     assert found["test accuracy"] == 1
-    assert found["accuracy with cross-validation"] == 1, "the six that are wrong are of the test split"
+    assert found["accuracy with cross-validation"] == 1, "the six wrong ones are in the test split"
     assert verdict.notes[0].startswith(
-        "The 6 test images alone are too few to judge by, so 54 of the other splits count too"
+        "The 6 test images are too few to judge by, so 54 images of the other splits count too"
     )
 
 
@@ -163,9 +163,9 @@ def test_a_test_split_that_is_large_enough_decides_alone():
 @pytest.mark.parametrize(
     ("right", "heads", "reason"),
     [
-        (2, 60, "test accuracy is 33.33 %"),  # the candidate itself is bad, heads on its frozen base are not
+        (2, 60, "test accuracy is 33.33 %"),  # the candidate itself is bad, heads on its frozen backbone are not
         (6, 40, "accuracy with cross-validation is 69.70 %"),
-        (6, 30, "confidence that it beats always saying"),  # and heads that say what they like, half of it right
+        (6, 30, "confidence that it beats always saying"),  # heads that guess, half of it right
     ],
 )
 def test_neither_a_lucky_test_split_nor_good_heads_are_enough(right, heads, reason):

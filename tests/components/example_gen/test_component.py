@@ -1,4 +1,4 @@
-"""TfdsExampleGen writes examples in splits, counts them, refuses bad data, and is not run again without need."""
+"""TfdsExampleGen writes examples to splits, counts them, refuses bad data, and does not run again without need."""
 
 import io
 import json
@@ -28,7 +28,7 @@ from graftline.base.errors import UserError
 from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE
 from graftline.settings.data import Data, Splits
 
-# Without the second, TFX packs its own source for remote workers each time.
+# Without the second argument, TFX packs its own source for remote workers each time
 BEAM_ARGS = ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none")
 TWO_WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
@@ -40,7 +40,7 @@ def jpeg(seed: int) -> bytes:
 
 
 class OddPets(tfds.core.GeneratorBasedBuilder):
-    """A set whose third class has no image, or which has one class only."""
+    """A TFDS set whose third class has no images, or that has only one class."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("empty_class", "one_class")]  # noqa: RUF012
@@ -95,7 +95,7 @@ def read(examples: types.Artifact, split: str) -> list[dict[str, bytes | int]]:
 
 @pytest.fixture(scope="module", params=[(), TWO_WORKERS], ids=["one_worker", "two_workers"])
 def written(request, tmp_path_factory):
-    """A folder in which every image is there twice, and the examples made of it."""
+    """A folder that contains every image twice, and the examples made from it."""
     folder = photos(tmp_path_factory.mktemp("data") / "photos")
     for i in range(60):
         (folder / "dog" / f"copy of {i}.jpg").write_bytes(jpeg(i))
@@ -151,7 +151,7 @@ def test_a_small_class_beside_a_large_one_is_in_every_split(folder, tmp_path, be
         for seed in seeds:
             (folder / name / f"{seed}.jpg").write_bytes(jpeg(seed))
     before = {name: Counter(splits_by_hash(folder / name)) for name in ("emu", "fox")}
-    assert before == {"emu": {"train": 3}, "fox": {"train": 2}}, "else these photos show nothing"
+    assert before == {"emu": {"train": 3}, "fox": {"train": 2}}, "otherwise these photos prove nothing"
     examples = execute(Data(dataset=f"folder:{folder}"), tmp_path / "out", *beam_args)
     found = {split: [example["label_name"].decode() for example in read(examples, split)] for split in SPLITS}
     assert {split: labels.count("emu") for split, labels in found.items()} == {"train": 1, "validation": 1, "test": 1}
@@ -204,7 +204,7 @@ def test_too_many_bad_images_stop_the_run(folder, tmp_path):
 
 
 def test_too_few_images_for_every_split_are_refused(folder, tmp_path):
-    with pytest.raises(UserError, match=r"Of only 3 images, none is left for .*: add images"):
+    with pytest.raises(UserError, match=r"With only 3 images, none is left for .*: add images"):
         execute(Data(dataset=f"folder:{folder}", max_examples=3), tmp_path / "out")
 
 
@@ -212,12 +212,13 @@ def test_a_class_whose_images_are_all_bad_is_refused(folder, tmp_path):
     (folder / "unicorn").mkdir()
     for number in (1, 2):
         (folder / "unicorn" / f"{number}.jpg").write_bytes(b"")
-    with pytest.raises(UserError, match="Of 60 images, none is of class unicorn"):
+    with pytest.raises(UserError, match="None of the 60 images is of class unicorn"):
         execute(Data(dataset=f"folder:{folder}", max_bad_images=0.5), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
-    ("config", "words"), [("empty_class", "none is of class unicorn"), ("one_class", "one class only, 'cat'")]
+    ("config", "words"),
+    [("empty_class", "None of the .* images is of class unicorn"), ("one_class", "only one class, 'cat'")],
 )
 def test_a_tfds_set_without_images_of_two_classes_is_refused(config, words, tmp_path):
     with pytest.raises(UserError, match=words):
@@ -239,7 +240,7 @@ def test_what_changes_the_examples_is_part_of_the_cache_key():
 
 
 def run(data: Data, tmp_path: Path) -> tuple[Execution, types.Artifact]:
-    """Runs a pipeline of the one component, and returns what the metadata store keeps of it."""
+    """Runs a pipeline of only this component, and returns what the metadata store recorded."""
     connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
     LocalDagRunner().run(
         pipeline.Pipeline(
@@ -276,7 +277,9 @@ def test_a_new_span_is_read_and_without_one_nothing_is(tmp_path):
     assert run(data, tmp_path)[0].last_known_state == Execution.COMPLETE
     shutil.copytree(tmp_path / "pets/span-1", tmp_path / "pets/incoming")
     (tmp_path / "pets/incoming/cat/new.jpg").write_bytes(jpeg(100))
-    assert run(data, tmp_path)[0].last_known_state == Execution.CACHED, "what is still being copied is no span"
+    assert run(data, tmp_path)[0].last_known_state == Execution.CACHED, (
+        "a folder that is still being copied is not a span"
+    )
     (tmp_path / "pets/incoming").rename(tmp_path / "pets/span-2")
     newer, artifact = run(data, tmp_path)
     assert newer.last_known_state == Execution.COMPLETE

@@ -1,4 +1,4 @@
-"""A folder straight from a phone: what can be read is, and the summary accounts for every other file."""
+"""A folder straight from a phone: every readable file is read, and the summary accounts for all others."""
 
 import io
 import json
@@ -29,7 +29,7 @@ MAX_PIXELS = 1_000_000
 
 
 def turned(seed: int) -> bytes:
-    """Returns a JPEG that lies on its side, and says so."""
+    """Returns a JPEG whose EXIF says that it is on its side."""
     exif, stream = Image.Exif(), io.BytesIO()
     exif[ExifTags.Base.Orientation] = 6
     pixels = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -45,7 +45,7 @@ def panorama() -> bytes:
 
 @pytest.fixture
 def phone(tmp_path: Path) -> Path:
-    """Two classes, each of upright and turned photos, HEIC, a burst, and what a phone, a NAS and an archive leave beside."""
+    """Two classes with upright and turned photos, HEIC, a burst, and the extra files of a phone, a NAS and an archive."""
     folder = tmp_path / "DCIM"
     for start, name in ((0, "garden"), (100, "sea")):
         for number in range(start, start + 20):
@@ -77,7 +77,7 @@ def place(folder: Path, name: str, data: bytes) -> None:
 
 
 def told(examples, tmp_path: Path, capsys) -> str:
-    """Returns what the summary says of examples."""
+    """Returns what the summary says about examples."""
     settings = settings_of(tmp_path / "run")
     names = ("counts", LEFT_OUT, SKIPPED, GIVEN)
     noted = {name: examples.get_string_custom_property(name) for name in names}
@@ -98,7 +98,7 @@ def test_the_summary_accounts_for_every_file(phone, tmp_path, capsys):
     left_out = json.loads(examples.get_string_custom_property(LEFT_OUT))
     assert left_out == {".mov": 2, ".aae": 2, "no suffix": 2, TOO_LARGE: 2, "empty file": 2, DANGLING: 1}
     skipped = json.loads(examples.get_string_custom_property(SKIPPED))
-    assert skipped == {"in hidden folders": 5, "of the system": 4, BESIDE: 1}
+    assert skipped == {"in hidden folders": 5, "hidden or system files": 4, BESIDE: 1}
     used = sum(len(read(examples, split)) for split in SPLITS)
     everything = [path for path in phone.rglob("*") if path.is_symlink() or not path.is_dir()]
     assert used == 2 * (3 * 20 + 3)
@@ -140,7 +140,7 @@ def test_given_splits_are_kept_and_what_is_missing_is_drawn_from_training(tmp_pa
     for number in range(60):
         for name in ("cat", "dog"):
             place(tmp_path / "pets", f"train/{name}/{name}{number}.jpg", jpeg(number + 1000 * (name == "dog")))
-    for number in (0, 500):  # the first is one of training, too
+    for number in (0, 500):  # the first is a training image, too
         place(tmp_path / "pets", f"test/cat/{number}.jpg", jpeg(number))
     place(tmp_path / "pets", "test/dog/501.jpg", jpeg(501))
     for number in range(3):
@@ -174,4 +174,4 @@ def test_a_table_gives_the_classes_of_a_flat_folder(tmp_path):
     found = [(one["image_id"], one["label_name"]) for split in SPLITS for one in read(examples, split)]
     assert len(found) == 60
     assert all((name == b"odd") == path.endswith(b"heic") for path, name in found)
-    assert json.loads(examples.get_string_custom_property(LEFT_OUT)) == {"named by the table, but not there": 1}
+    assert json.loads(examples.get_string_custom_property(LEFT_OUT)) == {"in the table, but not in the folder": 1}

@@ -30,8 +30,8 @@ def placed(digests: list[str], free: tuple[str, ...] = SPLITS) -> dict[str, str]
 
 
 def named(positions: str) -> list[str]:
-    """Returns hashes by the splits that they belong to, a letter each, from the lowest to the highest."""
-    at = {"t": 0, "v": 0xD, "s": 0xF}  # of 16: train to 12.8, validation to 14.4
+    """Returns hashes, from the lowest to the highest, by the splits that they belong to, one letter each."""
+    at = {"t": 0, "v": 0xD, "s": 0xF}  # of 16: train up to 12.8, validation up to 14.4
     return [f"{at[letter]:x}{number:063x}" for number, letter in enumerate(positions)]
 
 

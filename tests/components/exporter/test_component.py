@@ -1,4 +1,4 @@
-"""Smaller forms of a model: as good as the model where they are kept, and not there where they are worse."""
+"""Smaller forms of a model are kept if they are as good as the model, and dropped if they are worse."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ BOTH = (FP16, INT8)
 
 
 def brightness_classifier(loud: float) -> keras.Model:
-    """Returns a network that tells the tiny images by brightness, beside a channel whose activation is `loud`."""
+    """Returns a network that tells the tiny images apart by brightness, next to a channel with activation `loud`."""
     model = Model(**tiny.MODEL)
     inputs = keras.Input((tiny.SIZE, tiny.SIZE, 3))
     base = keras.Model(inputs, keras.layers.Conv2D(2, 5, strides=4, activation="relu")(inputs))
@@ -37,7 +37,7 @@ def brightness_classifier(loud: float) -> keras.Model:
 
 
 def run(folder: Path, model: keras.Model, max_drop: float = 0.0) -> tuple[Path, dict]:
-    """Runs the component on a network; returns its folder, and what was measured by name."""
+    """Runs the component on a network; returns its folder, and the measurements by name."""
     tiny.write_examples(folder / "examples", 2)
     transform = tiny.write_transform(folder, [])
     serving.export(
@@ -97,7 +97,7 @@ def test_a_form_that_is_worse_than_it_may_be_is_not_kept_and_says_why(tmp_path):
     folder, measured = run(tmp_path, brightness_classifier(loud=1e4), max_drop=0.4)
     assert measured[FP16]["kept"]
     assert (measured[INT8]["kept"], measured[INT8]["accuracy"]) == (False, 0.5)
-    reason = "accuracy falls from 1.0000 to 0.5000, by 0.4000 it may (gate.max_export_drop)"
+    reason = "accuracy drops from 1.0000 to 0.5000, but gate.max_export_drop is 0.4000"
     assert measured[INT8]["reason"] == reason
     assert sorted(path.name for path in folder.glob("*.tflite")) == [f"{FP16}.tflite"]
 

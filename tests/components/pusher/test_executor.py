@@ -33,7 +33,7 @@ def artifact(kind: type[Artifact], folder: Path, **files: str) -> Artifact:
 
 @pytest.fixture
 def push(tmp_path):
-    """Pushes a model of this text, held against the one in production, or a digest; returns the PushedModel artifact."""
+    """Pushes a model with this text, compared with production or with a digest; returns the PushedModel artifact."""
 
     def run(text: str = "a", held_against: str | None = None, **more: list[Artifact]) -> Artifact:
         blessing = artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing")
@@ -100,9 +100,7 @@ def test_a_model_that_was_held_against_another_one_than_is_in_production_is_not_
     push("a")
     before = versions.served(tmp_path / "serving")
     push("b")
-    with pytest.raises(
-        OvertakenError, match="another model is in production than the one that this candidate was held"
-    ):
+    with pytest.raises(OvertakenError, match="is no longer the one that this candidate was compared with"):
         push("c", held_against=before)
     with pytest.raises(OvertakenError):
         push("c", held_against="")

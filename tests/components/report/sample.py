@@ -96,8 +96,8 @@ def _verdict() -> Verdict:
         blessed=False,
         servable=True,
         outcome="Not blessed: test accuracy above the model in production is -0.67 points, …",
-        reasons=["test accuracy above the model in production is -0.67 points, at least -0.50 points is demanded"],
-        notes=["Compared with the model in production on the 2 classes that both know; of others 1 new (bird)."],
+        reasons=["test accuracy above the model in production is -0.67 points, but must be at least -0.50 points"],
+        notes=["Compared with the model in production on the 2 classes that both know; others: 1 new (bird)."],
         rules=[
             Rule("test accuracy", 0.9633, 0.95, at_least=True),
             Rule("test accuracy above the model in production", -0.0067, -0.005, at_least=True, unit=POINTS),

@@ -138,7 +138,7 @@ def test_a_model_without_a_temperature_says_so(told):
 
 
 def test_a_model_that_was_refused_says_why(told):
-    outcome = "Not blessed: test accuracy is 70.00 %, at least 75.00 % is demanded."
+    outcome = "Not blessed: test accuracy is 70.00 %, but must be at least 75.00 %."
     text = card.as_markdown(replace(told, verdict=replace(told.verdict, blessed=False, outcome=outcome)))
     assert outcome in text
     assert "**Blessed.**" not in text

@@ -1,4 +1,4 @@
-"""The check of serving: a model that cannot be served, or costs too much, is not blessed, for a reason that is told."""
+"""ServingCheck: a model that cannot be served, or costs too much, is not blessed, and the reason says why."""
 
 import shutil
 from pathlib import Path
@@ -59,9 +59,9 @@ def test_a_fresh_process_gives_the_same_answers_and_is_measured(
     ("limit", "reason"),
     [
         ({}, None),
-        ({"max_load_seconds": 1}, "time to load is 1.5 s, at most 1 s is demanded"),
-        ({"max_memory_gb": 0.1}, "memory of a server is 0.5 GB, at most 0.1 GB is demanded"),
-        ({"max_latency_ms": 10}, "time for one image (99th percentile) is 20 ms, at most 10 ms is demanded"),
+        ({"max_load_seconds": 1}, "time to load is 1.5 s, but must be at most 1 s"),
+        ({"max_memory_gb": 0.1}, "memory of a server is 0.5 GB, but must be at most 0.1 GB"),
+        ({"max_latency_ms": 10}, "time for one image (99th percentile) is 20 ms, but must be at most 10 ms"),
     ],
 )
 def test_what_costs_too_much_is_told(limit: dict[str, Any], reason: str | None) -> None:
@@ -70,7 +70,7 @@ def test_what_costs_too_much_is_told(limit: dict[str, Any], reason: str | None) 
 
 
 def test_of_several_measurements_the_best_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy minute makes one model slow to load, and another one slow to answer."""
+    """A busy machine makes one measurement slow to load, and another one slow to answer."""
     busy = [
         MEASURED | {"load_s": 90.0},
         MEASURED | {"latency_ms": {"1": {"p99": 2000.0}}, "load_s": 2.5},
@@ -95,10 +95,10 @@ def test_of_several_measurements_the_best_decides(monkeypatch: pytest.MonkeyPatc
     assert len(asked) == 3
     probe_of([MEASURED])
     component.ask("model", [], limits)
-    assert len(asked) == 4, "it was asked again though all was well"
+    assert len(asked) == 4, "it was asked again although all was well"
     probe_of(busy[:2] * 2)
     _, rules = component.ask("model", [], limits)
-    assert [rule.reason for rule in rules if not rule.met] == ["time to load is 2.5 s, at most 2 s is demanded"]
+    assert [rule.reason for rule in rules if not rule.met] == ["time to load is 2.5 s, but must be at most 2 s"]
 
 
 @pytest.mark.parametrize("wrong", [0.1, np.nan])

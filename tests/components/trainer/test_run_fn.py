@@ -1,4 +1,4 @@
-"""Both phases on a tiny dataset, end to end: what trains, what stays, what is kept."""
+"""Both phases on a tiny dataset, end to end: what trains, what stays the same, what is stored."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module", params=[2, 3])
 def run(request: Any, graph: str, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A run of both phases, with the weights of each layer before and after each."""
+    """A run of both phases, with the weights of each layer before and after each phase."""
     folder = tmp_path_factory.mktemp("run")
     tiny.write_examples(folder / "examples", request.param)
     tiny.write_weights(folder / "weights.h5")
@@ -139,8 +139,8 @@ def test_the_exported_model_knows_what_it_learnt_from(run: SimpleNamespace) -> N
         files = tf.io.gfile.glob(f"{run.folder}/examples/Split-{split}/*")
         examples = tf.constant(list(tf.data.TFRecordDataset(files).as_numpy_iterator()))
         known[split] = served(examples=examples)["known"].numpy()
-    assert known["train"].all(), "each is as like itself as can be"
-    assert known["validation"].mean() >= 0.75, "of four images the line may leave one behind"
+    assert known["train"].all(), "each image is most like itself"
+    assert known["validation"].mean() >= 0.75, "the bound may miss one of four images"
     assert run.history["known"]["images"] == tiny.IMAGES["train"]
     assert -1 <= run.history["known"]["least"] <= 1
 
@@ -151,7 +151,7 @@ def test_the_served_probabilities_are_calibrated_on_validation(run: SimpleNamesp
     examples = tf.constant(list(tf.data.TFRecordDataset(files).as_numpy_iterator()))
     labels = served["transform_features"](examples=examples)["label"].numpy()
     logits = np.log(served["serving_default"](examples=examples)["probabilities"])
-    assert abs(run.history["temperature"] - 1) > 0.05, "it would change nothing"
+    assert abs(run.history["temperature"] - 1) > 0.05, "otherwise calibration would change nothing"
     assert temperature.fit(labels, logits) == pytest.approx(1, abs=0.01)
 
 
@@ -196,7 +196,7 @@ def test_smaller_arithmetic_only_where_the_machine_gains(
     gpus: list[tuple[int, int] | None], bfloat16: bool, setting: str, arithmetic: str, monkeypatch
 ) -> None:
     def details(gpu: tuple[int, int] | None) -> dict[str, tuple[int, int]]:
-        return {"compute_capability": gpu} if gpu else {}  # which only NVIDIA's have
+        return {"compute_capability": gpu} if gpu else {}  # only NVIDIA GPUs have it
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details)

@@ -19,7 +19,7 @@ FUNCTIONS: dict[tuple[int, str], tf.types.experimental.PolymorphicFunction] = {}
 
 
 def transformed(images: list[bytes], size: int = 32, resize: str = "bilinear") -> np.ndarray:
-    """Runs the graph, as serving does."""
+    """Runs the graph as serving does."""
 
     def run(encoded: tf.Tensor) -> tf.Tensor:
         inputs = {IMAGE: encoded, LABEL: tf.zeros(tf.shape(encoded), tf.int64)}
@@ -84,7 +84,7 @@ def test_of_an_animation_the_first_frame_counts():
 
 
 def as_decoded(photo: bytes) -> Image.Image:
-    """Returns the pixels of TensorFlow's decoder with the metadata of the photo."""
+    """Returns the pixels of TensorFlow's decoder with the photo's metadata."""
     picture = Image.fromarray(tf.io.decode_image(photo, channels=3, expand_animations=False).numpy())
     picture.getexif().update(Image.open(io.BytesIO(photo)).getexif())
     return picture
@@ -106,7 +106,7 @@ def test_bilinear_pixels_are_the_decoders_to_the_bit(photo):
     smooth = Image.fromarray(photo).resize((180, 140))
     photos = [encode(smooth, kind) for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF")]
 
-    @tf.function  # a graph multiplies where Python divides
+    @tf.function  # a graph multiplies where eager Python divides
     def expected(one: tf.Tensor) -> tf.Tensor:
         decoded = tf.cast(tf.io.decode_image(one, channels=3, expand_animations=False), tf.float32)
         return tf.image.resize(decoded, [32, 32], method="bilinear") / 127.5 - 1.0

@@ -1,4 +1,4 @@
-"""The search for learning rates: finds what is better, goes on where it was stopped, and leaves the test split alone."""
+"""The search for learning rates finds better ones, resumes where it was stopped, and does not read the test split."""
 
 import json
 from pathlib import Path
@@ -132,7 +132,7 @@ def test_the_test_split_is_not_read(data, tmp_path, monkeypatch):
         split_read.append(split)
         return files(examples_uri, split)
 
-    monkeypatch.setattr(records, "_files", noting)  # of all that is read of a split
+    monkeypatch.setattr(records, "_files", noting)  # everything that reads a split goes through it
     search(data, tmp_path, trials=1, epochs=1, boundaries=(EARLY,))
     assert set(split_read) == {TRAIN, VALIDATION}
     assert not list((tmp_path / "work/features").glob("*/test_*"))

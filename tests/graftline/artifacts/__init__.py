@@ -1,1 +1,1 @@
-"""Tests of what components meet in."""
+"""Tests of graftline/artifacts."""

@@ -1,4 +1,4 @@
-"""What so many images can tell: held against textbooks, and against draws."""
+"""How much a given number of images can prove: compared with textbooks and with random samples."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_the_paired_interval_holds_the_difference_nineteen_times_in_twenty():
     random = np.random.default_rng(0)
     held = 0
     for _ in range(400):
-        hard = random.random(200) < 0.1  # both models fail on what is hard, so they are no independent samples
+        hard = random.random(200) < 0.1  # both models fail on hard images, so the samples are not independent
         first, second = (~hard & (random.random(200) < share) for share in (0.95, 0.9))
         low, high = intervals.paired(first, second)
         held += low <= 0.9 * 0.05 <= high

@@ -1,4 +1,4 @@
-"""A verdict: what is met, how it is told, and that it is read as it was written."""
+"""A verdict: which rules are met, how it is worded, and that it reads back as written."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_people_read_units_and_signs(rule, told):
 def test_only_a_candidate_that_reaches_all_is_blessed():
     assert Verdict([RECALL, GAIN]).blessed
     assert not Verdict([RECALL, LOAD]).blessed
-    assert Verdict([RECALL, LOAD]).reasons == ["time to load is 31 s, at most 30 s is demanded"]
+    assert Verdict([RECALL, LOAD]).reasons == ["time to load is 31 s, but must be at most 30 s"]
 
 
 def test_a_verdict_is_read_as_it_was_written(tmp_path):

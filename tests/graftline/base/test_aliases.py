@@ -1,4 +1,4 @@
-"""A folder's name is no pattern."""
+"""A folder's name is never read as a pattern."""
 
 import tempfile
 from pathlib import Path
@@ -14,7 +14,7 @@ def test_a_folder_whose_name_holds_signs_of_patterns_has_another_one(tmp_path):
     assert not set("[]*?") & set(str(link))
     (link / "a").write_text("a file")
     assert (folder / "a").read_text() == "a file"
-    assert without_pattern(folder) == link  # which what was made is known by
+    assert without_pattern(folder) == link  # later runs find their files by it
     link.unlink()
     assert without_pattern(folder) == link
     assert without_pattern(tmp_path / "code (2024)") == tmp_path / "code (2024)"
@@ -23,5 +23,5 @@ def test_a_folder_whose_name_holds_signs_of_patterns_has_another_one(tmp_path):
 def test_where_there_is_no_place_for_a_link_another_path_is_asked_for(tmp_path, monkeypatch):
     (tmp_path / "[]").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "[]"))
-    with pytest.raises(ValueError, match=r"code\[1\] holds \[ \], which libraries take for a pattern; give another"):
+    with pytest.raises(ValueError, match=r"code\[1\] contains \[ \], which libraries read as a pattern; give another"):
         without_pattern(Path("/code[1]"))

@@ -1,4 +1,4 @@
-"""The identity of code changes when a result may, and only then."""
+"""The identity of code changes if and only if a result may."""
 
 import importlib.metadata
 
@@ -19,7 +19,7 @@ MODULES = {
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project whose files can be changed; returns the identity of `components.eye` as they are then."""
+    """A project whose files can be changed; yields a function that returns the current identity of modules."""
     monkeypatch.setattr(code, "PROJECT", tmp_path)
     for name, text in MODULES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def project(tmp_path, monkeypatch):
 
 
 def forget() -> None:
-    """Reads all files anew."""
+    """Makes the next call read all files again."""
     for kept in (code._path, code._imports, code._digest, code._files_digest, code._versions):
         kept.cache_clear()
 

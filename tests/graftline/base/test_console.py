@@ -1,4 +1,4 @@
-"""What is printed can be printed everywhere."""
+"""Output can be printed with any encoding."""
 
 import os
 import subprocess

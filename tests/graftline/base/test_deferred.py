@@ -1,4 +1,4 @@
-"""Packages whose `__init__` waits are in all else what they always were."""
+"""Packages with a deferred `__init__` otherwise behave as always."""
 
 import importlib
 import subprocess
@@ -22,7 +22,7 @@ if hasattr(sys.modules[__name__], "absent"):
 
 @pytest.fixture
 def heavy(tmp_path, monkeypatch):
-    """A package that tells in `sys.stored` when its `__init__` runs."""
+    """A package that records in `sys.stored` when its `__init__` runs."""
     (tmp_path / "heavy").mkdir()
     (tmp_path / "heavy/__init__.py").write_text(HEAVY)
     (tmp_path / "heavy/part.py").write_text("NAME = 'name'\n")

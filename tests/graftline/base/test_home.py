@@ -1,4 +1,4 @@
-"""A user whom no password file knows, and who has no home folder, can run and push."""
+"""A user who is in no password file and has no home folder can run and push."""
 
 import os
 import shutil
@@ -27,9 +27,9 @@ NAMES = ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME")
 
 @pytest.fixture
 def nobody(tmp_path: Path) -> list[str]:
-    """A command's beginning, which makes its user such a one; who may read everything, as an image is made for."""
+    """The start of a command that runs it as such a user, who may read everything, as in a container image."""
     if os.getuid() or not shutil.which("setpriv"):
-        pytest.skip("needs root, and setpriv")
+        pytest.skip("needs root and setpriv")
     rights = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
     return ["setpriv", "--reuid", "4242", "--regid", "4242", "--clear-groups", *rights]
 
@@ -69,5 +69,5 @@ def test_a_folder_of_somebody_else_is_not_taken_for_ones_own(monkeypatch, tmp_pa
     own.unlink()
     own.mkdir()
     monkeypatch.setattr("os.getuid", lambda: 4242)
-    own.rename(tmp_path / "graftline-4242")  # of root
+    own.rename(tmp_path / "graftline-4242")  # root's own
     assert home.own_folder() is None

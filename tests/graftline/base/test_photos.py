@@ -1,4 +1,4 @@
-"""Every file below a folder of photos is found once, and told what it is."""
+"""Every file below a folder of photos is found once and classified."""
 
 from graftline.base import photos
 from tests.graftline.sources.test_checks import PETS, make

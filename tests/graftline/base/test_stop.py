@@ -1,4 +1,4 @@
-"""What was asked for, or does not hold any more, is heeded."""
+"""Requests to stop, and conditions that no longer hold, stop a process."""
 
 import os
 import random
@@ -12,7 +12,7 @@ import pytest
 from graftline.base import stop
 from graftline.base.paths import PROJECT
 
-# Work in which Python drops what is raised, as imports and finalizers do, and a look from time to time
+# Work in which Python drops exceptions, as in imports and finalizers, with a check from time to time
 BUSY = """
 import sys
 from graftline.base import stop

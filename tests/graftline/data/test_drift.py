@@ -1,4 +1,4 @@
-"""Whether a class lost images: growth is none, nor is the same mix of fewer images."""
+"""Whether a class lost images: neither growth nor fewer images in the same mix count."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_many_classes_that_lost_a_little_each_are_seen_in_the_one_that_did_not()
     before = {str(number): 100 for number in range(10)}
     (line,) = lost_classes(dict.fromkeys(before, 25) | {"0": 100}, before, allowed=0.1)
     assert "class '0'" in line
-    assert "31% of them instead of 10%" in line
+    assert "its share is 31% instead of 10%" in line
 
 
 def test_without_a_bound_nothing_is_demanded():

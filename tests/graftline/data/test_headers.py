@@ -1,4 +1,4 @@
-"""Headers tell what decoding will take, and what they claim too much is not decoded."""
+"""Headers predict the size of a decoded image, and an image that claims too much is not decoded."""
 
 import struct
 import time

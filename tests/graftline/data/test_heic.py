@@ -1,4 +1,4 @@
-"""HEIC becomes the same upright JPEG each time; what is damaged or too large has a reason."""
+"""HEIC becomes the same upright JPEG each time; damaged or too large files get a reason."""
 
 import io
 import subprocess
@@ -25,7 +25,7 @@ def opened(found: bytes | str) -> Image.Image:
 def test_it_becomes_an_upright_jpeg_without_exif(orientation, size):
     image = opened(readable(heic(1, (40, 24), orientation), 40 * 24))
     assert (image.format, image.size, dict(image.getexif()), image.info.get("exif")) == ("JPEG", size, {}, None)
-    red = np.asarray(image)[..., 0] > 128  # the left half is, as it lies in the file
+    red = np.asarray(image)[..., 0] > 128  # the left half is red, as stored in the file
     half = red[: size[1] // 2] if orientation == TURNED else red[:, : size[0] // 2]
     assert half.mean() > 0.9 and red.mean() < 0.6
 

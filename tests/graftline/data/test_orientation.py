@@ -1,4 +1,4 @@
-"""The orientation is that of the EXIF block alone, wherever it stands, and nothing hostile takes long."""
+"""Only the EXIF block sets the orientation, wherever it is, and hostile files do not take long."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ def png(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def webp(contents: bytes) -> bytes:
-    """Returns a WebP whose EXIF chunk holds this as it is."""
+    """Returns a WebP whose EXIF chunk contains exactly this."""
     written = encode(PHOTO, "WEBP", exif=b"\0" * 40)
     at = written.index(b"EXIF")
     chunk = b"EXIF" + struct.pack("<I", len(contents)) + contents + b"\0" * (len(contents) % 2)
@@ -67,33 +67,33 @@ TURNED = {
     "after much else": with_segments(JPEG, *[segment(0xE2, bytes(65_000))] * 20, segment(0xE1, block(6))),
     "with its directory at the end": exif(HEADER + tiff([], [], first=40) + bytes(8) + directory("<", [MAKE, SIX])),
     "with the last of many entries": exif(HEADER + tiff([MAKE] * 40 + [SIX])),
-    "after bytes that fill": JPEG[:2] + b"\xff\xff" + segment(0xE1, block(6)) + JPEG[2:],
+    "after fill bytes": JPEG[:2] + b"\xff\xff" + segment(0xE1, block(6)) + JPEG[2:],
     "and another in the thumbnail": exif(HEADER + tiff([SIX], [entry(3)])),
 }
 AS_IT_IS = {
     "no tag": exif(HEADER + tiff([MAKE])),
-    "XMP alone": with_segments(JPEG, segment(0xE1, XMP)),
-    "the thumbnail's alone": exif(HEADER + tiff([MAKE], [SIX])),
+    "only in XMP": with_segments(JPEG, segment(0xE1, XMP)),
+    "only in the thumbnail": exif(HEADER + tiff([MAKE], [SIX])),
     "in a comment": with_segments(JPEG, segment(0xFE, block(6))),
     "in another segment's middle": exif(b"something" + block(6)),
-    "behind the pixels": JPEG + segment(0xE1, block(6)),
-    "a number there is not": exif(block(9)),
-    "nought": exif(block(0)),
+    "after the pixels": JPEG + segment(0xE1, block(6)),
+    "a number out of range": exif(block(9)),
+    "zero": exif(block(0)),
     "another type": exif(HEADER + tiff([(0x0112, 4, 1, struct.pack("<I", 6))])),
     "two values": exif(HEADER + tiff([(0x0112, 3, 2, struct.pack("<HH", 6, 6))])),
     "neither byte order": exif(HEADER + b"XX" + block(6)[8:]),
     "a directory far out": exif(HEADER + tiff([SIX], first=0xFFFFFFFF)),
-    "a directory behind the block": exif(HEADER + tiff([], first=60)) + directory("<", [SIX]) * 50,
+    "a directory after the block": exif(HEADER + tiff([], first=60)) + directory("<", [SIX]) * 50,
     "more entries than bytes": exif(HEADER + b"II*\0\x08\0\0\0\xff\xff"),
     "an empty block": exif(HEADER),
-    "a segment that ends behind the file": JPEG[:2] + b"\xff\xe1\xff\xff" + HEADER,
+    "a segment that ends after the file": JPEG[:2] + b"\xff\xe1\xff\xff" + HEADER,
     "a segment without a length": JPEG[:2] + b"\xff\xe1\0\0" * 9,
     "a PNG's endless chunk": PNG[:8] + b"\xff\xff\xff\xffeXIf" + block(6)[:12],
     "a PNG's pixels": png((b"tEXt", b"eXIf" + block(6))),
     "a WebP without the flag": encode(PHOTO, "WEBP")[:-1] + b"EXIF",
     "nothing": b"",
     "its first bytes": JPEG[:3],
-    "no image": b"Exif\0\0II*\0",
+    "not an image": b"Exif\0\0II*\0",
 }
 
 

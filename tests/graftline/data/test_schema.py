@@ -1,4 +1,4 @@
-"""The inferred schema: strict about classes, loose about what is free."""
+"""The inferred schema: strict about classes, loose about values that may vary."""
 
 import pandas as pd
 import pytest

@@ -87,7 +87,7 @@ def test_a_damaged_store_is_told(settings, place):
     found = one(project.check_store(settings))
     assert found.mark == BAD
     assert f"{settings.metadata_path} is damaged" in found.value
-    assert "put a copy of it back" in found.cure
+    assert "restore a copy of it" in found.cure
 
 
 def test_a_server_that_does_not_answer_is_told(tmp_path):

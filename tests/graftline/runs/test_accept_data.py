@@ -1,4 +1,4 @@
-"""What a run stopped at is accepted: for exactly its data, with who, when and why."""
+"""A person accepts exactly the data that stopped a run; who, when and why are recorded."""
 
 import getpass
 
@@ -34,11 +34,11 @@ def test_the_data_that_the_latest_run_stopped_at_is_accepted(tmp_path, counted):
 def test_without_a_reason_or_a_run_that_stopped_nothing_is(tmp_path, counted, why, state):
     settings = settings_of(tmp_path)
     write(settings, "a", counted, Made("DataGate", state=state))
-    with pytest.raises(UserError, match=r"--reason is empty|did not stop at its data"):
+    with pytest.raises(UserError, match=r"--reason is empty|DataGate did not stop the latest run"):
         accept_data(settings, why)
     assert not settings.accepted_data.exists()
 
 
 def test_before_any_run_there_is_nothing_to_accept(tmp_path):
-    with pytest.raises(UserError, match="The latest run of digits did not stop at its data"):
+    with pytest.raises(UserError, match="DataGate did not stop the latest run of digits"):
         accept_data(settings_of(tmp_path), "a new camera")

@@ -43,7 +43,7 @@ def test_the_same_folder_with_another_table_of_classes_is_other_data(tmp_path: P
     binding.bind(tables[0])
     binding.bind(tables[0])
     with pytest.raises(
-        UserError, match=r"dataset folder:.*/a with .*/colours.csv, and this run has .*/kinds.csv: give"
+        UserError, match=r"dataset folder:.*/a with .*/colours.csv, but this run uses .*/kinds.csv: give"
     ):
         binding.bind(tables[1])
 
@@ -51,12 +51,15 @@ def test_the_same_folder_with_another_table_of_classes_is_other_data(tmp_path: P
 def test_other_data_under_the_same_name_is_refused_until_it_is_adopted(tmp_path: Path, folders: list[Path]) -> None:
     one, other = (f"folder:{folder}" for folder in folders)
     binding.bind(of(tmp_path, one))
-    with pytest.raises(UserError, match=f"The name digits belongs to the dataset {one}, and this run has {other}"):
+    with pytest.raises(UserError, match=f"The name digits belongs to the dataset {one}, but this run uses {other}"):
         binding.bind(of(tmp_path, other))
     binding.bind(of(tmp_path, one))
     binding.bind(of(tmp_path, other, adopt=True))
     binding.bind(of(tmp_path, other))
-    with pytest.raises(UserError, match="give the configuration another name, or --adopt"):
+    with pytest.raises(
+        UserError,
+        match="give the configuration another name or, if this is the same data in another place, run once with --adopt",
+    ):
         binding.bind(of(tmp_path, one))
 
 

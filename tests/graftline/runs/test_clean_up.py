@@ -1,4 +1,4 @@
-"""`graftline clean-up`: from what a report found, through a table that a person edits, to files that move, and back."""
+"""`graftline clean-up`: from a report's findings, through a table that a person edits, to moved files, and back."""
 
 import csv
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.past import Made, settings_of, write
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of a folder of two classes, whose latest run but one has found something."""
+    """Settings of a folder of two classes, whose last run but one has findings."""
     for name in ("cat/a.jpg", "cat/b.jpg", "dog/a.jpg", "dog/d.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(tiny.photo(0))
@@ -65,7 +65,7 @@ def test_suggestions_stand_in_the_table_where_they_are_asked_for(settings: Setti
 
 def test_a_table_that_may_have_been_edited_is_not_overwritten(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("mine")
-    with pytest.raises(UserError, match="is there already: give another name"):
+    with pytest.raises(UserError, match="already exists: give another name"):
         clean_up.export(settings, tmp_path / "table.csv", suggested=False)
     assert (tmp_path / "table.csv").read_text() == "mine"
     with pytest.raises(UserError, match="cannot be written"):
@@ -75,13 +75,13 @@ def test_a_table_that_may_have_been_edited_is_not_overwritten(settings: Settings
 def test_without_a_report_or_a_folder_there_is_nothing_to_clean_up(settings: Settings, tmp_path: Path) -> None:
     digits = settings_of(tmp_path / "other")
     write(digits, "a", Made("Trainer"))
-    with pytest.raises(UserError, match="No run of digits has told what deserves a look"):
+    with pytest.raises(UserError, match="No run of digits has a report yet"):
         clean_up.export(digits, tmp_path / "table.csv", suggested=False)
     for act in (lambda: clean_up.apply(digits, tmp_path / "table.csv"), lambda: clean_up.undo(digits)):
-        with pytest.raises(UserError, match="is no folder of photos"):
+        with pytest.raises(UserError, match="is not a folder of photos"):
             act()
     labels = tmp_path / "labels.csv"
     labels.write_text("file,label\ncat/a.jpg,cat\ncat/b.jpg,cat\ndog/a.jpg,dog\ndog/d.jpg,dog\n")
     by_table = settings.model_copy(update={"data": settings.data.model_copy(update={"labels": labels})})
-    with pytest.raises(UserError, match=r"are in .*labels\.csv: correct that instead"):
+    with pytest.raises(UserError, match=r"are in .*labels\.csv: correct that file instead"):
         clean_up.undo(by_table)

@@ -1,4 +1,4 @@
-"""All runs are forgotten, but for what somebody may still want; and never while one goes on."""
+"""`clean` forgets all runs, but not what somebody may still want, and never while one is going on."""
 
 import filelock
 import pytest

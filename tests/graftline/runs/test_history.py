@@ -1,4 +1,4 @@
-"""Past runs are listed, compared, and their reports and curves found."""
+"""Past runs are listed and compared, and their reports and curves are found."""
 
 import json
 import os
@@ -172,7 +172,7 @@ def test_an_unknown_run_is_answered_with_those_that_are_close(settings, name, hi
 
 def test_nothing_in_production_is_said(settings):
     write_push(settings, "a")
-    with pytest.raises(UserError, match="nothing of it is in production"):
+    with pytest.raises(UserError, match="No run of digits has its model in production"):
         history.find(settings, history.read(settings), "production")
 
 
@@ -249,7 +249,7 @@ def test_tensorboard_shows_the_curves_of_all_runs_by_readable_names(settings):
 
 
 def _shown(address: str, count: int) -> list[str]:
-    """Returns the runs that TensorBoard shows, once they are that many; it reads them in the background."""
+    """Returns the runs that TensorBoard shows, once there are that many; it reads them in the background."""
     for _ in range(100):
         with urllib.request.urlopen(f"{address}data/runs") as answer:
             found = sorted(json.load(answer))

@@ -1,4 +1,4 @@
-"""A dataset's schema is inferred from what is read of it."""
+"""A dataset's schema is inferred from its data."""
 
 import shutil
 
@@ -29,7 +29,7 @@ def test_a_schema_is_inferred_anew_until_it_is_kept_and_that_is_no_run(tmp_path)
     assert '"cat"' in settings.schema_path.read_text()
     assert '"bird"' not in settings.schema_path.read_text()
     provisional.keep(settings.schema_path)
-    with pytest.raises(UserError, match=r"pets\.pbtxt exists already: move it away"):
+    with pytest.raises(UserError, match=r"pets\.pbtxt already exists: move it away"):
         infer_schema(settings, reading(settings))
     with pytest.raises(UserError, match="There is no run of pets yet"):
         history.read(settings)

@@ -1,4 +1,4 @@
-"""What stops a run is told, with the exit status."""
+"""A run reports what stopped it, with the exit status."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Locks keep others out, between processes too, and are free when their holder has ended or was lost."""
+"""Locks keep others out, between processes too, and are freed when their holder ends or is lost."""
 
 import gc
 import shutil
@@ -70,7 +70,7 @@ def server(tmp_path_factory) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(params=["file", "server"])
 def settings(request, tmp_path) -> Settings:
-    """Of a pipeline whose locks are files', or a metadata server's."""
+    """Settings of a pipeline whose locks are files, or on a metadata server."""
     metadata = request.getfixturevalue("server") if request.param == "server" else None
     return settings_of(tmp_path, metadata=metadata)
 
@@ -123,7 +123,7 @@ def test_who_holds_a_files_lock_and_since_when_is_told(tmp_path, holding):
     assert lock.holder(settings) == psutil.Process(process.pid)
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(psutil.Process(process.pid).create_time()))
     told = (
-        rf"^Another run of digits in {tmp_path} is running \(process {process.pid}, since {since}\): wait for its end"
+        rf"^Another run of digits in {tmp_path} is running \(process {process.pid}, since {since}\): wait for it to end"
     )
     with pytest.raises(HeldError, match=told), lock.held(settings, RUN):
         pass
@@ -138,7 +138,7 @@ def test_two_databases_of_one_server_share_no_lock(tmp_path, server, holding):
 def test_a_holder_that_did_not_answer_for_long_has_lost_its_lock_and_is_stopped(tmp_path, server, holding):
     settings = settings_of(tmp_path, metadata=server)
     process = holding(settings)
-    process.send_signal(signal.SIGSTOP)  # as a machine that hangs
+    process.send_signal(signal.SIGSTOP)  # like a machine that hangs
     with lock.held(settings, RUN, seconds=20):
         process.send_signal(signal.SIGCONT)
         told, errors = process.communicate("go on\n")
@@ -149,7 +149,7 @@ def test_a_holder_that_did_not_answer_for_long_has_lost_its_lock_and_is_stopped(
 
 def test_a_long_silence_with_heartbeats_loses_nothing(tmp_path, server, holding):
     process = holding(settings_of(tmp_path, metadata=server))
-    time.sleep(3)  # the server ends what is silent for two seconds
+    time.sleep(3)  # the server closes a connection that is silent for two seconds
     told, errors = process.communicate("go on\n")
     assert told == "still held\n", errors
 
@@ -166,7 +166,7 @@ def test_a_server_that_ends_while_a_lock_is_held_stops_its_holder(tmp_path):
             with pytest.raises(UserError, match="was lost"):
                 stop.heed()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # PyMySQL leaves the socket that was refused to the collector
+        warnings.simplefilter("ignore", ResourceWarning)  # PyMySQL leaves the refused socket to the garbage collector
         with pytest.raises(UserError, match="The metadata server cannot be reached"), lock.held(settings, RUN):
             pass
         gc.collect()

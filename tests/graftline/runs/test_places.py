@@ -1,4 +1,4 @@
-"""A folder that cannot be written is found before anything runs."""
+"""A folder that is not writable is found before anything runs."""
 
 import pytest
 
@@ -29,15 +29,15 @@ def test_a_file_in_a_folders_place_stops_a_run_before_it_begins(tmp_path, inner,
     assert local.program(settings, never, never) == 1
     setting = "run.serving_dir" if inner.startswith("serving") else "run.root"
     told = capsys.readouterr().err
-    assert f"{file} cannot be written by user " in told or f"{file}/" in told
-    assert told.endswith(f"let that user write it, or set {setting} to another folder.\n")
+    assert f" cannot write to {file} (" in told or f" cannot write to {file}/" in told
+    assert told.endswith(f"let that user write to it, or set {setting} to another folder.\n")
 
 
 @pytest.mark.parametrize("inner", ["", "serving"])
 def test_a_read_only_folder_is_told(tmp_path, inner):
     settings = settings_of(tmp_path)
     (tmp_path / "serving").mkdir()
-    with read_only(tmp_path / inner), pytest.raises(UserError, match=r"cannot be written by user .* \(Read-only file"):
+    with read_only(tmp_path / inner), pytest.raises(UserError, match=r"^User .* cannot write to .* \(Read-only file"):
         places.check(settings)
     places.check(settings)
 
@@ -48,5 +48,5 @@ def test_a_file_of_another_user_is_told(tmp_path, file, monkeypatch):
     (tmp_path / file).touch()
     places.check(settings_of(tmp_path))
     monkeypatch.setattr("os.access", lambda path, _: path != tmp_path / file)  # root may write everything
-    with pytest.raises(UserError, match=f"{file} cannot be written by user .*: let that user write it"):
+    with pytest.raises(UserError, match=f"^User .* cannot write to .*{file}: let that user write to it"):
         places.check(settings_of(tmp_path))

@@ -1,4 +1,4 @@
-"""What of earlier runs is removed, and what never is."""
+"""Which results of earlier runs are removed, and which never are."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def settings(tmp_path) -> Settings:
 
 
 def run(settings: Settings, name: str, **outputs: dict | int) -> dict[str, int]:
-    """Writes a run whose nodes' outputs lie where TFX would have put them."""
+    """Writes a run whose nodes' outputs are where TFX would have put them."""
     nodes = {"examples": "TfdsExampleGen", "model": "Trainer", "blessing": "Evaluator", "pushed_model": "Pusher"}
     ids = write(settings, name, *(Made(nodes[key], {key: given}) for key, given in outputs.items()))
     with store.opened(settings) as opened:
@@ -59,7 +59,7 @@ def test_the_latest_runs_stay_and_of_the_others_nothing_does(settings):
     assert len(list(settings.pipeline_root.glob("*/.system/*/*"))) == 4
     with store.opened(settings) as opened:
         states = {one.id: one.state for one in opened.get_artifacts()}
-        assert [run.id for run in store.runs(opened, "digits")] == list("abcd")  # they are still told of
+        assert [run.id for run in store.runs(opened, "digits")] == list("abcd")  # they are still listed
     assert {states[number] for made in ids[:2] for number in made.values()} == {Artifact.DELETED}
     assert Artifact.DELETED not in {states[number] for made in ids[2:] for number in made.values()}
 

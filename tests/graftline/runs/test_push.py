@@ -1,4 +1,4 @@
-"""A person pushes what the gate has refused: it is in production, and everywhere is told who did it and why."""
+"""A person pushes a model that the gate refused: it is in production, and who did it and why is said everywhere."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_the_model_of_a_run_is_pushed_and_it_is_told_by_whom_and_why(settings, r
     assert (folder / versions.SAVED_MODEL).read_text() == "refused"
     markdown, told = ((folder / "assets.extra" / f"model_card.{kind}").read_text() for kind in ("md", "json"))
     assert markdown.startswith("# Card\n\n## Pushed by a person\n\nalice pushed this model on 20")
-    assert markdown.endswith("whatever the gate said of it: the camera is new\n")
+    assert markdown.endswith("regardless of the gate's verdict: the camera is new\n")
     assert json.loads(told)["pushed_by"]["why"] == "the camera is new"
     runs = history.read(settings)
     listed = history.facts(settings, runs, runs[0], alive=False)["pushed_by"]
@@ -59,10 +59,10 @@ def test_what_makes_no_sense_is_refused(settings, refused):
     with pytest.raises(UserError, match="There is no run '7'"):
         push(settings, "7", "why")
     push(settings, "latest", "why")
-    with pytest.raises(UserError, match="The model of run 1 is in production already, as version"):
+    with pytest.raises(UserError, match="The model of run 1 is already in production, as version"):
         push(settings, "1", "why")
     write(settings, "b", Made("Trainer", {"model": accurate(0.5, 0.6)}))
-    with pytest.raises(UserError, match="Nothing is left of a model of run 2"):
+    with pytest.raises(UserError, match="Run 2 has no model, or it was removed"):
         push(settings, "2", "why")
 
 

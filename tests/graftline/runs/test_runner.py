@@ -22,7 +22,7 @@ def test_a_run_keeps_its_settings_and_no_password(tmp_path):
     settings = settings_of(tmp_path, metadata={"password": "open sesame"}, training={"seed": 7})
     compiled = Compiler().compile(create_pipeline(settings))
     run = runner.named(settings, compiled, "a")
-    assert compiled != run  # which another run can be made of
+    assert compiled != run  # so that another run can be made of it
     kept = {
         context.properties[store.SETTINGS].field_value.string_value
         for node in run.nodes
@@ -60,7 +60,7 @@ def test_what_fails_after_a_request_to_stop_was_stopped(tmp_path, monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr(runner, "_launcher", lambda *_: Struck())
-    monkeypatch.setattr(runner, "_mark_failed", never)  # the next run goes on within the execution
+    monkeypatch.setattr(runner, "_mark_failed", never)  # the next run resumes the execution
     with pytest.raises(KeyboardInterrupt):
         runner.run_node(settings, compiled, node, lambda *_: None)
 

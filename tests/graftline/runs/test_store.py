@@ -1,4 +1,4 @@
-"""What the metadata store says of files is kept true: outputs that lost one are removed, the others stay."""
+"""The metadata store is kept true to the files: outputs that lost one are removed, the others stay."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def executed(settings, tmp_path):
-    """An execution with an output of two files, noted in the store."""
+    """An execution with an output of two files, recorded in the store."""
     output = tmp_path / "output"
     (output / "deep").mkdir(parents=True)
     (output / "one").write_text("1")
@@ -82,13 +82,13 @@ def test_outputs_that_lost_something_are_removed_and_told(settings, executed, da
     with store.opened(settings) as opened:
         store.forget_outdated(opened, settings)
         assert not executed.exists()
-        store.forget_outdated(opened, settings)  # nothing is left to be removed
+        store.forget_outdated(opened, settings)  # nothing is left to remove
     (message,) = caplog.messages
     assert f"{executed / 'deep' / 'two'} is damaged or gone" in message
 
 
 def output(settings: Settings, name: str, **values: int | str | float) -> Path:
-    """Writes a folder that a node has left, and its artifact."""
+    """Writes the output folder of a node, and its artifact."""
     folder = settings.pipeline_root / name / "out" / str(len(list(settings.pipeline_root.glob("*/*/*"))))
     folder.mkdir(parents=True)
     key = "blessing" if name == "ServingCheck" else "pushed_model"

@@ -1,4 +1,4 @@
-"""The summary says what a run has made of its data."""
+"""The summary says what a run did with its data."""
 
 import json
 

@@ -40,7 +40,7 @@ def test_a_configuration_comes_before_a_folder_of_its_name_which_a_slash_means(t
         ("photos", "'photos' is no folder"),
         ("dig-its", "no configuration: did you mean digits?"),
         ("no/such", "There is no folder or file .*/no/such: give a folder of photos"),
-        ("~nobody-here/x", "the home folder ~nobody-here is not known"),
+        ("~nobody-here/x", "the home folder ~nobody-here is unknown"),
     ],
 )
 def test_what_is_none_of_these_is_refused(data, told):

@@ -444,7 +444,7 @@ def test_a_folder_whose_photos_cannot_be_counted_is_told_like_any_other(monkeypa
         raise PermissionError(13, "Permission denied", f"{tmp_path}/photos")
 
     monkeypatch.setattr("graftline.sources.folder.Folder.count", refuse)
-    with pytest.raises(SettingsError, match="must hold at least two folders"):
+    with pytest.raises(SettingsError, match="must contain at least two folders"):
         configuration.load()
 
 

@@ -58,7 +58,7 @@ def test_what_another_machine_reads_need_not_be_here():
 
 def test_a_set_by_name_has_no_spans():
     told = problems(data={"dataset": "digits", "span": "2"})
-    assert "is no folder, so it has no span 2; leave data.span at latest" in told
+    assert "is not a folder, so it has no span 2; leave data.span at latest" in told
 
 
 def test_a_folder_of_photos_without_labels_must_hold_some(tmp_path):

@@ -66,7 +66,7 @@ def test_the_set_is_prepared_and_nothing_else_is_left(data, pets, capsys):
 def test_what_is_prepared_already_is_left_alone(data, pets, capsys):
     data.source.prepare(pets)
     data.source.prepare(pets.with_name("needed_no_more.zip"))
-    assert "is prepared already" in capsys.readouterr().out
+    assert "is already prepared" in capsys.readouterr().out
 
 
 def test_a_wrong_archive_is_refused_and_does_not_pass_for_a_download_later(data, pets):
@@ -82,7 +82,7 @@ def test_what_is_no_zip_file_is_refused(content, data, pets):
     pets.unlink()
     if content is not None:
         pets.write_bytes(content)
-    with pytest.raises(UserError, match="is no zip file"):
+    with pytest.raises(UserError, match="is not a zip file"):
         data.source.prepare(pets)
 
 
@@ -109,7 +109,7 @@ def test_the_command_tells_mistakes_without_a_traceback(tmp_path, monkeypatch, c
     assert main(["data", str(config)]) == 1
     assert (
         capsys.readouterr().err.splitlines()[-1]
-        == f"{config} is no zip file: give the archive that tiny_pets is made from."
+        == f"{config} is not a zip file: give the archive that tiny_pets is made from."
     )
 
 

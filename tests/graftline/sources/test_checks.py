@@ -1,4 +1,4 @@
-"""What is wrong with a folder of photos is told in a sentence, with the cure."""
+"""Problems with a folder of photos are reported in one sentence, with the fix."""
 
 import os
 import re
@@ -36,41 +36,41 @@ def test_a_folder_per_class_at_any_depth_is_well(tmp_path):
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     assert problem(tmp_path / "pets") == (
-        f"there is no folder {tmp_path}/pets; give one that holds a folder of photos per class"
+        f"there is no folder {tmp_path}/pets; give one that contains one folder of photos per class"
     )
 
 
 def test_an_archive_is_to_be_unpacked(tmp_path):
     archive = make(tmp_path, "pets.zip") / "pets.zip"
-    assert problem(archive) == f"{archive} is a file; unpack it where it is an archive, and give the folder"
+    assert problem(archive) == f"{archive} is a file, not a folder; if it is an archive, unpack it and give the folder"
 
 
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        (["cats/1.jpg", "cats/2.jpg"], "but has only cats; add the others"),
-        ([".hidden/1.jpg"], "but has none; add the others"),
+        (["cats/1.jpg", "cats/2.jpg"], "but has only cats; add other classes"),
+        ([".hidden/1.jpg"], "but has none; add other classes"),
         (
             ["1.jpg", "2.png", "notes.txt"],
-            "but has none, and 2 photos beside; sort them into folders, or give a table of their classes with --labels",
+            "but has none, and 2 loose photos; sort them into folders, or give a table of their classes with --labels",
         ),
     ],
 )
 def test_without_two_classes_there_is_nothing_to_tell_apart(tmp_path, files, told):
     folder = make(tmp_path / "pets", *files)
-    assert problem(folder) == f"{folder} must hold at least two folders, one per class, {told}"
+    assert problem(folder) == f"{folder} must contain at least two folders, one per class, {told}"
 
 
 def test_splits_are_no_classes(tmp_path):
     folder = make(tmp_path / "pets", "train/cats/1.jpg", "Validation/cats/2.jpg")
-    assert problem(folder).startswith(f"{folder} holds splits (Validation, train), not classes; give a folder with")
+    assert problem(folder).startswith(f"{folder} contains splits (Validation, train), not classes; give a folder with")
 
 
 def test_a_class_without_images_is_named_with_the_kinds_that_are_read(tmp_path):
     folder = make(tmp_path / "pets", *PETS)
     (folder / "birds").mkdir()
     with pytest.raises(
-        ValueError, match=r"\.bmp, \.gif, \.heic, .*\) in birds; add some to each or remove the folder$"
+        ValueError, match=r"\.bmp, \.gif, \.heic, .*\) in birds; add some to each, or remove the folder$"
     ):
         check(folder)
 
@@ -83,7 +83,9 @@ def test_files_of_other_kinds_are_counted_where_they_are_all_there_is(tmp_path):
 
 
 def test_a_class_of_one_image_can_not_be_learnt_and_tested(tmp_path):
-    with pytest.raises(ValueError, match=r"^only one image .* in birds; a class needs at least 2, better 50: add some"):
+    with pytest.raises(
+        ValueError, match=r"^only one image .* in birds; a class needs at least 2, preferably 50: add some"
+    ):
         check(make(tmp_path / "pets", *PETS, "birds/1.jpg"))
 
 
@@ -95,8 +97,6 @@ def test_many_names_are_cut_short(tmp_path):
 
 def test_a_folder_that_must_not_be_read_is_named(tmp_path, monkeypatch):
     folder = make(tmp_path / "pets", *PETS)
-    allowed = os.access  # tests may run as root, who may read everything
+    allowed = os.access  # tests may run as root, who can read everything
     monkeypatch.setattr(os, "access", lambda path, mode: path != folder / "dogs/deep" and allowed(path, mode))
-    assert (
-        problem(folder) == f"{folder}/dogs/deep must not be read; allow it with `chmod -R u+rX`, or give another folder"
-    )
+    assert problem(folder) == f"{folder}/dogs/deep is not readable; run `chmod -R u+rX` on it, or give another folder"

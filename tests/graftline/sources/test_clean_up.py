@@ -1,4 +1,4 @@
-"""A folder of photos corrected by a table: files move, none is lost, and all come back."""
+"""A table corrects a folder of photos: files move, none is lost, and all come back."""
 
 import csv
 import shutil
@@ -29,7 +29,7 @@ def table(folder: Path, *rows: tuple[str, str], header: tuple[str, ...] = ("file
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Returns all files that are not hidden, with what they hold."""
+    """Returns all files that were not moved aside, with their contents."""
     paths = (path for path in folder.rglob("*") if path.is_file() and clean_up.ASIDE not in path.parts)
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -49,12 +49,12 @@ def test_files_move_as_a_table_says_and_all_come_back(folder: Path) -> None:
     )
     kept = clean_up.apply(folder, moves)
     after = tree(folder)
-    assert set(after) == {"dog/a.jpg", "dog/a-1.jpg", "dog/c.jpg"}, "what was there under the name stays"
+    assert set(after) == {"dog/a.jpg", "dog/a-1.jpg", "dog/c.jpg"}, "the file that had this name stays"
     assert (after["dog/a.jpg"], after["dog/a-1.jpg"]) == (before["dog/a.jpg"], before["cat/a.jpg"])
     assert (kept / "cat/deep/b.jpg").read_bytes() == before["cat/deep/b.jpg"]
     assert clean_up.undo(folder) == 3
     assert tree(folder) == before
-    with pytest.raises(UserError, match="Nothing was moved"):
+    with pytest.raises(UserError, match="There is nothing to undo"):
         clean_up.undo(folder)
 
 
@@ -121,7 +121,7 @@ def test_an_undo_does_not_overwrite_what_came_meanwhile(folder: Path) -> None:
         (("../secret.jpg", "drop"), "there is no file '../secret.jpg'"),
         (("cat/../../secret.jpg", "move to dog"), "there is no file"),
         (("cat", "drop"), "there is no file 'cat'"),
-        (("cat/a.jpg", "delete"), "'delete' is no action; write keep, drop or move to <class>"),
+        (("cat/a.jpg", "delete"), "'delete' is not an action; write keep, drop or move to <class>"),
         (("cat/a.jpg", "move to dgo"), "there is no class 'dgo': did you mean dog"),
         (("cat/a.jpg", "move to ../.."), "there is no class"),
     ],

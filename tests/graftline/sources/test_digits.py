@@ -1,4 +1,4 @@
-"""The embedded set: scikit-learn's digits as TFDS images."""
+"""The built-in set: scikit-learn's digits as TFDS images."""
 
 import numpy as np
 import pytest

@@ -59,9 +59,9 @@ def test_a_run_lists_its_folder_once_and_reads_what_was_there_then(folder, monke
         walked.clear()
         assert Data(dataset=f"folder:{folder}").source.fingerprint() == fingerprint
         shutil.copy(folder / "cat/1.jpg", folder / "cat/new.jpg")
-        with listed_once():  # one run in the other's process
+        with listed_once():  # a run in another run's process
             assert Data(dataset=f"folder:{folder}").source.count() == 4
-        assert len(walked) == once / 2  # `Data` looks at it and `fingerprint` does
+        assert len(walked) == once / 2  # both `Data` and `fingerprint` list it
         (folder / "cat/1.jpg").unlink()
         assert Data(dataset=f"folder:{folder}").source.fingerprint() != fingerprint
     assert Data(dataset=f"folder:{folder}").source.count() == 4

@@ -1,4 +1,4 @@
-"""Images of a folder and of a TFDS set are read, and judged by TensorFlow's decoder."""
+"""Images of a folder or a TFDS set are read and checked with TensorFlow's decoder."""
 
 import io
 import os
@@ -66,7 +66,7 @@ def bomb() -> bytes:
 
 
 class MixedPets(tfds.core.GeneratorBasedBuilder):
-    """Two splits, with file names, something that is of no use here, and an image without a label."""
+    """Two splits, with file names, a feature that is not used here, and an image without a label."""
 
     VERSION = tfds.core.Version("1.0.0")
 

@@ -1,4 +1,4 @@
-"""Tables of classes are read as others write them; what is in doubt is refused with its lines, or left out and counted."""
+"""Tables of classes are read in many forms; doubtful rows are refused by line, or left out and counted."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def labelled(found) -> dict[str, str]:
 def test_a_table_is_read_however_it_is_written(folder, text):
     found = held(folder, text)
     assert labelled(found) == WANTED
-    assert (found.left_out(), found.skipped) == ({}, {UNLISTED: 1})  # itself
+    assert (found.left_out(), found.skipped) == ({}, {UNLISTED: 1})  # the table itself
 
 
 def test_files_are_relative_to_the_table_too(folder):
@@ -88,13 +88,13 @@ def test_a_name_that_two_images_have_is_none(folder):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (ROWS + "./1.jpg,dog\n", r"calls 1\.jpg 'cat' in line 1 and 'dog' in line 5; leave one row of each"),
-        (ROWS + "1,dog\n2,cat\n", r"'dog' in line 5, and 1 more files so; leave"),
-        (b"1.jpg,caf\xe9\n", "is no CSV file in UTF-8"),
+        (ROWS + "./1.jpg,dog\n", r"labels 1\.jpg 'cat' in line 1 and 'dog' in line 5; keep one row for each file"),
+        (ROWS + "1,dog\n2,cat\n", r"'dog' in line 5, and does the same to 1 more files; keep"),
+        (b"1.jpg,caf\xe9\n", "is not a CSV file in UTF-8"),
         ("", r"is empty; give a CSV file"),
-        ("a,b,c\n1,2,3\n", r"has 3 columns, and its first row does not say which .*; call them file and label"),
-        (ROWS.replace("dog", "cat"), r"has 1 classes, and of its 4 rows 4 name a file in .*/photos; give one that"),
-        ("9.jpg,cat\n8.jpg,dog\n", r"has 0 classes, and of its 1 rows 0 name a file"),
+        ("a,b,c\n1,2,3\n", r"has 3 columns, and its first row does not say which .*; name them file and label"),
+        (ROWS.replace("dog", "cat"), r"has 1 classes, and 4 of its 4 rows name a file in .*/photos; give one that"),
+        ("9.jpg,cat\n8.jpg,dog\n", r"has 0 classes, and 0 of its 1 rows name a file"),
         ("1.jpg,cat\n2.jpg,dog\n", r"only one image .* in cat, dog; a class needs"),
     ],
 )

@@ -10,7 +10,7 @@ from graftline.settings.data import Data
 
 
 class Unreachable(tfds.core.GeneratorBasedBuilder):
-    """A set of images whose one download, or two, fail."""
+    """A set of images whose downloads, one or two, fail."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("one", "two")]  # noqa: RUF012
@@ -54,7 +54,7 @@ def test_a_set_without_labelled_images_is_refused_before_it_is_downloaded(datase
         Data(dataset=dataset, data_dir=tmp_path).source.prepared()
 
 
-@pytest.mark.parametrize(("config", "cure"), [("one", "`graftline data <zip>` prepares"), ("two", "try again")])
+@pytest.mark.parametrize(("config", "cure"), [("one", "run `graftline data <zip>` to prepare"), ("two", "try again")])
 def test_a_failing_download_names_set_reason_and_cure(config, cure, tmp_path):
     with pytest.raises(UserError) as raised:
         Data(dataset=f"unreachable/{config}", data_dir=tmp_path).source.prepared()
