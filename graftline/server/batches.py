@@ -9,26 +9,30 @@ MOST = 32  # rows of a batch
 
 
 class Batches:
-    """Rows that come while a batch is computed make up the next one, so nobody waits for a batch to fill."""
+    """Rows that come while batches are computed make up the next one, so nobody waits for a batch to fill."""
 
-    def __init__(self, answer: Callable[[list[Any]], list[Any]], pool: Executor) -> None:
+    def __init__(self, answer: Callable[[list[Any]], list[Any]], pool: Executor, side_by_side: int) -> None:
         """Sets up an empty queue.
 
         Args:
           answer: from rows to an answer, or an exception, for each.
           pool: where it runs.
+          side_by_side: how many batches are computed at once.
         """
         self._answer = answer
         self._pool = pool
         self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
-        self._work: asyncio.Task[None] | None = None
+        self._side_by_side = side_by_side
+        self._work: set[asyncio.Task[None]] = set()
 
     async def ask(self, row: Any) -> Any:
         """Returns the answer to a row, or raises the exception that it is."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((row, future))
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._until_empty())
+        if len(self._work) < self._side_by_side:
+            task = asyncio.create_task(self._until_empty())
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
         return await future
 
     async def _until_empty(self) -> None:

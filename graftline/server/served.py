@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 
-from graftline.artifacts.examples import EXAMPLES, IMAGE, IMAGE_BYTES
+from graftline.artifacts.examples import EXAMPLES
 from graftline.base.errors import UserError
 from graftline.data import decoding, heic
 from graftline.server import rest
 from graftline.server.batches import Batches
+from graftline.server.computing import Computing, encoded_image
 from graftline.server.rest import Question, RequestError
 from graftline.serving import exported, versions
 
 CHECK_SECONDS = 2.0  # how long a new version may go unseen
+SIDE_BY_SIDE = 2  # batches: while one is decoded, the network computes another
 
 
 class Served:
@@ -50,9 +51,12 @@ class Served:
           UserError: where it cannot be loaded.
         """
         self.version, self._max_pixels = int(folder.name), max_pixels
-        self._exported = exported.load(folder)
-        self.label_names, self.signatures = self._exported.label_names, self._exported.signatures
-        self._batches = {name: Batches(functools.partial(self._answer, name), pool) for name in self.signatures}
+        opened = exported.load(folder)
+        self.label_names, self.signatures = opened.label_names, opened.signatures
+        self._compute = Computing(opened, max_pixels)
+        self._batches = {
+            name: Batches(functools.partial(self._answer, name), pool, SIDE_BY_SIDE) for name in self.signatures
+        }
         self.metadata = _metadata(name, folder)
         blank = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy()
         for signature in ("serving_bytes", "serving_explain"):
@@ -79,16 +83,13 @@ class Served:
         return row
 
     def _answer(self, signature: str, rows: list[Any]) -> list[dict[str, np.ndarray] | RequestError]:
-        function = self.signatures[signature]
-        name, spec = rest.one_input(function)
         try:
-            outputs = function(**{name: tf.constant(rows, spec.dtype)})
+            outputs = self._compute(signature, rows)
         except (tf.errors.OpError, UnicodeDecodeError):  # the second where TensorFlow's message cites bytes of the row
             if len(rows) > 1:  # one of them is to blame: each for itself
                 return [answer for row in rows for answer in self._answer(signature, [row])]
             return [RequestError(400, self._reason(signature, rows[0]))]
-        arrays = {name: output.numpy() for name, output in outputs.items()}
-        return [{name: array[index] for name, array in arrays.items()} for index in range(len(rows))]
+        return [{name: output[index] for name, output in outputs.items()} for index in range(len(rows))]
 
     def _reason(self, signature: str, row: Any) -> str:
         image = self._image(signature, row)
@@ -100,15 +101,7 @@ class Served:
         return f"The request holds what the signature {signature} cannot take."
 
     def _image(self, signature: str, row: Any) -> bytes | None:
-        """Returns the encoded image of a row; None where it holds none."""
-        name, _ = rest.one_input(self.signatures[signature])
-        if name != EXAMPLES:
-            return row if name == IMAGE_BYTES else None
-        try:
-            values = tf.train.Example.FromString(row).features.feature[IMAGE].bytes_list.value
-        except DecodeError:
-            return None
-        return values[0] if values else None
+        return encoded_image(rest.one_input(self.signatures[signature])[0], row)
 
 
 def _metadata(name: str, folder: Path) -> dict[str, Any]:
@@ -133,7 +126,7 @@ class Production:
         Raises:
           UserError: where there is none, or it cannot be loaded.
         """
-        self._pool = ThreadPoolExecutor(1)  # TensorFlow uses all cores for a batch
+        self._pool = ThreadPoolExecutor(SIDE_BY_SIDE)
         self._open = functools.partial(Served, name, max_pixels=max_pixels, pool=self._pool)
         self._directory = directory
         self._served = self._open(versions.find(directory))
