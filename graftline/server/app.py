@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graftline.server import rest
 from graftline.server.rest import RequestError
@@ -25,6 +27,23 @@ HEADERS = {
 }
 
 
+class WithHeaders:
+    """Gives each response HEADERS. Not FastAPI's own form of middleware, which copies each body through queues."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
 def create_app(name: str, directory: Path, max_pixels: int) -> FastAPI:
     """Returns the application.
 
@@ -39,13 +58,8 @@ def create_app(name: str, directory: Path, max_pixels: int) -> FastAPI:
     production = Production(name, directory, max_pixels)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    app.add_middleware(WithHeaders)
     _handle_errors(app)
-
-    @app.middleware("http")
-    async def _with_headers(request: Request, call_next: Any) -> Response:
-        response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
 
     async def _served(request: Request) -> Served:
         served = await production.current()
