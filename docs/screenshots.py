@@ -1,4 +1,4 @@
-"""Takes the screenshots of `docs/images`: of a first run of the digits, its report and the page. `python -m docs.screenshots`.
+"""Takes the screenshots of `docs/images`, of a first run of the digits: `python -m docs.screenshots`.
 
 Needs Chromium, and trains for a minute or two.
 """
