@@ -1,4 +1,4 @@
-"""Computes a version's answers: what only classifies on the fastest engine, the rest by the exported functions."""
+"""Computes a version's answers: classification on the fastest engine, the rest by the exported functions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,32 +12,32 @@ from graftline.server import rest
 from graftline.serving.classifier import Classifier
 from graftline.serving.exported import Exported
 
-CLASSIFIED = {"probabilities", "known", "label", "label_name"}  # outputs of signatures that only classify
+CLASSIFIED = {"probabilities", "known", "label", "label_name"}  # the outputs of signatures that only classify
 
 
 class Computing:
-    """What computes one version. Threads may call it side by side: while one decodes, another computes."""
+    """Computes the answers of one version. Several threads may call it: one decodes while another computes."""
 
     def __init__(self, exported: Exported, max_pixels: int) -> None:
         """Compiles the network.
 
         Args:
           exported: the model.
-          max_pixels: an image that claims more is not decoded.
+          max_pixels: images whose header claims more are not decoded.
         """
         self._exported = exported
         self._classifier = Classifier(exported, max_pixels)
         self._label_names = np.array([name.encode() for name in exported.label_names], object)
 
     def __call__(self, signature: str, rows: Sequence[Any]) -> dict[str, np.ndarray]:
-        """Returns the outputs of a signature by their names, an element of each array for a row.
+        """Returns the outputs of a signature by name, arrays with one element per row.
 
         Args:
           signature: its name.
-          rows: values of its one input.
+          rows: values of its only input.
 
         Raises:
-          tf.errors.OpError: where a row cannot be taken.
+          tf.errors.OpError: if it cannot take a row.
         """
         function = self._exported.signatures[signature]
         pixels = self._pixels(function, rows) if set(function.structured_outputs) <= CLASSIFIED else None
@@ -47,7 +47,7 @@ class Computing:
         return {name: output.numpy() for name, output in function(**{name: tf.constant(rows, spec.dtype)}).items()}
 
     def _pixels(self, function: Any, rows: Sequence[Any]) -> np.ndarray | None:
-        """Returns what the network takes; None where a row holds no image, about which the exported function has a word."""
+        """Returns the network's input; None if a row has no image, so that the exported function reports it."""
         name, _ = rest.one_input(function)
         if name == IMAGE:
             return np.stack(rows)
@@ -62,11 +62,11 @@ class Computing:
 
 
 def encoded_image(name: str, row: Any) -> bytes | None:
-    """Returns the encoded image of a row; None where it does not hold exactly one.
+    """Returns the encoded image of a row; None if it does not hold exactly one.
 
     Args:
-      name: of the signature's input.
-      row: its value.
+      name: the name of the signature's input.
+      row: the value.
     """
     if name != EXAMPLES:
         return row if name == IMAGE_BYTES else None

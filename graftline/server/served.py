@@ -1,4 +1,4 @@
-"""The model in production as it is served: one version at a time, and a higher one as soon as it is pushed."""
+"""The model in production as it is served: one version at a time, and a newer one as soon as it is pushed."""
 
 import asyncio
 import functools
@@ -24,8 +24,8 @@ from graftline.server.computing import Computing, encoded_image
 from graftline.server.rest import Question, RequestError
 from graftline.serving import exported, versions
 
-CHECK_SECONDS = 2.0  # how long a new version may go unseen
-SIDE_BY_SIDE = 2  # batches: while one is decoded, the network computes another
+CHECK_SECONDS = 2.0  # between two looks for a new version
+SIDE_BY_SIDE = 2  # batches: one is decoded while the network computes another
 
 
 class Served:
@@ -33,22 +33,22 @@ class Served:
 
     Attributes:
       version: its number.
-      label_names: class names in the order of their labels.
-      signatures: its functions by their names.
-      metadata: what TensorFlow Serving tells of them.
+      label_names: class names in label order.
+      signatures: its functions by name.
+      metadata: what TensorFlow Serving reports about them.
     """
 
     def __init__(self, name: str, folder: Path, max_pixels: int, pool: Executor) -> None:
-        """Opens a version and warms it up, so that nobody waits for that.
+        """Opens a version and warms it up, so that no request has to wait for that.
 
         Args:
-          name: of the model.
-          folder: of the version.
-          max_pixels: an image that claims more is refused.
-          pool: where it computes.
+          name: the model's.
+          folder: the version's.
+          max_pixels: images whose header claims more are refused.
+          pool: runs its computations.
 
         Raises:
-          UserError: where it cannot be loaded.
+          UserError: if it cannot be loaded.
         """
         self.version, self._max_pixels = int(folder.name), max_pixels
         opened = exported.load(folder)
@@ -63,19 +63,19 @@ class Served:
             self._answer(signature, [blank])
 
     async def ask(self, question: Question) -> list[dict[str, np.ndarray]]:
-        """Returns the outputs for each row, by their names.
+        """Returns each row's outputs by name.
 
         Raises:
-          RequestError: where one of them is no image, or one too large.
+          RequestError: if one of them is not an image, or too large.
         """
         rows = [await self._checked(question.signature, row) for row in question.rows]
         return await asyncio.gather(*(self._batches[question.signature].ask(row) for row in rows))
 
     async def _checked(self, signature: str, row: Any) -> Any:
-        """Returns a row that may be computed, where it is an image as TensorFlow reads it."""
+        """Returns a row that may be computed; an image in a form that TensorFlow reads."""
         image, reason = self._image(signature, row), None
         if isinstance(row, bytes) and heic.is_heic(row):
-            image = row = await asyncio.to_thread(heic.readable, row, self._max_pixels)  # others need not wait
+            image = row = await asyncio.to_thread(heic.readable, row, self._max_pixels)  # so that others need not wait
         if image is not None:
             reason = image if isinstance(image, str) else decoding.refused(image, self._max_pixels)
         if reason:
@@ -85,8 +85,8 @@ class Served:
     def _answer(self, signature: str, rows: list[Any]) -> list[dict[str, np.ndarray] | RequestError]:
         try:
             outputs = self._compute(signature, rows)
-        except (tf.errors.OpError, UnicodeDecodeError):  # the second where TensorFlow's message cites bytes of the row
-            if len(rows) > 1:  # one of them is to blame: each for itself
+        except (tf.errors.OpError, UnicodeDecodeError):  # the second if TensorFlow's message quotes bytes of the row
+            if len(rows) > 1:  # one of them is to blame: compute them one by one
                 return [answer for row in rows for answer in self._answer(signature, [row])]
             return [RequestError(400, self._reason(signature, rows[0]))]
         return [{name: output[index] for name, output in outputs.items()} for index in range(len(rows))]
@@ -98,7 +98,7 @@ class Served:
             return f"The image cannot be used: {found}."
         if image is None and rest.one_input(self.signatures[signature])[0] == EXAMPLES:
             return f"The signature {signature} takes serialized tf.Examples: give encoded images to serving_bytes."
-        return f"The request holds what the signature {signature} cannot take."
+        return f"The signature {signature} cannot take the values of this request."
 
     def _image(self, signature: str, row: Any) -> bytes | None:
         return encoded_image(rest.one_input(self.signatures[signature])[0], row)
@@ -121,10 +121,10 @@ class Production:
     """The highest version in a serving directory."""
 
     def __init__(self, name: str, directory: Path, max_pixels: int) -> None:
-        """Opens it; the arguments are those of `Served`, but for the directory, which holds the versions.
+        """Opens the highest version; arguments as for `Served`, with the directory that holds the versions.
 
         Raises:
-          UserError: where there is none, or it cannot be loaded.
+          UserError: if there is none, or it cannot be loaded.
         """
         self._pool = ThreadPoolExecutor(SIDE_BY_SIDE)
         self._open = functools.partial(Served, name, max_pixels=max_pixels, pool=self._pool)
@@ -133,9 +133,9 @@ class Production:
         self._next_check = time.monotonic() + CHECK_SECONDS
 
     async def current(self) -> Served:
-        """Returns what is served; one of those who ask waits for a higher version to be opened, if there is one."""
+        """Returns the served version; if there is a higher one, one of the callers waits until it is open."""
         if time.monotonic() >= self._next_check:
-            self._next_check = math.inf  # not twice at once
+            self._next_check = math.inf  # so that no other caller looks at the same time
             try:
                 await asyncio.to_thread(self._look)
             finally:
@@ -147,5 +147,5 @@ class Production:
             folder = versions.find(self._directory)
             if int(folder.name) != self._served.version:
                 self._served = self._open(folder)
-        except UserError as error:  # what is open already still answers
+        except UserError as error:  # the version that is open goes on answering
             logging.getLogger("absl").warning("Version %s is still served: %s", self._served.version, error)
