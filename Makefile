@@ -103,5 +103,5 @@ lock:  #: Pin setup.py's dependencies anew, in requirements.lock and, for pods, 
 
 $(READY): bootstrap.py requirements.lock
 	@python3 bootstrap.py
-	@$(PYTHON) -m graftline.cli weights --data digits
+	@set -o pipefail; $(GRAFTLINE) weights --data digits | tail -n 1
 	@touch $@

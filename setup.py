@@ -76,12 +76,14 @@ setup(
         "dev": [
             "furo",  # the look of the documentation's site
             "import-linter",  # holds the floors of the house: imports go down only
+            "ipykernel",  # runs the notebook among the tutorials
             "kubernetes-validate",  # checks manifests against Kubernetes' own schemas, offline
             "jsonschema",  # checks what is for KServe against its schema, offline
             "axe-playwright-python",  # accessibility rules (axe-core), offline
             "httpx",  # FastAPI's test client asks for it
             "mypy",  # type checker
             "myst-parser",  # reads the documentation's Markdown
+            "papermill",  # executes that notebook in a test, with parameters
             "playwright",  # drives the system's own Chromium to look at pages
             "pytest",  # test runner
             "pytest-timeout",  # a hanging test fails instead of blocking CI

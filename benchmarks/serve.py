@@ -1,15 +1,18 @@
-"""`graftline serve` under load: `python -m benchmarks.serve [--requests N] [--concurrency N] [--photos FOLDER]`.
+"""`graftline serve` under load: `python -m benchmarks.serve [--photos FOLDER] [--large N] [--against CHECKOUT]`.
 
 Asks the model in production of the configuration in GRAFTLINE_CONFIG, each time about one image, as so many clients that
 each send the next request when they have an answer. They run on the same cores as the server. Milliseconds are those of a
-client, from its first byte to the answer's last.
+client, from its first byte to the answer's last. `--large` enlarges some of the images to 12 megapixels, as a phone takes
+them. `--against` asks the server of another revision the same, in turn, and gives the ratio of the rates.
 """
 
 import argparse
 import base64
 import contextlib
 import http.client
+import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from benchmarks import common
 from graftline.base.errors import UserError
@@ -26,33 +30,70 @@ from graftline.base.photos import image_files
 
 WARM_UP = 50  # requests that are not measured
 SIGNATURES = ("serving_bytes", "serving_explain")
+LARGE = (4000, 3000)  # pixels
+ROUNDS = 3  # of each server in turn, of which the median counts
 
 
 def main() -> None:
-    """Starts the server, asks it, and tells rates and latencies by signature."""
+    """Starts the servers, asks them, and gives rates and latencies by signature."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=1_000)
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--photos", type=Path, help="a folder of images; drawn digits otherwise")
+    parser.add_argument("--large", type=int, default=0, help="how many of the images are enlarged to 12 megapixels")
+    parser.add_argument("--against", type=Path, help="a checkout of another revision")
     arguments = parser.parse_args()
     images = [path.read_bytes() for path in image_files(arguments.photos)] if arguments.photos else _digits()
-    with subprocess.Popen(
-        [sys.executable, "-m", "graftline.cli", "serve", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
-    ) as server:
+    images[: arguments.large] = map(_enlarged, images[: arguments.large])
+    checkouts = {"ours": PROJECT} | ({"theirs": arguments.against} if arguments.against else {})
+    rounds = [
+        {side: _asked(checkout, images, arguments) for side, checkout in checkouts.items()} for _ in range(ROUNDS)
+    ]
+    found = {side: {name: _median([one[side][name] for one in rounds]) for name in SIGNATURES} for side in checkouts}
+    ratio = {
+        name: round(found["ours"][name]["per_s"] / found["theirs"][name]["per_s"], 2)
+        for name in SIGNATURES
+        if arguments.against
+    }
+    common.tell(
+        "serve",
+        requests=arguments.requests,
+        concurrency=arguments.concurrency,
+        images=len(images),
+        large=arguments.large,
+        image_bytes=round(float(np.mean([len(image) for image in images]))),
+        ratio=ratio,
+        **found,
+    )
+
+
+def _asked(checkout: Path, images: list[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns how the server of a checkout answered, by signature."""
+    environment = os.environ | {"PYTHONPATH": str(checkout), "GRAFTLINE_HOME": str(PROJECT)}
+    command = [sys.executable, "-m", "graftline.cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             address = server.stdout.readline().split("/")[2] if server.stdout else ""
-            found = {name: _load(address, name, images, arguments) for name in SIGNATURES}
+            return {name: _load(address, name, images, arguments) for name in SIGNATURES}
         finally:
             server.terminate()
-    size = round(float(np.mean([len(image) for image in images])))
-    common.tell("serve", requests=arguments.requests, concurrency=arguments.concurrency, image_bytes=size, **found)
+
+
+def _median(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    return sorted(rounds, key=lambda one: one["per_s"])[len(rounds) // 2]
+
+
+def _enlarged(image: bytes) -> bytes:
+    """Returns an image as a JPEG of LARGE."""
+    stream = io.BytesIO()
+    Image.open(io.BytesIO(image)).convert("RGB").resize(LARGE, Image.Resampling.BICUBIC).save(
+        stream, "JPEG", quality=90
+    )
+    return stream.getvalue()
 
 
 def _digits() -> list[bytes]:
     """Returns 200 drawn digits as PNG files."""
-    import io
-
-    from PIL import Image
     from sklearn.datasets import load_digits
 
     found = []

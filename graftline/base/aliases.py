@@ -32,3 +32,13 @@ def without_pattern(path: Path) -> Path:
     with contextlib.suppress(FileExistsError):
         link.symlink_to(path)
     return link
+
+
+def shown(path: Path) -> Path:
+    """Returns a path as people should see it: the folder's own path if it was reached by a link of `without_pattern`.
+
+    Args:
+      path: an absolute path.
+    """
+    folder = own_folder()
+    return path.resolve() if folder and path.is_relative_to(folder) else path

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from graftline.base import console
+from graftline.base.aliases import shown
 from graftline.base.errors import UserError
 from graftline.cli.options import about, json_option
 from graftline.runs import history, pruning
@@ -127,6 +128,7 @@ def show_report(settings: Settings, name: str) -> None:
             else "`graftline run` makes one"
         )
         raise UserError(f"Run {run.number} has no report ({state(run, alive(settings, runs, run))}): {hint}.")
+    page = shown(page)
     console.line(str(page))
     webbrowser.open(page.as_uri())
 

@@ -6,6 +6,7 @@ import click
 
 from graftline.base import console
 from graftline.cli.options import about, settings_of
+from graftline.cli.quiet import import_tensorflow
 from graftline.settings.settings import Settings
 
 
@@ -25,6 +26,7 @@ def doctor(data: str | None) -> int:
 @about()
 def weights(settings: Settings) -> None:
     """Fetch the pretrained weights of a configuration's backbone."""
+    import_tensorflow()
     from graftline.network.weights import resolve
 
     model = settings.model

@@ -5,6 +5,7 @@ import contextlib
 import click
 
 from graftline.base import console
+from graftline.base.aliases import shown
 from graftline.cli.options import about, reason_option
 from graftline.settings.settings import Settings
 
@@ -32,7 +33,7 @@ def rollback(settings: Settings, reason: str) -> None:
 
     push = roll_back(settings, reason)
     place = settings.push_dir / str(push.version)
-    console.line(f"Version {push.withdrawn} is withdrawn; in production is {place}.")
+    console.line(f"Version {push.withdrawn} is withdrawn; in production is {shown(place)}.")
 
 
 @click.command()
@@ -44,4 +45,4 @@ def push(settings: Settings, run: str, reason: str) -> None:
     from graftline.runs.push import push as publish
 
     place = settings.push_dir / str(publish(settings, run, reason).version)
-    console.line(f"Pushed to {place}. Who did it and why stands in its card and in `graftline runs`.")
+    console.line(f"Pushed to {shown(place)}. Who did it and why stands in its card and in `graftline runs`.")

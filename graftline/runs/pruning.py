@@ -15,6 +15,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import Artifact
 
 from graftline.artifacts.push import DIGEST, MODEL_ID
+from graftline.base.aliases import shown
 from graftline.base.paths import in_use, size_on_disk
 from graftline.runs import store
 from graftline.serving import versions
@@ -79,7 +80,7 @@ def told(settings: Settings) -> Iterator[str]:
         if place.kept or place.goes:
             going = f"; the next run removes {len(place.goes):,} ({_size(place.goes)})" if place.goes else ""
             every = place.kept + place.goes
-            yield f"{place.name}: {len(every):,} folders, {_size(every)}, in {place.path}{going}"
+            yield f"{place.name}: {len(every):,} folders, {_size(every)}, in {shown(place.path)}{going}"
 
 
 def _size(folders: list[Path]) -> str:

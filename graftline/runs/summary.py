@@ -18,6 +18,7 @@ from graftline.artifacts.predictions import TABLE_FILE
 from graftline.artifacts.report_files import PAGE
 from graftline.artifacts.verdict import Rule, figure
 from graftline.base import console
+from graftline.base.aliases import shown
 from graftline.base.states import State
 from graftline.runs import store
 from graftline.runs.store import Node
@@ -81,7 +82,7 @@ def outcome(nodes: list[Node]) -> str:
         return f"Not pushed: {taken_back}."
     if not pushed.custom_properties["pushed"].int_value:
         return "Not pushed: only blessed models that can be served are."
-    place = pushed.custom_properties["pushed_destination"].string_value
+    place = shown(Path(pushed.custom_properties["pushed_destination"].string_value))
     if pusher.state == State.CACHED:
         return f"Nothing has changed, and nothing was pushed: an earlier run pushed this model to {place}"
     return f"Pushed to {place}"
@@ -89,7 +90,7 @@ def outcome(nodes: list[Node]) -> str:
 
 def _show_report(nodes: list[Node]) -> None:
     if report := store.made(nodes, store.REPORT):
-        console.line(f"Report: {Path(report.uri, PAGE)}")
+        console.line(f"Report: {shown(Path(report.uri, PAGE))}")
         return
     told = f"{store.REPORT.node} failed (see the error above), so there is no report; the next run tries again."
     console.line(f"Warning: {told}", "bold red")

@@ -1,1 +1,1 @@
-"""The page to try a model, and the REST interface under it, which is TensorFlow Serving's."""
+"""The page to try a model, and the REST interface below it, which is TensorFlow Serving's."""

@@ -4,19 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graftline.server import rest
 from graftline.server.rest import RequestError
 from graftline.server.served import Production, Served
 
 PAGE = Path(__file__).parent / "page"
-MAX_BODY = 16_000_000  # bytes of a request
-PATIENCE = 4  # how many times as much is read before the connection is cut
-HOSTS = ["127.0.0.1", "localhost"]  # a page elsewhere cannot make its own name stand for this machine
+MAX_BODY = 16_000_000  # bytes
+PATIENCE = 4  # the connection is cut after this many times MAX_BODY
+HOSTS = ["127.0.0.1", "localhost"]  # so that another site cannot point its own name at this machine
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -25,27 +27,39 @@ HEADERS = {
 }
 
 
+class WithHeaders:
+    """Adds HEADERS to each response. FastAPI's own form of middleware would copy each body through queues."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
 def create_app(name: str, directory: Path, max_pixels: int) -> FastAPI:
     """Returns the application.
 
     Args:
-      name: of the model.
-      directory: where its versions are pushed.
-      max_pixels: an image that claims more is refused.
+      name: the model's.
+      directory: the folder that its versions are pushed to.
+      max_pixels: images whose header claims more are refused.
 
     Raises:
-      UserError: where no model can be served.
+      UserError: if no model can be served.
     """
     production = Production(name, directory, max_pixels)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    app.add_middleware(WithHeaders)
     _handle_errors(app)
-
-    @app.middleware("http")
-    async def _with_headers(request: Request, call_next: Any) -> Response:
-        response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
 
     async def _served(request: Request) -> Served:
         served = await production.current()
@@ -86,7 +100,7 @@ def create_app(name: str, directory: Path, max_pixels: int) -> FastAPI:
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Makes every error an object that says what it is, as TensorFlow Serving does; tracebacks stay here."""
+    """Answers every error with a JSON object, as TensorFlow Serving does; tracebacks stay in the server's log."""
 
     @app.exception_handler(RequestError)
     async def _refused(_: Request, refusal: RequestError) -> JSONResponse:
@@ -98,13 +112,11 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse(
-            {"error": "Something went wrong in the server, which has told it where it was started."}, 500
-        )
+        return JSONResponse({"error": "The server failed: its log, where it was started, has the cause."}, 500)
 
 
 async def _body(request: Request) -> bytes:
-    """Returns a request's body; too long a one is read on for a while, for who still sends does not hear the answer."""
+    """Returns a request's body. Reads on for a while if it is too long, because a client that still sends does not read."""
     body, size = bytearray(), 0
     async for chunk in request.stream():
         size += len(chunk)

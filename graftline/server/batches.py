@@ -1,34 +1,38 @@
-"""Answers together what is asked at once, for a network takes 32 images in much less than 32 times the time of one."""
+"""Batches concurrent requests, because a network needs much less time for 32 images at once than one by one."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
-MOST = 32  # rows of a batch
+MOST = 32  # rows in a batch
 
 
 class Batches:
-    """Rows that come while a batch is computed make up the next one, so nobody waits for a batch to fill."""
+    """Rows that arrive while batches are computed form the next batch, so no request waits for a batch to fill."""
 
-    def __init__(self, answer: Callable[[list[Any]], list[Any]], pool: Executor) -> None:
+    def __init__(self, answer: Callable[[list[Any]], list[Any]], pool: Executor, side_by_side: int) -> None:
         """Sets up an empty queue.
 
         Args:
-          answer: from rows to an answer, or an exception, for each.
-          pool: where it runs.
+          answer: turns rows into an answer, or an exception, for each row.
+          pool: runs `answer`.
+          side_by_side: most batches computed at once.
         """
         self._answer = answer
         self._pool = pool
         self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
-        self._work: asyncio.Task[None] | None = None
+        self._side_by_side = side_by_side
+        self._work: set[asyncio.Task[None]] = set()
 
     async def ask(self, row: Any) -> Any:
-        """Returns the answer to a row, or raises the exception that it is."""
+        """Returns the answer to a row, or raises it if it is an exception."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.append((row, future))
-        if self._work is None or self._work.done():
-            self._work = asyncio.create_task(self._until_empty())
+        if len(self._work) < self._side_by_side:
+            task = asyncio.create_task(self._until_empty())
+            self._work.add(task)
+            task.add_done_callback(self._work.discard)
         return await future
 
     async def _until_empty(self) -> None:
@@ -36,7 +40,7 @@ class Batches:
             batch = self._waiting[:MOST]
             del self._waiting[:MOST]
             for (_, future), answer in zip(batch, await self._answers([row for row, _ in batch]), strict=True):
-                if future.done():  # whoever asked is gone
+                if future.done():  # the client is gone
                     continue
                 if isinstance(answer, Exception):
                     future.set_exception(answer)
@@ -46,5 +50,5 @@ class Batches:
     async def _answers(self, rows: list[Any]) -> list[Any]:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, rows)
-        except Exception as error:  # whatever it is, it is told to all who wait for it
+        except Exception as error:  # every row that waits gets it
             return [error] * len(rows)

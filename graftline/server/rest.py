@@ -1,6 +1,6 @@
-"""TensorFlow Serving's REST form of prediction: what is asked is read, what is answered written.
+"""TensorFlow Serving's REST form of prediction: reads requests and writes answers.
 
-https://www.tensorflow.org/tfx/serving/api_rest: `instances` is a row form, `inputs` a column form, and bytes are
+https://www.tensorflow.org/tfx/serving/api_rest: `instances` is the row form, `inputs` the column form, and bytes are written
 `{"b64": "…"}`.
 """
 
@@ -18,11 +18,11 @@ DEFAULT_SIGNATURE = "serving_default"
 
 
 class RequestError(Exception):
-    """What is told to a client whose request cannot be answered.
+    """A request cannot be answered.
 
     Attributes:
-      status: of HTTP.
-      message: one sentence.
+      status: the HTTP status.
+      message: a sentence for the client.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -33,12 +33,12 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """A request to predict.
+    """A prediction request.
 
     Attributes:
       signature: its name.
-      rows: a value of its one input for each image.
-      in_columns: whether the answer is wanted in columns.
+      rows: the value of its one input, per image.
+      in_columns: whether the client wants the answer in columns.
     """
 
     signature: str
@@ -47,20 +47,20 @@ class Question:
 
 
 def one_input(function: Any) -> tuple[str, tf.TensorSpec]:
-    """Returns name and kind of a signature's one input."""
+    """Returns name and spec of a signature's only input."""
     [(name, spec)] = function.structured_input_signature[1].items()
     return name, spec
 
 
 def read(body: bytes, signatures: Mapping[str, Any]) -> Question:
-    """Returns what a request asks.
+    """Reads a request.
 
     Args:
       body: JSON.
-      signatures: functions of the model by their names, of one input each.
+      signatures: the model's functions by name, with one input each.
 
     Raises:
-      RequestError: where it does not make sense, or asks for what is not there.
+      RequestError: if it is malformed, or names something that does not exist.
     """
     try:
         request = json.loads(body)
@@ -83,7 +83,7 @@ def read(body: bytes, signatures: Mapping[str, Any]) -> Question:
 
 
 def _named(value: Any, name: str) -> Any:
-    """Returns the value of an input that is given by name, or as it is, for there is only one."""
+    """Returns the value of the only input, which a client may give with or without its name."""
     if not isinstance(value, dict) or set(value) == {"b64"}:
         return value
     if set(value) != {name}:
@@ -97,11 +97,13 @@ def _value(value: Any, name: str, spec: tf.TensorSpec) -> Any:
     if spec.dtype == tf.string:
         return _bytes(value, name)
     try:
-        with np.errstate(over="ignore"):  # it becomes infinite, and is refused as such
+        with np.errstate(over="ignore"):  # too large a number becomes infinite, which is refused below
             found = np.array(value, spec.dtype.as_numpy_dtype)
     except (ValueError, TypeError, OverflowError):
-        raise RequestError(400, f"{name!r} holds what is no {spec.dtype.name}, or rows of unequal length.") from None
-    if not np.isfinite(found).all():  # whose probabilities would be no numbers either
+        raise RequestError(
+            400, f"{name!r} holds values that are not {spec.dtype.name}, or rows of unequal length."
+        ) from None
+    if not np.isfinite(found).all():  # their probabilities would not be numbers either
         raise RequestError(400, f"{name!r} holds numbers that are not finite.")
     if not spec.shape[1:].is_compatible_with(found.shape):
         raise RequestError(400, f"{name!r} has the shape {list(found.shape)}, not {spec.shape[1:].as_list()}.")
@@ -115,16 +117,16 @@ def _bytes(value: Any, name: str) -> bytes:
         try:
             return base64.b64decode(value["b64"], validate=True)
         except (binascii.Error, ValueError):
-            raise RequestError(400, f"Unable to base64 decode what is given for {name!r}.") from None
+            raise RequestError(400, f"Unable to base64 decode the value of {name!r}.") from None
     raise RequestError(400, f'{name!r} must be a string, or bytes as {{"b64": "…"}}.')
 
 
 def answer(question: Question, answers: list[dict[str, np.ndarray]]) -> dict[str, Any]:
-    """Returns the answer's JSON: of one output its values alone, of several an object by their names.
+    """Returns the answer's JSON: the bare values if there is one output, else objects with the outputs by name.
 
     Args:
-      question: what was asked.
-      answers: outputs by their names, for each row.
+      question: the request.
+      answers: for each row its outputs by name.
     """
     rows = [{name: _plain(output) for name, output in row.items()} for row in answers]
     names = list(rows[0])

@@ -1,6 +1,6 @@
 """Serves the model in production on this machine, with a page to try it: `graftline serve`.
 
-Clients talk to it as to TensorFlow Serving's REST interface. It listens on loopback alone: for one machine and its user.
+Clients talk to it as they would to TensorFlow Serving's REST interface. It only listens on the loopback interface.
 """
 
 import socket
@@ -14,14 +14,14 @@ LOOPBACK = "127.0.0.1"
 
 
 def serve(settings: Settings, port: int) -> None:
-    """Serves until it is interrupted.
+    """Serves until interrupted.
 
     Args:
-      settings: whose pushed model is served, and any version pushed after it.
-      port: where it listens; 0 takes a free one.
+      settings: of the pipeline whose pushed model is served; versions pushed later are picked up.
+      port: to listen on; 0 picks a free one.
 
     Raises:
-      UserError: where no model is pushed, or the port is taken.
+      UserError: if no model is pushed, or the port is taken.
     """
     versions.find(settings.push_dir)
     with _listening(port) as listener:
@@ -31,7 +31,7 @@ def serve(settings: Settings, port: int) -> None:
         from graftline.server.app import create_app
 
         app = create_app(settings.name, settings.push_dir, settings.data.max_pixels)
-        console.line(f"http://{LOOPBACK}:{listener.getsockname()[1]}/ tries {settings.name}; Ctrl-C ends it.")
+        console.line(f"http://{LOOPBACK}:{listener.getsockname()[1]}/ serves {settings.name}; press Ctrl-C to stop.")
         uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
 
 

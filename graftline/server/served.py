@@ -1,4 +1,4 @@
-"""The model in production as it is served: one version at a time, and a higher one as soon as it is pushed."""
+"""The model in production as it is served: one version at a time, and a newer one as soon as it is pushed."""
 
 import asyncio
 import functools
@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 
-from graftline.artifacts.examples import EXAMPLES, IMAGE, IMAGE_BYTES
+from graftline.artifacts.examples import EXAMPLES
 from graftline.base.errors import UserError
 from graftline.data import decoding, heic
 from graftline.server import rest
 from graftline.server.batches import Batches
+from graftline.server.computing import Computing, encoded_image
 from graftline.server.rest import Question, RequestError
 from graftline.serving import exported, versions
 
-CHECK_SECONDS = 2.0  # how long a new version may go unseen
+CHECK_SECONDS = 2.0  # between two looks for a new version
+SIDE_BY_SIDE = 2  # batches: one is decoded while the network computes another
 
 
 class Served:
@@ -32,46 +33,49 @@ class Served:
 
     Attributes:
       version: its number.
-      label_names: class names in the order of their labels.
-      signatures: its functions by their names.
-      metadata: what TensorFlow Serving tells of them.
+      label_names: class names in label order.
+      signatures: its functions by name.
+      metadata: what TensorFlow Serving reports about them.
     """
 
     def __init__(self, name: str, folder: Path, max_pixels: int, pool: Executor) -> None:
-        """Opens a version and warms it up, so that nobody waits for that.
+        """Opens a version and warms it up, so that no request has to wait for that.
 
         Args:
-          name: of the model.
-          folder: of the version.
-          max_pixels: an image that claims more is refused.
-          pool: where it computes.
+          name: the model's.
+          folder: the version's.
+          max_pixels: images whose header claims more are refused.
+          pool: runs its computations.
 
         Raises:
-          UserError: where it cannot be loaded.
+          UserError: if it cannot be loaded.
         """
         self.version, self._max_pixels = int(folder.name), max_pixels
-        self._exported = exported.load(folder)
-        self.label_names, self.signatures = self._exported.label_names, self._exported.signatures
-        self._batches = {name: Batches(functools.partial(self._answer, name), pool) for name in self.signatures}
+        opened = exported.load(folder)
+        self.label_names, self.signatures = opened.label_names, opened.signatures
+        self._compute = Computing(opened, max_pixels)
+        self._batches = {
+            name: Batches(functools.partial(self._answer, name), pool, SIDE_BY_SIDE) for name in self.signatures
+        }
         self.metadata = _metadata(name, folder)
         blank = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy()
         for signature in ("serving_bytes", "serving_explain"):
             self._answer(signature, [blank])
 
     async def ask(self, question: Question) -> list[dict[str, np.ndarray]]:
-        """Returns the outputs for each row, by their names.
+        """Returns each row's outputs by name.
 
         Raises:
-          RequestError: where one of them is no image, or one too large.
+          RequestError: if one of them is not an image, or too large.
         """
         rows = [await self._checked(question.signature, row) for row in question.rows]
         return await asyncio.gather(*(self._batches[question.signature].ask(row) for row in rows))
 
     async def _checked(self, signature: str, row: Any) -> Any:
-        """Returns a row that may be computed, where it is an image as TensorFlow reads it."""
+        """Returns a row that may be computed; an image in a form that TensorFlow reads."""
         image, reason = self._image(signature, row), None
         if isinstance(row, bytes) and heic.is_heic(row):
-            image = row = await asyncio.to_thread(heic.readable, row, self._max_pixels)  # others need not wait
+            image = row = await asyncio.to_thread(heic.readable, row, self._max_pixels)  # so that others need not wait
         if image is not None:
             reason = image if isinstance(image, str) else decoding.refused(image, self._max_pixels)
         if reason:
@@ -79,16 +83,13 @@ class Served:
         return row
 
     def _answer(self, signature: str, rows: list[Any]) -> list[dict[str, np.ndarray] | RequestError]:
-        function = self.signatures[signature]
-        name, spec = rest.one_input(function)
         try:
-            outputs = function(**{name: tf.constant(rows, spec.dtype)})
-        except (tf.errors.OpError, UnicodeDecodeError):  # the second where TensorFlow's message cites bytes of the row
-            if len(rows) > 1:  # one of them is to blame: each for itself
+            outputs = self._compute(signature, rows)
+        except (tf.errors.OpError, UnicodeDecodeError):  # the second if TensorFlow's message quotes bytes of the row
+            if len(rows) > 1:  # one of them is to blame: compute them one by one
                 return [answer for row in rows for answer in self._answer(signature, [row])]
             return [RequestError(400, self._reason(signature, rows[0]))]
-        arrays = {name: output.numpy() for name, output in outputs.items()}
-        return [{name: array[index] for name, array in arrays.items()} for index in range(len(rows))]
+        return [{name: output[index] for name, output in outputs.items()} for index in range(len(rows))]
 
     def _reason(self, signature: str, row: Any) -> str:
         image = self._image(signature, row)
@@ -97,18 +98,10 @@ class Served:
             return f"The image cannot be used: {found}."
         if image is None and rest.one_input(self.signatures[signature])[0] == EXAMPLES:
             return f"The signature {signature} takes serialized tf.Examples: give encoded images to serving_bytes."
-        return f"The request holds what the signature {signature} cannot take."
+        return f"The signature {signature} cannot take the values of this request."
 
     def _image(self, signature: str, row: Any) -> bytes | None:
-        """Returns the encoded image of a row; None where it holds none."""
-        name, _ = rest.one_input(self.signatures[signature])
-        if name != EXAMPLES:
-            return row if name == IMAGE_BYTES else None
-        try:
-            values = tf.train.Example.FromString(row).features.feature[IMAGE].bytes_list.value
-        except DecodeError:
-            return None
-        return values[0] if values else None
+        return encoded_image(rest.one_input(self.signatures[signature])[0], row)
 
 
 def _metadata(name: str, folder: Path) -> dict[str, Any]:
@@ -128,21 +121,21 @@ class Production:
     """The highest version in a serving directory."""
 
     def __init__(self, name: str, directory: Path, max_pixels: int) -> None:
-        """Opens it; the arguments are those of `Served`, but for the directory, which holds the versions.
+        """Opens the highest version; arguments as for `Served`, with the directory that holds the versions.
 
         Raises:
-          UserError: where there is none, or it cannot be loaded.
+          UserError: if there is none, or it cannot be loaded.
         """
-        self._pool = ThreadPoolExecutor(1)  # TensorFlow uses all cores for a batch
+        self._pool = ThreadPoolExecutor(SIDE_BY_SIDE)
         self._open = functools.partial(Served, name, max_pixels=max_pixels, pool=self._pool)
         self._directory = directory
         self._served = self._open(versions.find(directory))
         self._next_check = time.monotonic() + CHECK_SECONDS
 
     async def current(self) -> Served:
-        """Returns what is served; one of those who ask waits for a higher version to be opened, if there is one."""
+        """Returns the served version; if there is a higher one, one of the callers waits until it is open."""
         if time.monotonic() >= self._next_check:
-            self._next_check = math.inf  # not twice at once
+            self._next_check = math.inf  # so that no other caller looks at the same time
             try:
                 await asyncio.to_thread(self._look)
             finally:
@@ -154,5 +147,5 @@ class Production:
             folder = versions.find(self._directory)
             if int(folder.name) != self._served.version:
                 self._served = self._open(folder)
-        except UserError as error:  # what is open already still answers
+        except UserError as error:  # the version that is open goes on answering
             logging.getLogger("absl").warning("Version %s is still served: %s", self._served.version, error)

@@ -28,7 +28,9 @@ class Classifier:
           max_pixels: an image that claims more is not decoded.
         """
         self._transform = exported.signatures["transform_features"]
-        self._network = inference.compile_function(exported.signatures["serving_pixels"], inference.choose(Prefix()))
+        function = exported.signatures["serving_pixels"]
+        self._network = inference.compile_function(function, inference.choose(Prefix()))
+        self._outputs = sorted(function.structured_outputs)  # in which order an engine gives them
         self._max_pixels = max_pixels
 
     def __call__(self, images: Sequence[bytes | str]) -> list[Prediction | str]:
@@ -40,28 +42,51 @@ class Classifier:
         readable = [image if isinstance(image, str) else heic.readable(image, self._max_pixels) for image in images]
         checked = [_or_reason(image, decoding.refused, self._max_pixels) for image in readable]
         try:
-            pixels = self._decoded(checked)
+            pixels = self.decoded(_images(checked))
         except tf.errors.OpError:
             before = checked
             checked = [_or_reason(image, decoding.examine, self._max_pixels) for image in before]
             if checked == before:  # no image is to blame
                 raise
-            pixels = self._decoded(checked)
+            pixels = self.decoded(_images(checked))
         found = iter(self._predictions(pixels) if len(pixels) else ())
         return [image if isinstance(image, str) else next(found) for image in checked]
 
-    def _predictions(self, pixels: np.ndarray) -> list[Prediction]:
-        """Returns predictions for float32 [images, size, size, 3]."""
-        *known, probabilities = self._network(pixels)  # by name; of a model that was exported before, no `known`
-        knows = known[0].tolist() if known else [True] * len(pixels)
-        return [Prediction(row.copy(), known) for row, known in zip(probabilities, knows, strict=True)]
+    def decoded(self, images: Sequence[bytes]) -> np.ndarray:
+        """Decodes images by the model's Transform graph.
 
-    def _decoded(self, images: Sequence[bytes | str]) -> np.ndarray:
-        """Returns those that are images, float32 [images, size, size, 3]."""
-        examples = [_example(image) for image in images if isinstance(image, bytes)]
-        if not examples:
+        Args:
+          images: encoded, as `decoding.refused` lets them pass.
+
+        Returns:
+          float32 [images, size, size, 3].
+
+        Raises:
+          tf.errors.OpError: where one of them is not an image.
+        """
+        if not images:
             return np.empty(0)
-        return self._transform(examples=tf.constant(examples))[IMAGE].numpy()
+        return self._transform(examples=tf.constant([_example(image) for image in images]))[IMAGE].numpy()
+
+    def scored(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Computes what the signature `serving_pixels` gives.
+
+        Args:
+          pixels: float32 [images, size, size, 3].
+
+        Returns:
+          `probabilities` float32 [images, classes] and, of a model that was exported with it, `known` bool [images].
+        """
+        return dict(zip(self._outputs, (output.copy() for output in self._network(pixels)), strict=True))
+
+    def _predictions(self, pixels: np.ndarray) -> list[Prediction]:
+        scored = self.scored(pixels)
+        known = scored["known"].tolist() if "known" in scored else [True] * len(pixels)
+        return [Prediction(*row) for row in zip(scored["probabilities"], known, strict=True)]
+
+
+def _images(checked: Sequence[bytes | str]) -> list[bytes]:
+    return [image for image in checked if isinstance(image, bytes)]
 
 
 def _or_reason(image: bytes | str, check: Any, max_pixels: int) -> bytes | str:

@@ -142,8 +142,8 @@ class Training(Section):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
     """Minutes between two checkpoints: what an interruption can cost."""
     export: Literal["best", "settled", "last"] = "best"
-    """Which epoch becomes the model: the `best` by validation accuracy, then loss; `settled`: the best of those that phases
-    end with; or the `last`."""
+    """Which epoch becomes the model: the `best` by validation accuracy, then loss; `settled`: of those that phases end with
+    the one of the lowest validation loss; or the `last`."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without a better one after which a phase ends early; unset trains all of them."""
     temperature: bool = True

@@ -6,7 +6,6 @@ to it. The download folder is temporary, so that a wrong archive never passes fo
 
 import json
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import resource
 
 from graftline.base.errors import UserError, short
+from graftline.sources import preparation
 
 
 def prepare(builder: tfds.core.DatasetBuilder, archive: Path) -> None:
@@ -32,10 +32,7 @@ def prepare(builder: tfds.core.DatasetBuilder, archive: Path) -> None:
     url = _only_url(builder)
     if not zipfile.is_zipfile(archive):
         raise UserError(f"{archive} is not a zip file: give the archive that {builder.name} is made from.")
-    print(f"Preparing {builder.info.full_name} from {archive} in {builder.data_dir} …", flush=True)
-    start = time.monotonic()
     _build(builder, url, archive)
-    print(f"Prepared {builder.info.splits.total_num_examples:,} examples in {time.monotonic() - start:.0f} s.")
 
 
 def _only_url(builder: tfds.core.DatasetBuilder) -> str:
@@ -53,9 +50,8 @@ def _build(builder: tfds.core.DatasetBuilder, url: str, archive: Path) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data_dir, prefix=".archive-") as downloads:
         _place(Path(downloads, builder.name), url, builder.url_infos[url].checksum, archive)
-        config = tfds.download.DownloadConfig(try_download_gcs=False)
         try:
-            builder.download_and_prepare(download_dir=downloads, download_config=config)
+            preparation.prepare(builder, archive, download_dir=downloads)
         # The set's own code reads the archive, and may raise anything if it is the wrong one.
         except Exception as error:
             cure = "give the set's original archive"

@@ -135,9 +135,10 @@ class Tfds:
         image_and_label(builder)  # checks it before a long download, not after it
         if builder.is_prepared():
             return builder
-        config = library().download.DownloadConfig(try_download_gcs=False)
+        from graftline.sources import preparation
+
         try:
-            builder.download_and_prepare(download_config=config)
+            preparation.prepare(builder)
         # A download may fail with anything that its library, the network or the set's own code raises.
         except Exception as error:
             # Before the cause, the download library lists what it tried.

@@ -232,7 +232,11 @@ class Run:
         if not candidates:
             return last
         checkpoints.restore(self._variables(), self.best)
-        return max(candidates, key=lambda one: rank(one[1]))  # of equal ones the first, whose weights were kept
+        return max(candidates, key=lambda one: self._rank(one[1]))  # of equal ones the first, whose weights were kept
+
+    def _rank(self, epoch: Epoch) -> tuple[float, ...]:
+        """Returns what is greater the better an epoch is: of few images the loss says more than the accuracy."""
+        return (-epoch["val_loss"],) if self.training.export == "settled" else rank(epoch)
 
     def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
         """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
@@ -294,7 +298,7 @@ class Run:
             self._keep_if_best(last, before)
 
     def _keep_if_best(self, last: tuple[int, Epoch], before: list[tuple[int, Epoch]]) -> None:
-        if all(rank(last[1]) > rank(epoch) for _, epoch in before):
+        if all(self._rank(last[1]) > self._rank(epoch) for _, epoch in before):
             self.best = [variable.numpy() for variable in self._variables()]
 
     def _is_out_of_patience(self) -> bool:

@@ -149,7 +149,7 @@ GOOD = b64(IMAGES[0])
         (BYTES | {"inputs": {"image_bytes": "x"}}, "'inputs' must hold a list of at least one 'image_bytes'"),
         ({"signature_name": "x", "instances": [GOOD]}, 'Serving signature name: "x" not found in signature def'),
         (BYTES | {"instances": [{"image": GOOD}]}, "has one input, 'image_bytes', but the request has 'image'"),
-        (BYTES | {"instances": [{"b64": "@"}]}, "Unable to base64 decode what is given for 'image_bytes'"),
+        (BYTES | {"instances": [{"b64": "@"}]}, "Unable to base64 decode the value of 'image_bytes'"),
         (BYTES | {"instances": [7]}, "'image_bytes' must be a string, or bytes as"),
         (BYTES | {"instances": ["no image"]}, "cannot be used: not an image format TensorFlow reads."),
         (BYTES | {"instances": [GOOD, b64(IMAGES[1][:-200])]}, "cannot be used: truncated or corrupt."),
@@ -164,8 +164,11 @@ GOOD = b64(IMAGES[0])
         ({"instances": [GOOD]}, "The signature serving_default takes serialized tf.Examples: give encoded images to"),
         (PIXELS | {"instances": [np.full((32, 32, 3), np.nan).tolist()]}, "'image' holds numbers that are not finite."),
         (PIXELS | {"instances": [np.full((32, 32, 3), 1e300).tolist()]}, "'image' holds numbers that are not finite."),
-        (PIXELS | {"instances": [[10**400]]}, "'image' holds what is no float32, or rows of"),
-        ({"signature_name": "serving_pixels", "instances": [[1, [2]]]}, "'image' holds what is no float32, or rows of"),
+        (PIXELS | {"instances": [[10**400]]}, "'image' holds values that are not float32, or rows of"),
+        (
+            {"signature_name": "serving_pixels", "instances": [[1, [2]]]},
+            "'image' holds values that are not float32, or rows of",
+        ),
         ({"signature_name": "serving_pixels", "instances": [[1, 2]]}, "'image' has the shape [2], not [32, 32, 3]."),
     ],
 )

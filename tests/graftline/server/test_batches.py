@@ -15,7 +15,7 @@ SEEN: list[list[int]] = []
 def batches():
     SEEN.clear()
     with ThreadPoolExecutor(1) as pool:
-        yield Batches(answer, pool)
+        yield Batches(answer, pool, 1)
 
 
 def answer(rows: list[int]) -> list[object]:
@@ -62,3 +62,23 @@ def test_who_no_longer_waits_disturbs_nobody(batches):
         return await batches.ask(4)
 
     assert asyncio.run(ask()) == 40
+
+
+def test_as_many_batches_as_are_allowed_are_computed_at_once_and_no_more():
+    at_once, most = 0, 0
+
+    def slow(rows: list[int]) -> list[int]:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.02)
+        at_once -= 1
+        return rows
+
+    async def ask() -> list[int]:
+        return await asyncio.gather(*(several.ask(row) for row in range(5 * MOST)))
+
+    with ThreadPoolExecutor(5) as pool:
+        several = Batches(slow, pool, 2)
+        assert asyncio.run(ask()) == list(range(5 * MOST))
+    assert most == 2
