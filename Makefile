@@ -103,5 +103,5 @@ lock:  #: Pin setup.py's dependencies anew, in requirements.lock and, for pods, 
 
 $(READY): bootstrap.py requirements.lock
 	@python3 bootstrap.py
-	@set -o pipefail; $(GRAFTLINE) weights --data digits | tail -n 1
+	@set -o pipefail; $(GRAFTLINE) weights --data digits 2>&1 | sed '/^Data: /d'
 	@touch $@

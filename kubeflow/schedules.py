@@ -54,7 +54,7 @@ def next_times(cron: str, zone: str, count: int) -> list[datetime]:
         due = croniter(cron, datetime.now(ZoneInfo(zone)), ret_type=datetime, second_at_beginning=True)
         return [due.get_next() for _ in range(count)]
     except CroniterError:
-        raise UserError(f"--cron {cron!r} is no time that ever comes: give {CRON}.") from None
+        raise UserError(f"--cron {cron!r} never matches a date: give {CRON}.") from None
 
 
 def schedules(client: kfp.Client, settings: Settings, of_pipeline: str) -> Schedules:

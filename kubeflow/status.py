@@ -63,7 +63,11 @@ def _show_schedules(
     zone = settings.cluster.time_zone
     for schedule in schedules:
         cron = schedule.trigger.cron_schedule.cron if schedule.trigger.cron_schedule else ""
-        due = _next(cron, zone) if schedule.status == ENABLED else "paused, `graftline kubeflow schedule` makes it anew"
+        due = (
+            _next(cron, zone)
+            if schedule.status == ENABLED
+            else "paused; `graftline kubeflow schedule` creates it again"
+        )
         console.line(f"Scheduled at {cron!r}, read in {zone}: {due} ({schedule.recurring_run_id}).")
         _show_age(client, cron, schedule.pipeline_version_reference)
     if not schedules:

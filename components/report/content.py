@@ -1,6 +1,7 @@
 """What a report says, not how it looks: `facts` and `gather` fill it in, `card` and `page` show it.
 
-Accuracies, probabilities and rates are fractions in [0, 1], times are in seconds and sizes in bytes, unless a name says otherwise.
+Accuracies, probabilities and rates are fractions in [0, 1], times are in seconds and sizes in bytes, unless a name says
+otherwise.
 """
 
 from dataclasses import dataclass
@@ -230,7 +231,9 @@ class Facts:
     steps: list[Step]
     serving: dict[str, Any]  # what ServingCheck measured; empty if it could not
     parameters: int  # of the whole network; 0 if unknown
-    known: dict[str, float]  # number of `images` to compare with, `least` likeness to one of them that makes an image known
+    known: dict[
+        str, float
+    ]  # number of `images` to compare with, `least` likeness to one of them that makes an image known
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The numbers of the report: accuracies, scores and confusion as TFMA measured them, and what follows from the predictions."""
+"""The report's numbers: accuracies, scores and confusion as TFMA measured them, and what follows from predictions."""
 
 from collections.abc import Callable, Iterator
 
@@ -79,7 +79,7 @@ def _class_slices(predictions: Predictions, classes: list[str]) -> Iterator[Slic
 
 
 def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iterator[Slice]:
-    """Yields slices of about equally many images, from the smallest values to the largest; none if all values are the same."""
+    """Yields slices of about equally many images, from the smallest values up; none if all values are the same."""
     known = ~np.isnan(values)
     values, right = values[known], right[known]
     if not len(values):

@@ -12,7 +12,7 @@ from graftline.settings.settings import Settings
 @click.command()
 @about(data_is_here=True)
 def schema(settings: Settings) -> None:
-    """Infer the schema of a dataset that has none, for you to review."""
+    """Infer a schema for a dataset that has none, so that you can review it."""
     console.quiet(settings.run.log_level)
     # These bring TensorFlow, which mistakes in the settings need not wait for
     from graftline.runs.infer_schema import infer_schema

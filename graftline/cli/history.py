@@ -214,5 +214,5 @@ def report(settings: Settings, run: str) -> None:
 @about(of_last_run=True)
 @click.option("--port", type=click.IntRange(0, 65535), help="Where it listens; 6006 or the next free one by default.")
 def tensorboard(settings: Settings, port: int | None) -> None:
-    """Show the curves of all runs, on this machine alone."""
+    """Show the curves of all runs; only this machine can connect."""
     become_tensorboard(settings, port)

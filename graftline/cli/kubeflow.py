@@ -33,7 +33,7 @@ def kubeflow() -> None:
     """
     if not IS_CHECKOUT:
         raise UserError(
-            "graftline kubeflow needs the project itself, not its wheel alone: clone it, and call it there."
+            "graftline kubeflow needs a checkout of the project, not only its wheel: clone it, and run the command there."
         )
 
 

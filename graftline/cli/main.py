@@ -16,7 +16,7 @@ from graftline.base.stop import STATUS as STOPPED
 COMMANDS = {
     "Train": {
         "run": ("run", "Train, evaluate and push a model: of a folder of photos, a TFDS set or a configuration."),
-        "schema": ("data", "Infer the schema of a dataset that has none, for you to review."),
+        "schema": ("data", "Infer a schema for a dataset that has none, so that you can review it."),
         "backbones": ("settings", "List the networks that a head can be put on."),
         "settings": ("settings", "Show every setting, its value and where that is from."),
     },
@@ -24,7 +24,7 @@ COMMANDS = {
         "report": ("history", "Open the report of a run, the latest by default."),
         "runs": ("history", "List past runs, latest first."),
         "compare": ("history", "Show two runs side by side."),
-        "tensorboard": ("history", "Show the curves of all runs, on this machine alone."),
+        "tensorboard": ("history", "Show the curves of all runs; only this machine can connect."),
     },
     "Use": {
         "predict": ("predict", "Classify images with the model in production."),
@@ -34,12 +34,12 @@ COMMANDS = {
     },
     "Deploy": {"kubeflow": ("kubeflow", "Run it on Kubeflow Pipelines, on a schedule, and look after it there.")},
     "Maintain": {
-        "doctor": ("maintain", "Say what is wrong with this machine, and what to do about it."),
+        "doctor": ("maintain", "Check this machine and print how to fix what is wrong."),
         "data": ("data", "Prepare a TFDS set from a local copy of its archive."),
         "weights": ("maintain", "Fetch the pretrained weights of a backbone."),
         "accept-data": ("data", "Let the next run go on with the data that the latest one stopped at."),
         "clean-up": ("data", "Correct a folder of photos: wrong labels, copies, files that cannot be read."),
-        "clean": ("maintain", "Forget all runs; datasets, weights and pushed models stay."),
+        "clean": ("maintain", "Remove all runs; keep datasets, weights and pushed models."),
         "completion": ("maintain", "Print the script that completes commands in a shell."),
     },
 }
@@ -80,10 +80,10 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="graftline")
 def graftline() -> None:
-    """From photos, or the name of a dataset, to an image classifier that is trained, checked and deployed.
+    """Turn photos, or a named dataset, into an image classifier that is trained, checked and deployed.
 
-    `graftline run ~/photos` takes a folder with a folder of photos for each class; `graftline run` alone tries it on
-    handwritten digits. Each command tells its own options with --help.
+    `graftline run ~/photos` takes a folder with one folder of photos per class; `graftline run` without data trains on
+    handwritten digits. --help after a command lists its options.
     """
 
 

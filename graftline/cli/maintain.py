@@ -13,7 +13,7 @@ from graftline.settings.settings import Settings
 @click.command()
 @click.option("-d", "--data", help="Whose settings, data, disk and metadata are looked at; see `graftline run`.")
 def doctor(data: str | None) -> int:
-    """Say what is wrong with this machine, and what to do about it."""
+    """Check this machine and print how to fix what is wrong."""
     from graftline.doctor.__main__ import main
     from graftline.settings import chosen
     from graftline.settings.load import CONFIG_VARIABLE
@@ -39,13 +39,13 @@ def weights(settings: Settings) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("-d", "--data", help="Whose `run.root` is cleaned; see `graftline run`.")
 def clean(yes: bool, data: str | None) -> None:
-    """Forget all runs: artifacts, metadata, features, inferred schemas; datasets, weights and pushed models stay."""
+    """Remove all runs: artifacts, metadata, features and inferred schemas. Datasets, weights and pushed models stay."""
     from graftline.runs import cleaning
 
     root = settings_of(data, (), of_last_run=True, data_is_here=False).run.root
     folders = cleaning.folders(root)
     if not folders:
-        console.line(f"There is nothing of any run in {root}.")
+        console.line(f"There are no runs in {root}.")
         return
     size = console.gigabytes(cleaning.size(root))
     if not yes:

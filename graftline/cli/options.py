@@ -46,7 +46,7 @@ labels_option = click.option(
     metavar="CSV",
     help="Table of the classes, with a file and its class in a row.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 reason_option = click.option("--reason", required=True, help="Why, which is kept.")
 
 

@@ -45,4 +45,4 @@ def push(settings: Settings, run: str, reason: str) -> None:
     from graftline.runs.push import push as publish
 
     place = settings.push_dir / str(publish(settings, run, reason).version)
-    console.line(f"Pushed to {shown(place)}. Who did it and why stands in its card and in `graftline runs`.")
+    console.line(f"Pushed to {shown(place)}. The model card and `graftline runs` record who did it and why.")

@@ -33,7 +33,7 @@ class Run(click.Command):
 
         place, given = ctx.params.pop("place"), ctx.params.get("data")
         if place and given and place != given:
-            raise SettingsError(f"The data are given twice, as {place} and as --data {given}: leave one out.")
+            raise SettingsError(f"The data is given twice, as {place} and as --data {given}: leave one out.")
         ctx.params["data"] = place or given
         for option, key in SHORT.items():
             value = ctx.params.pop(option)
@@ -46,12 +46,14 @@ class Run(click.Command):
 @click.command(cls=Run)
 @click.argument("place", metavar="[DATA]", type=DATA, required=False)
 @about(data_is_here=True)
-@click.option("--backbone", help="The network that a head is put on, of `graftline backbones`.")
+@click.option("--backbone", help="The pretrained network, one of those that `graftline backbones` lists.")
 @labels_option
-@click.option("--dry-run", is_flag=True, help="Only say what would be made anew, what is cached, and why.")
-@click.option("--wait", type=float, metavar="MINUTES", help="Wait so long for another run of the same pipeline.")
-@click.option("--force", is_flag=True, help="Train again though nothing has changed.")
-@click.option("--adopt", is_flag=True, help="Give the name, which belongs to other data, to these.")
+@click.option("--dry-run", is_flag=True, help="Only print which components would run, which are cached, and why.")
+@click.option(
+    "--wait", type=float, metavar="MINUTES", help="Wait this long for another run of the same pipeline to end."
+)
+@click.option("--force", is_flag=True, help="Train again even if nothing has changed.")
+@click.option("--adopt", is_flag=True, help="Use this name for this data, even if it belonged to other data.")
 @json_option
 def run(settings: Settings, dry_run: bool, as_json: bool) -> int:
     """Train, evaluate and push a model.
@@ -85,12 +87,12 @@ def _show_plan(settings: Settings, create_pipeline: Any, as_json: bool) -> int:
     from graftline.runs import dry_run, provisional
 
     if provisional.is_due(settings):
-        console.line("These data never ran: their schema is inferred first, and all is made.")
+        console.line("This data has never run: a schema is inferred first, and every component runs.")
         return 0
     steps = dry_run.plan(settings, create_pipeline)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(step) for step in steps], indent=1))
         return 0
-    rows = [[step.node, "cached" if step.cached else "made anew", step.why] for step in steps]
+    rows = [[step.node, "cached" if step.cached else "would run", step.why] for step in steps]
     console.table("What a run would do", ["component", "", "why"], rows, texts=3)
     return 0

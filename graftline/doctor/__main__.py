@@ -32,7 +32,7 @@ def examine() -> Iterator[Finding]:
         for line in str(error).splitlines():
             yield Finding(BAD, "settings", line.strip())
         yield Finding(
-            WARNING, "not looked at", "data, disk, weights, metadata, lock, leftovers", "mend the settings first"
+            WARNING, "not looked at", "data, disk, weights, metadata, lock, leftovers", "correct the settings first"
         )
         return
     yield Finding(GOOD, "settings", f"{settings.name}: valid")

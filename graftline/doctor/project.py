@@ -162,7 +162,9 @@ def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
     name, url = settings.data.dataset, found["urls"][0]
     host, reason = urllib.parse.urlsplit(url).netloc, _unreachable(url)
     if reason:
-        cure = "`graftline data <zip>` prepares it from a local copy; or mend the network, or set HTTPS_PROXY"
+        cure = (
+            "`graftline data <zip>` prepares it from a local copy; or repair the network connection, or set HTTPS_PROXY"
+        )
         yield Finding(BAD, "dataset", f"{name} is not there yet, and cannot be had from {host} ({reason})", cure)
     else:
         yield Finding(GOOD, "dataset", f"{name} is not there yet, but can be had from {host}")

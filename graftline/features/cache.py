@@ -134,7 +134,7 @@ class Rows:
         while buffer:
             count = os.preadv(self._files[shard], [buffer], offset)
             if not count:
-                raise UserError(f"{self._paths[shard]} has become shorter: run again, which makes it anew.")
+                raise UserError(f"{self._paths[shard]} became shorter: run again to compute it again.")
             buffer, offset = buffer[count:], offset + count
 
 

@@ -175,7 +175,7 @@ def _show_verdict(evaluation_uri: str, of_serving: list[Rule]) -> None:
         [rule.name, "yes" if rule.met else "no", rule.measured, rule.demanded, rule.spare]
         for rule in decided.rules + of_serving
     ]
-    console.table("Verdict", ["rule", "met", "measured", "demanded", "margin"], rows, texts=2)
+    console.table("Verdict", ["rule", "met", "measured", "required", "margin"], rows, texts=2)
     for note in decided.notes:
         console.line(note)
     console.line(decided.outcome, "bold green" if decided.blessed else "bold red")

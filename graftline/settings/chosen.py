@@ -70,11 +70,11 @@ def spelled(data: str) -> str:
     if path.is_file():
         return str(path)
     if "/" in data:
-        raise SettingsError(f"There is no folder or file {path}: give a folder of photos, with a folder a class.")
+        raise SettingsError(f"There is no folder or file {path}: give a folder of photos with one folder per class.")
     if TFDS_NAME.fullmatch(data) and data != PHOTOS:
         return f"{TFDS_PREFIX}{data}"
     raise SettingsError(
-        f"{data!r} is no folder, no name of TensorFlow Datasets and no configuration: {did_you_mean(data, names())}."
+        f"{data!r} is not a folder, a TensorFlow Datasets name or a configuration: {did_you_mean(data, names())}."
     )
 
 

@@ -116,5 +116,5 @@ class Cluster(Section):
     @classmethod
     def _zone_is_known(cls, zone: str) -> str:
         if zone not in zoneinfo.available_timezones():
-            raise ValueError("is no time zone; give one such as UTC or Europe/Berlin")
+            raise ValueError("is not a time zone; give one such as UTC or Europe/Berlin")
         return zone

@@ -36,7 +36,7 @@ BEAM_ARGS = "beam_args"
 UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
 SECRET = tuple(secrets(Settings))  # not shown in messages
 CURES = {  # by the type of pydantic's error, where its own words would not help
-    "tuple_type": 'is no list; write one as ["one", "two"]',
+    "tuple_type": 'is not a list; write one as ["one", "two"]',
     "model_type": "is a section; give keys and values below it, or in the environment JSON, or single keys after `__`",
     "dict_type": 'is a table; give keys and values, in the environment as {"key": "value"}',
 }
@@ -161,7 +161,7 @@ def _parsed(source: str, parse: Callable[[Any], Any], text: str | bytes) -> Any:
         return parse(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         kind = "JSON" if isinstance(text, str) else "YAML"
-        raise SettingsError(f"{source} is no valid {kind}; correct what is named here: {error}") from None
+        raise SettingsError(f"{source} is not valid {kind}; correct this: {error}") from None
 
 
 def command() -> str:

@@ -178,5 +178,5 @@ class Tuning(Section):
     @classmethod
     def _are_a_range(cls, rates: Rates | None) -> Rates | None:
         if rates and rates[0] >= rates[1]:
-            raise ValueError("is no range; give the lowest and the highest rate, such as [1.0e-5, 1.0e-3]")
+            raise ValueError("is not a range; give the lowest and the highest rate, such as [1.0e-5, 1.0e-3]")
         return rates

@@ -30,7 +30,7 @@ SAID = {
         "Left out: 1 files (1 .txt)",
         "Blessed.",
         "Pushed to",
-        "sevens/wrong.png,sevens,the same image is there as threes/0.png as threes,drop,drop",
+        "sevens/wrong.png,sevens,same image as threes/0.png (labeled threes),drop,drop",
         "Moved ",
         "Not blessed",
         '"probabilities"',

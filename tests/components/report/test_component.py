@@ -171,8 +171,8 @@ def test_what_deserves_a_look_is_told_with_what_to_do_about_it(inputs, propertie
     path.write_text(json.dumps(json.loads(path.read_text()) | {"copied": [["train-5", "train-6"]]}))
     found = gather.report(inputs, properties).findings
     assert [one._replace(reason=re.sub(r": [\d.]+%.*", "", one.reason)) for one in found] == [
-        Finding("train-3", "dog", "the same image is there as train-4 as cat", ""),
-        Finding("train-4", "cat", "the same image is there as train-3 as dog", ""),
+        Finding("train-3", "dog", "same image as train-4 (labeled cat)", ""),
+        Finding("train-4", "cat", "same image as train-3 (labeled dog)", ""),
         Finding(f"train-{WRONG}", "dog", "likely label error", "move to cat"),
         Finding("train-6", "cat", "copy of train-5", "drop"),
         Finding("2", "cat", "of test, looks like train-2 of train"),
@@ -208,7 +208,7 @@ def test_mistakes_are_shown_with_their_images_and_what_the_model_took_them_for(i
 def test_contradictions_come_before_likely_label_errors(inputs, properties):
     images = gallery(gather.report(inputs, properties), "label_errors").images
     assert [image.image_id for image in images] == ["train-3", "train-4", f"train-{WRONG}"]
-    assert images[0].note == "the same image is there as train-4 as cat"
+    assert images[0].note == "same image as train-4 (labeled cat)"
     assert (images[2].label, images[2].predicted, images[2].split) == ("dog", "cat", TRAIN)
     assert images[2].image == oracle.image(WRONG, 1)
 

@@ -66,7 +66,7 @@ def test_with_nothing_at_all_the_digits_run_and_it_says_so(ran, capsys, monkeypa
 
 def test_data_that_are_given_twice_are_refused(ran, photos, capsys):
     assert main(["run", str(photos), "-d", "digits"]) == 2
-    assert "The data are given twice" in capsys.readouterr().err
+    assert "The data is given twice" in capsys.readouterr().err
     assert ran == []
 
 
@@ -93,5 +93,5 @@ def test_an_unknown_backbone_is_told(ran, capsys):
 def test_a_dry_run_of_photos_that_never_ran_says_so(ran, photos, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("GRAFTLINE_RUN__ROOT", str(tmp_path))
     assert main(["run", str(photos), "--dry-run"]) == 0
-    assert "These data never ran: their schema is inferred first, and all is made." in capsys.readouterr().out
+    assert "This data has never run: a schema is inferred first, and every component runs." in capsys.readouterr().out
     assert ran == []

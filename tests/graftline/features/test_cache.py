@@ -157,7 +157,7 @@ def test_a_file_that_has_become_shorter_is_told(tmp_path: Path) -> None:
     split = fill(tmp_path / "train", Source())
     rows, file = cache.Rows(split.views, ACTIVATION), cache.shards(tmp_path / "train")[1] / f"{ACTIVATION}.npy"
     os.truncate(file, file.stat().st_size - 3)
-    with pytest.raises(UserError, match=rf"{file} has become shorter: run again"):
+    with pytest.raises(UserError, match=rf"{file} became shorter: run again"):
         rows.read(np.arange(EXAMPLES))
 
 

@@ -27,7 +27,7 @@ def test_runs_are_forgotten_and_data_weights_and_pushed_models_stay(root, monkey
     assert capsys.readouterr().out == f"Removed 0.00 GB from {root}.\n"
     assert {path.name for path in root.iterdir()} == {*STAY, "locks"}
     assert main(["clean", "--yes", "-d", "digits"]) == 0
-    assert capsys.readouterr().out == f"There is nothing of any run in {root}.\n"
+    assert capsys.readouterr().out == f"There are no runs in {root}.\n"
 
 
 def test_nothing_is_removed_while_a_run_goes_on(root):

@@ -92,7 +92,7 @@ def test_a_missing_key_is_named(load):
 @pytest.mark.parametrize(
     ("cluster", "told"),
     [
-        ({"time_zone": "Mars"}, "cluster.time_zone = 'Mars': is no time zone; give one such as UTC"),
+        ({"time_zone": "Mars"}, "cluster.time_zone = 'Mars': is not a time zone; give one such as UTC"),
         ({"trainer": {"gpus": 1}}, "cluster.trainer.gpus = 1: no such setting; the known ones are type, count"),
         ({"mysql": {"hostname": "db"}}, "cluster.mysql.hostname = 'db': no such setting; did you mean host"),
     ],
@@ -395,7 +395,7 @@ def test_arguments_of_beam_are_repeated_nowhere(monkeypatch):
 
 def test_arguments_in_the_environment_may_hold_commas_so_they_are_json(monkeypatch):
     monkeypatch.setenv("GRAFTLINE_RUN__BEAM_ARGS", "--key=hidden")
-    with pytest.raises(SettingsError, match=r"run.beam_args: is no list; write one as \[") as told:
+    with pytest.raises(SettingsError, match=r"run.beam_args: is not a list; write one as \[") as told:
         configuration.load()
     assert "hidden" not in str(told.value)
 

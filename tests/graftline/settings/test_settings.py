@@ -89,7 +89,7 @@ def test_layers_to_fine_tune_from_must_be_the_backbone_s():
 
 @pytest.mark.parametrize("rates", [(1e-3, 1e-3), (1e-2, 1e-3)])
 def test_rates_to_try_are_a_range(rates):
-    assert "is no range; give the lowest and the highest rate" in problems(tuning={"head_rates": rates})
+    assert "is not a range; give the lowest and the highest rate" in problems(tuning={"head_rates": rates})
 
 
 def test_a_form_of_the_model_that_is_not_known_is_refused():
@@ -106,7 +106,7 @@ def test_a_schema_that_may_be_inferred_is_kept_with_what_runs_make_unless_a_revi
     ("cluster", "told"),
     [
         ({"image": "registry/graftline:latest"}, "is another image every day"),
-        ({"time_zone": "Mars"}, "is no time zone; give one such as UTC"),
+        ({"time_zone": "Mars"}, "is not a time zone; give one such as UTC"),
         ({"trainer": {"shared_memory": "2 GB"}}, "String should match pattern"),
     ],
 )
