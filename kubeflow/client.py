@@ -1,12 +1,12 @@
-"""The way to a server of Kubeflow Pipelines: connects, uploads versions of the compiled DAG, and starts runs of it.
+"""Connects to a server of Kubeflow Pipelines, uploads versions of the compiled DAG, and starts runs of it.
 
-The server is the one at `cluster.endpoint`. A token for it is taken from the environment variable KF_PIPELINES_TOKEN. Where
-that is not set, the KFP SDK's own ways hold: the cookie or header in ~/.config/kfp/context.json, and the clients of an
-Identity-Aware Proxy in KF_PIPELINES_IAP_OAUTH2_CLIENT_ID and its siblings. The links that are printed lead to
-KF_PIPELINES_UI_ENDPOINT, where that is set.
+The server is the one at `cluster.endpoint`. Its token comes from the environment variable KF_PIPELINES_TOKEN. If that is
+not set, the KFP SDK's own ways apply: the cookie or header in ~/.config/kfp/context.json, and the clients of an
+Identity-Aware Proxy in KF_PIPELINES_IAP_OAUTH2_CLIENT_ID and its siblings. If KF_PIPELINES_UI_ENDPOINT is set, the printed
+links lead there.
 
-A first run uploads the pipeline, later ones new versions of it. A version is named by the git revision and a digest of the
-YAML; one that is there already is used again.
+The first run uploads the pipeline, later runs upload new versions of it. A version is named after the git revision and a
+digest of the YAML; a version that the server already has is reused.
 """
 
 import contextlib
@@ -30,17 +30,17 @@ from graftline.settings.settings import Settings
 TOKEN = "KF_PIPELINES_TOKEN"
 ATTEMPTS, BACKOFF_SECONDS = 4, 0.5
 TIMEOUTS = 5, 15  # seconds to connect to the server, and to its first answer
-PAGE = 100  # things in an answer
+PAGE = 100  # items per answer
 
 
 @contextlib.contextmanager
 def connected(settings: Settings) -> Iterator[kfp.Client]:
-    """Connects to the server; what goes wrong with it inside the block is told as a user's mistake.
+    """Connects to the server; its errors inside the block are raised as UserError.
 
-    Requests that can be repeated without harm are, with growing pauses, where the connection or the server fails.
+    If the connection or the server fails, requests that are safe to repeat are repeated with growing pauses.
 
     Raises:
-      UserError: where the server cannot be reached, does not let the user in, or refuses or fails a request.
+      UserError: if the server cannot be reached, denies access, or refuses or fails a request.
     """
     try:
         yield _client(settings)
@@ -55,13 +55,13 @@ def connected(settings: Settings) -> Iterator[kfp.Client]:
 
 
 class _PatientClient(kfp.Client):
-    """KFP's client, with a configuration that repeats what can be repeated without harm."""
+    """KFP's client, with a configuration that repeats requests that are safe to repeat."""
 
     def _load_config(self, *arguments: Any, **options: Any) -> Any:
         config = super()._load_config(*arguments, **options)
         config.retries = urllib3.Retry(
             ATTEMPTS - 1,
-            redirect=False,  # to a login page, whose answer would be read as an empty list
+            redirect=False,  # leads to a login page, which would be read as an empty list
             status_forcelist=(500, 502, 503, 504),
             raise_on_status=False,
             backoff_factor=BACKOFF_SECONDS,
@@ -72,30 +72,30 @@ class _PatientClient(kfp.Client):
 
 def _client(settings: Settings) -> kfp.Client:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # that servers before 2.0 are not served
-        # What stands for no namespace there is the SDK's own default, with which it asks the server already here
+        warnings.simplefilter("ignore", FutureWarning)  # says that servers before 2.0 are not supported
+        # The SDK's own default means no namespace; its constructor already sends it to the server
         namespace = settings.cluster.namespace or "kubeflow"
         client = _PatientClient(settings.cluster.endpoint, namespace=namespace, existing_token=os.environ.get(TOKEN))
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell each attempt
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would log each attempt
     client.healthzs.healthz_service_get_healthz(_request_timeout=TIMEOUTS)
     return client
 
 
 def _refusal(settings: Settings, error: kfp_server_api.ApiException) -> str:
-    """Returns one sentence for an answer that is no success."""
+    """Returns one sentence for an answer that is not a success."""
     server = f"Kubeflow Pipelines at {settings.cluster.endpoint}"
     location = (error.headers or {}).get("Location")
-    reason = f"{error.status}: {f'sent on to {location}' if location else _message(error)}"
+    reason = f"{error.status}: {f'redirected to {location}' if location else _message(error)}"
     if location or error.status in (401, 403):
         cure = f"give a valid token in {TOKEN}, or ask for rights in the namespace {settings.cluster.namespace}"
-        return f"{server} does not let you in ({reason}): {cure}."
+        return f"{server} denied access ({reason}): {cure}."
     if error.status == 404:
-        return f"{server} does not have what was asked for ({reason}): check cluster.endpoint."
+        return f"{server} did not find the requested resource ({reason}): check cluster.endpoint."
     return f"{server} refused or failed the request ({reason})."
 
 
 def _message(error: kfp_server_api.ApiException) -> str:
-    """Returns what the server says of an error, in its own words where it has some."""
+    """Returns what the server says about an error, in its own words if it has any."""
     try:
         body = json.loads(error.body)
         return (body.get("message") or body["error_message"]).splitlines()[0]
@@ -104,11 +104,11 @@ def _message(error: kfp_server_api.ApiException) -> str:
 
 
 def upload(client: kfp.Client, settings: Settings, package: Path) -> kfp_server_api.V2beta1PipelineVersion:
-    """Returns the version of the pipeline that a YAML is; it is uploaded where the server does not have it.
+    """Returns the pipeline version of a YAML, which is uploaded if the server does not have it.
 
     Args:
-      client: connected.
-      settings: those it was compiled from.
+      client: a connected client.
+      settings: the settings that the YAML was compiled from.
       package: the YAML.
     """
     pipeline = find_pipeline(client, settings) or client.pipelines.pipeline_service_create_pipeline(
@@ -123,13 +123,13 @@ def upload(client: kfp.Client, settings: Settings, package: Path) -> kfp_server_
 
 
 def run(client: kfp.Client, settings: Settings, package: Path, changes: dict[str, Any]) -> kfp_server_api.V2beta1Run:
-    """Starts a run, and returns it.
+    """Starts a run and returns it.
 
     Args:
-      client: connected.
-      settings: those of the pipeline.
+      client: a connected client.
+      settings: the pipeline's settings.
       package: the YAML compiled from them.
-      changes: run parameters that are not to have their defaults.
+      changes: run parameters that differ from their defaults.
     """
     version = upload(client, settings, package)
     return client.run_pipeline(
@@ -143,7 +143,7 @@ def run(client: kfp.Client, settings: Settings, package: Path, changes: dict[str
 
 
 def find_pipeline(client: kfp.Client, settings: Settings) -> kfp_server_api.V2beta1Pipeline | None:
-    """Returns the pipeline as the server has it; None where it was never uploaded."""
+    """Returns the pipeline as the server has it; None if it was never uploaded."""
     named = client.list_pipelines(filter=where("display_name", settings.name), namespace=settings.cluster.namespace)
     return named.pipelines[0] if named.pipelines else None
 
@@ -152,7 +152,7 @@ def find_pipeline_id(client: kfp.Client, settings: Settings) -> str:
     """Returns the id of the pipeline.
 
     Raises:
-      UserError: where the server does not have it.
+      UserError: if the server does not have it.
     """
     pipeline = find_pipeline(client, settings)
     if not pipeline:
@@ -161,28 +161,28 @@ def find_pipeline_id(client: kfp.Client, settings: Settings) -> str:
 
 
 def place(settings: Settings, name: str) -> str:
-    """Says where on which server something of this name is, or is not."""
+    """Returns a name with its namespace and server, for messages."""
     return f"{name!r} in the namespace {settings.cluster.namespace} of {settings.cluster.endpoint}"
 
 
 def experiment(client: kfp.Client, settings: Settings) -> str:
-    """Returns the id of the experiment, which is made where it is missing."""
+    """Returns the id of the experiment, which is created if it is missing."""
     return client.create_experiment(settings.cluster.experiment, namespace=settings.cluster.namespace).experiment_id
 
 
 def is_of(made: kfp_server_api.V2beta1Run | kfp_server_api.V2beta1RecurringRun, pipeline_id: str) -> bool:
-    """Tells whether a run, or a schedule, is of a pipeline."""
+    """Returns whether a run or a schedule belongs to a pipeline."""
     version = made.pipeline_version_reference
     return version is not None and version.pipeline_id == pipeline_id
 
 
 def where(key: str, value: str, operation: str = "EQUALS") -> str:
-    """Returns the filter of a list to the things that have this value."""
+    """Returns a filter that limits a list to the items with this value."""
     return json.dumps({"predicates": [{"operation": operation, "key": key, "stringValue": value}]})
 
 
 def pages(listed: Callable[..., Any], field: str, **arguments: Any) -> Iterator[Any]:
-    """Yields what the server lists, page by page."""
+    """Yields the items that the server lists, page by page."""
     token = ""
     while True:
         page = listed(page_token=token, page_size=PAGE, **arguments)

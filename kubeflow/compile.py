@@ -1,10 +1,10 @@
 """Compiles the DAG for Kubeflow Pipelines: `python -m kubeflow.compile [--output FILE]`.
 
-The nodes of `create_pipeline(settings)` become tasks of one container each, run in it by TFX's own launcher. Tasks are the
-stages (`kubeflow/run_stage.py`), of which training and what follows are left out where nothing is to be trained; or, where
-`cluster.pods` is `component`, the nodes (`kubeflow/run_node.py`), which wait for each other as they do everywhere. TFX's
-`KubeflowV2DagRunner` cannot do it: open-source Kubeflow Pipelines refuses what it writes. The cache of Kubeflow is off, for
-TFX's own decides what is run again.
+Each task is one container, in which TFX's own launcher runs nodes of `create_pipeline(settings)`. By default tasks are the
+stages (`kubeflow/run_stage.py`); training and what follows it are left out if there is nothing to train. If `cluster.pods`
+is `component`, tasks are the nodes (`kubeflow/run_node.py`), which wait for each other as everywhere. TFX's
+`KubeflowV2DagRunner` cannot be used: open-source Kubeflow Pipelines refuses what it writes. Kubeflow's cache is off, because
+TFX's own cache decides what runs again.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from kubeflow import end_run
 from kubeflow.pods import USER, configuration, image, on_cluster, secret_variables, secrets_needed
 from pipeline import create_pipeline
 
-# Run parameters and the settings that they change; their defaults are those of the configuration
+# Run parameters and the settings that they change; the configuration gives their defaults
 PARAMETERS = {
     "span": "data.span",
     "phase_1_epochs": "training.phase_1.epochs",
@@ -42,9 +42,9 @@ PARAMETERS = {
     "min_accuracy": "gate.min_accuracy",
     "force_retrain": "run.force_retrain",
 }
-DECISION = "decision"  # what the first stage says is to follow
-BACKOFF_FACTOR = 2  # whole: Argo Workflows takes no fraction
-WAITING_MINUTES = 24 * 60  # for a node, over all tries of a task
+DECISION = "decision"  # the output with which the first stage says what follows
+BACKOFF_FACTOR = 2  # a whole number, because Argo Workflows takes no fractions
+WAITING_MINUTES = 24 * 60  # for a free machine, over all tries of a task
 END_MINUTES = 10
 
 
@@ -59,7 +59,7 @@ def compile_pipeline(settings: Settings, path: Path) -> Path:
       The path.
 
     Raises:
-      UserError: where no image is given, or the dataset has no schema.
+      UserError: if no image is given, or the dataset has no schema.
     """
     reference, upstream = image(settings), upstream_nodes(on_cluster(settings))
     defaults = parameters(settings)
@@ -95,12 +95,12 @@ def parameters(settings: Settings) -> dict[str, Any]:
 
 
 def legal_name(name: str) -> str:
-    """Returns a name as Argo allows it: `TfdsExampleGen` as `tfds-example-gen`."""
+    """Returns a name in the form that Argo allows: `tfds-example-gen` for `TfdsExampleGen`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "-", name).strip("-").lower()
 
 
 def upstream_nodes(settings: Settings) -> dict[str, list[str]]:
-    """Returns the nodes in topological order, with those that each waits for."""
+    """Returns the nodes in topological order, each with the nodes that it waits for."""
     nodes = [node.pipeline_node for node in Compiler().compile(create_pipeline(settings)).nodes]
     return {node.node_info.id: list(node.upstream_nodes) for node in nodes}
 
@@ -108,7 +108,7 @@ def upstream_nodes(settings: Settings) -> dict[str, list[str]]:
 def _signed(
     function: Callable[..., Any], types: dict[str, Any], defaults: dict[str, Any] | None = None
 ) -> Callable[..., Any]:
-    """Gives a function of keyword arguments the signature that KFP reads names, types and defaults from."""
+    """Gives a function the signature from which KFP reads names, types and defaults."""
     kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
     signature = [
         inspect.Parameter(name, kind, annotation=annotation, default=(defaults or {}).get(name, none))
@@ -119,7 +119,7 @@ def _signed(
 
 
 def _stages(settings: Settings, reference: str, changes: dict[str, Any]) -> None:
-    """Makes a task of each stage; training and what follows it only where the first decides that."""
+    """Makes a task for each stage; training and what follows it run only if the first stage decides so."""
     prepare = _stage(settings, reference, PREPARE, changes)
     with dsl.If(prepare.outputs[DECISION] == TRAIN, name=TRAIN):
         train = _stage(settings, reference, TRAIN, changes)
@@ -132,11 +132,11 @@ def _stage(settings: Settings, reference: str, stage: str, changes: dict[str, An
     if stage == TRAIN:
         return _trainer(task, settings)
     resources = settings.cluster.resources
-    return _worker(task, settings, resources.model_copy(update={"minutes": 2 * resources.minutes}))  # waits, and works
+    return _worker(task, settings, resources.model_copy(update={"minutes": 2 * resources.minutes}))  # half to wait
 
 
 def _components(settings: Settings, reference: str, changes: dict[str, Any], upstream: dict[str, list[str]]) -> None:
-    """Makes a task of each node, which waits for those upstream of it."""
+    """Makes a task for each node, which waits for the nodes upstream of it."""
     tasks: dict[str, PipelineTask] = {}
     for node, before in upstream.items():
         task = _task(settings, reference, node, ["run_node", node], changes)
@@ -160,10 +160,10 @@ def _worker(task: PipelineTask, settings: Settings, resources: Resources) -> Pip
 
 
 def _try_again(task: PipelineTask, settings: Settings, resources: Resources) -> None:
-    """Lets a task that failed be tried again, as often as is configured and each time for as long as it may run.
+    """Lets a failed task be tried again, as often as configured, and gives each try its full time.
 
-    What the SDK calls the longest backoff is Argo Workflows' `maxDuration`: the time from the start of the first try, waits
-    included, after which none begins and one that is running is ended (v4.0.5, workflow/controller/operator.go:1028-1095).
+    The SDK's longest backoff is Argo Workflows' `maxDuration`: the time from the start of the first try, waits included,
+    after which no try starts and a running one is ended (v4.0.5, workflow/controller/operator.go:1028-1095).
     """
     cluster = settings.cluster
     waits = sum(cluster.retry_seconds * BACKOFF_FACTOR**number for number in range(cluster.retries))
@@ -181,8 +181,8 @@ def _task(
 ) -> PipelineTask:
     """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and these run parameters.
 
-    The run's id is an input of the task: the server replaces its placeholder there, and nowhere else. An output is a text,
-    which the program writes to the file that the argument of this name gives.
+    The run's id is an input of the task: the server replaces its placeholder there, and nowhere else. An output is a text
+    that the program writes to the file given by the argument of the same name.
     """
 
     def container(run: str, *values: Any) -> dsl.ContainerSpec:
@@ -208,7 +208,7 @@ def _task(
 
 
 def _surround(task: PipelineTask, settings: Settings) -> None:
-    """Gives a task its settings, what of them is secret, the shared volume and a place for temporary files."""
+    """Gives a task its settings, its secrets, the shared volume and a place for temporary files."""
     cluster = settings.cluster
     task.set_env_variable(CONFIG_VARIABLE, configuration(settings))
     for secret, variables in secret_variables(settings):
@@ -224,7 +224,7 @@ def _limits(task: PipelineTask, resources: Resources) -> None:
 
 
 def _place(task: PipelineTask, settings: Settings) -> None:
-    """Puts the Trainer on a node with accelerators, where the configuration asks for some."""
+    """Puts the Trainer on a machine with accelerators if the configuration asks for some."""
     accelerator = settings.cluster.trainer
     if not accelerator.count:
         return
@@ -241,7 +241,7 @@ def _place(task: PipelineTask, settings: Settings) -> None:
 
 
 def main() -> None:
-    """Compiles the configuration that GRAFTLINE_CONFIG names; mistakes end with status 1 and a sentence."""
+    """Compiles the configuration that GRAFTLINE_CONFIG names; user errors end it with status 1 and a sentence."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, help="output/kubeflow/<name>.yaml by default")
     path = parser.parse_args().output

@@ -1,6 +1,6 @@
-"""Tells how a run ended: `python -m kubeflow.end_run --run ID`, the exit handler of a compiled pipeline.
+"""Reports how a run ended: `python -m kubeflow.end_run --run ID`, the exit handler of a compiled pipeline.
 
-What the metadata store knows of the run is printed, and posted as JSON to `cluster.webhook` where there is one:
+It prints what the metadata store knows about the run, and posts it as JSON to `cluster.webhook` if that is set:
 chat programs show its `text`.
 """
 
@@ -23,33 +23,33 @@ NAME = "EndRun"
 
 
 def main() -> None:
-    """Reports; a webhook that cannot be reached does not make the run a failed one."""
+    """Reports the end; a webhook that cannot be reached does not fail the run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="id of the run")
     arguments = parser.parse_args()
-    settings = program.changed([])  # not with the run's parameters, which may be what it failed at
+    settings = program.changed([])  # without the run's parameters, which may be why it failed
     end = report(settings, arguments.run)
     program.tell(arguments.run, NAME, "ended", **end)
     if settings.cluster.webhook:
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell the address at each attempt
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would log the address at each attempt
         try:
             post(settings.cluster.webhook.get_secret_value(), end)
         except requests.RequestException as error:
-            print(f"cluster.webhook was not told how the run ended: {_reason(error)}.", file=sys.stderr)
+            print(f"EndRun could not report the end of the run to cluster.webhook: {_reason(error)}.", file=sys.stderr)
 
 
 def report(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Returns what is known of a run, finished or not, and removes what is not to be kept.
+    """Returns what is known about a run, finished or not, and removes what need not be kept.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       run_id: the run's id.
     """
     from graftline.artifacts import evaluation, verdict
     from graftline.runs import lock, pruning, store, summary
 
     nodes = summary.read(settings, run_id)
-    with contextlib.suppress(lock.HeldError), lock.held(settings, lock.RUN):  # or who holds it prunes at its end
+    with contextlib.suppress(lock.HeldError), lock.held(settings, lock.RUN):  # otherwise its holder prunes at its end
         pruning.prune(settings)
     evaluated = store.made(nodes, store.EVALUATION)
     return {
@@ -63,20 +63,20 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Says what went wrong, without the address, which may be a secret: the error's own text repeats it."""
+    """Returns what went wrong, without the address, which may be secret: the error's own text repeats it."""
     refused = error.response is not None
     return f"it answered {error.response.status_code}" if refused else f"it did not answer ({type(error).__name__})"
 
 
 def post(url: str, body: dict[str, Any]) -> None:
-    """Posts JSON, patiently.
+    """Posts JSON, with retries.
 
     Args:
-      url: where to.
-      body: what to say.
+      url: the address.
+      body: the content.
 
     Raises:
-      requests.RequestException: where it was not taken.
+      requests.RequestException: if the server does not accept it.
     """
     with requests.Session() as session:
         session.mount(url, HTTPAdapter(max_retries=PATIENCE))

@@ -1,4 +1,4 @@
-"""kubectl as this project asks it: always in the cluster's namespace, and with its own reason where it fails."""
+"""Calls kubectl, always in the cluster's namespace, and passes on its own reason if it fails."""
 
 import json
 import re
@@ -10,19 +10,19 @@ from graftline.base.errors import UserError, short
 from graftline.settings.settings import Settings
 from kubeflow.pods import namespace
 
-# What kubectl prints around its reason: its library's log, the API server's warnings, a hint at its help
+# What kubectl prints around its reason: its library's log, the API server's warnings, a hint to its help
 BESIDE = re.compile(r"[EWIF]\d{4} |Warning: |See '")
 
 
 def command(settings: Settings, *arguments: str) -> list[str]:
-    """Returns a call of kubectl in the cluster's namespace.
+    """Returns a kubectl command in the cluster's namespace.
 
     Args:
-      settings: those of the pipeline.
-      *arguments: what kubectl is given.
+      settings: the pipeline's settings.
+      *arguments: kubectl's arguments.
 
     Raises:
-      UserError: where kubectl is not installed.
+      UserError: if kubectl is not installed.
     """
     program = shutil.which("kubectl")
     if program is None:
@@ -34,13 +34,13 @@ def ask(settings: Settings, what: str, *arguments: str, stdin: str | None = None
     """Returns what kubectl prints.
 
     Args:
-      settings: those of the pipeline.
-      what: is asked of it, for the message.
-      *arguments: what kubectl is given.
-      stdin: what it reads.
+      settings: the pipeline's settings.
+      what: what it should do, for the error message.
+      *arguments: kubectl's arguments.
+      stdin: its standard input.
 
     Raises:
-      UserError: where it fails.
+      UserError: if it fails.
     """
     called = command(settings, *arguments)
     done = subprocess.run(called, input=stdin, capture_output=True, text=True, check=False)
@@ -53,9 +53,9 @@ def failed(settings: Settings, what: str, stderr: str) -> UserError:
     """Returns the error for a call that failed.
 
     Args:
-      settings: those of the pipeline.
-      what: was asked of kubectl.
-      stderr: what it printed.
+      settings: the pipeline's settings.
+      what: what kubectl should have done.
+      stderr: what it printed on standard error.
     """
     return UserError(
         f"kubectl cannot {what} in the namespace {namespace(settings)} ({reason(stderr)}): check its context "
@@ -73,20 +73,20 @@ def pod(settings: Settings, name: str) -> dict[str, Any]:
     """Returns a pod as the cluster has it.
 
     Args:
-      settings: those of the pipeline.
-      name: the pod's.
+      settings: the pipeline's settings.
+      name: the pod's name.
 
     Raises:
-      UserError: where it cannot be read.
+      UserError: if it cannot be read.
     """
     return json.loads(ask(settings, f"read the pod {name}", "get", "pod", name, "--output=json"))
 
 
 def holdup(pod: dict[str, Any]) -> tuple[str, str]:
-    """Returns what keeps a pod from running: a reason as Kubernetes names it, and a sentence; both empty where nothing does.
+    """Returns what keeps a pod from running: a reason as Kubernetes names it, and a sentence; both empty if nothing does.
 
     Args:
-      pod: as the cluster has it.
+      pod: the pod as the cluster has it.
     """
     status = pod["status"]
     containers = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])

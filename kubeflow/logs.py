@@ -1,8 +1,8 @@
-"""The logs of a run, pod by pod in the order they started.
+"""Prints the logs of a run, pod by pod in the order in which they started.
 
 The server labels the pods of a run with its id, and Argo Workflows annotates each with its task, as in
-`digits-5g7kn.root.exit-handler-1.trainer.executor(1)`. Pods of drivers, which decide how a task is run, say nothing of the
-run and are left out.
+`digits-5g7kn.root.exit-handler-1.trainer.executor(1)`. Driver pods, which decide how a task runs, log nothing about
+the run and are left out.
 """
 
 import json
@@ -39,10 +39,10 @@ class Pod:
     """A pod that runs a task.
 
     Attributes:
-      name: as the cluster names it.
-      task: which one it runs, and at which try.
-      phase: how far it is.
-      holdup: what keeps it from running; empty where nothing does.
+      name: its name on the cluster.
+      task: the task that it runs, and which try if not the first.
+      phase: its phase, as Kubernetes names it.
+      holdup: what keeps it from running; empty if nothing does.
     """
 
     name: str
@@ -55,13 +55,13 @@ def show(client: kfp.Client, settings: Settings, run_id: str, follow: bool) -> N
     """Prints the logs of a run.
 
     Args:
-      client: connected.
-      settings: those of the pipeline.
+      client: a connected client.
+      settings: the pipeline's settings.
       run_id: the run's id, or `latest`.
-      follow: whether it goes on until the run ends.
+      follow: whether to continue until the run ends.
 
     Raises:
-      UserError: where there is no such run, or none of its pods is there.
+      UserError: if there is no such run, or it has no pods.
     """
     run = find(client, settings, run_id)
     shown: set[str] = set()
@@ -82,11 +82,11 @@ def pods(settings: Settings, run_id: str) -> list[Pod]:
     """Returns the pods of a run's tasks in the order they started.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       run_id: the run's id.
 
     Raises:
-      UserError: where kubectl cannot list them.
+      UserError: if kubectl cannot list them.
     """
     asked = ["get", "pods", f"--selector={RUN_LABEL}={run_id}", "--output=json"]
     listed = json.loads(kubectl.ask(settings, f"list the pods of run {run_id}", *asked))["items"]
@@ -115,11 +115,11 @@ def _print(settings: Settings, pod: Pod, follow: bool) -> None:
 
 
 def _nothing(settings: Settings, run: kfp_server_api.V2beta1Run) -> str:
-    """Says why there is no log."""
+    """Returns why there is no log."""
     where = f"in the namespace {namespace(settings)}"
     if run.state in ENDED:
         return (
-            f"No pod of run {run.run_id} is left {where}: Kubeflow Pipelines deletes them, with their logs, some time after "
-            "a run has ended; where it keeps logs, its own page of the run still shows them."
+            f"No pod of run {run.run_id} is left {where}: Kubeflow Pipelines deletes pods, with their logs, some time after "
+            "a run has ended. If it archives logs, find them on its own page of the run."
         )
     return f"No task of run {run.run_id} has a pod {where} yet: try again in a minute, or with --follow."

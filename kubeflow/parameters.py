@@ -1,4 +1,4 @@
-"""The parameters of a run on the cluster, as a person gives them."""
+"""Checks the run parameters that a person gives to a run on the cluster."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from graftline.base.errors import UserError
 
 
 def checked(assignments: Sequence[str], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Returns the parameters of a run that were given.
+    """Returns the run parameters that were given, with their values.
 
     Args:
-      assignments: NAME=VALUE each.
-      defaults: every parameter with its default, whose type its values have.
+      assignments: the parameters, each as NAME=VALUE.
+      defaults: every parameter with its default, which also determines its type.
 
     Raises:
-      UserError: where one is not known, or its value is not of its type.
+      UserError: if a parameter is unknown, or its value has the wrong type.
     """
     given = {}
     for assignment in assignments:

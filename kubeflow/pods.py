@@ -1,4 +1,4 @@
-"""What pods of the pipeline are given: an image, settings, Secrets; pods of a run and those that a person asks for alike."""
+"""What the pipeline's pods get: image, settings and Secrets, both for pods of a run and for those that a person asks for."""
 
 import functools
 import json
@@ -12,14 +12,14 @@ from graftline.base.paths import PREFIX, SCHEMAS
 from graftline.settings.section import secrets
 from graftline.settings.settings import Settings
 
-USER = 1000  # and group: the image's, and the owner of what is on the volume
+USER = 1000  # user and group of the image, and owner of the files on the volume
 
 
 def image(settings: Settings) -> str:
-    """Returns the image that pods run: as configured, tagged by the git revision where it has neither tag nor digest.
+    """Returns the image that pods run: as configured, tagged with the git revision if it has neither tag nor digest.
 
     Raises:
-      UserError: where none is configured.
+      UserError: if none is configured.
     """
     reference = settings.cluster.image
     if not reference:
@@ -33,15 +33,15 @@ def image(settings: Settings) -> str:
 
 
 def namespace(settings: Settings) -> str:
-    """Returns the namespace that pods run in: without profiles, the one of Kubeflow Pipelines itself."""
+    """Returns the namespace that pods run in; without profiles, that of Kubeflow Pipelines itself."""
     return settings.cluster.namespace or "kubeflow"
 
 
 def on_cluster(settings: Settings) -> Settings:
-    """Returns the settings that pods use: everything on the shared volume, photos too, and metadata on the server.
+    """Returns the settings that pods use: all files are on the shared volume, photos too, and metadata on the server.
 
     Raises:
-      UserError: where they name a file that pods do not have.
+      UserError: if they name a file that pods do not have.
     """
     _check_files(settings)
     mount = settings.cluster.mount
@@ -53,10 +53,10 @@ def on_cluster(settings: Settings) -> Settings:
 
 
 def _check_files(settings: Settings) -> None:
-    """Pods have what is in the image, which is this project, and what is on the volume."""
+    """Checks that pods have the named files: they see only the image, which holds this project, and the volume."""
     mount, weights = settings.cluster.mount, settings.model.weights
     if Path(weights).is_absolute() and not Path(weights).is_relative_to(mount):
-        raise UserError(f"model.weights = '{weights}' is a file of this machine: give imagenet or none.")
+        raise UserError(f"model.weights = '{weights}' is a file on this machine: give imagenet or none.")
     labels = settings.data.labels
     if labels and not (mount / labels).is_relative_to(mount):
         raise UserError(
@@ -73,17 +73,17 @@ def _check_files(settings: Settings) -> None:
 
 
 def configuration(settings: Settings) -> str:
-    """Returns the settings of pods as JSON, which CONFIG_VARIABLE gives them: all that differ from the defaults, no secret.
+    """Returns the pods' settings as JSON for CONFIG_VARIABLE: all that differ from the defaults, except secrets.
 
     Raises:
-      UserError: where they name a file that pods do not have.
+      UserError: if they name a file that pods do not have.
     """
-    hidden = _nested(secrets(Settings))  # pods take them from Secrets, so that they are in no compiled pipeline
+    hidden = _nested(secrets(Settings))  # pods take them from Secrets, to keep them out of compiled pipelines
     return json.dumps(on_cluster(settings).model_dump(mode="json", exclude=hidden, exclude_defaults=True))
 
 
 def _nested(keys: Iterable[str]) -> dict[str, Any]:
-    """Returns keys as pydantic leaves them out."""
+    """Returns keys in the form in which pydantic excludes them."""
     tree: dict[str, Any] = {}
     for key in keys:
         *sections, last = key.split(".")
@@ -92,27 +92,27 @@ def _nested(keys: Iterable[str]) -> dict[str, Any]:
 
 
 def secret_variables(settings: Settings) -> list[tuple[str, dict[str, str]]]:
-    """Returns the Secrets that pods read: of each its name, and its keys with the variables that they are given as."""
+    """Returns the Secrets that pods read: the name of each, and its keys with the variables that get their values."""
     password = (settings.cluster.mysql_secret, {"password": f"{PREFIX}METADATA__PASSWORD"})
     hidden = hidden_settings(settings)
     return [password, (settings.cluster.settings_secret, hidden)] if hidden else [password]
 
 
 def hidden_settings(settings: Settings) -> dict[str, str]:
-    """Returns the settings that pods take from the Secret `cluster.settings_secret`: its keys, with their variables."""
+    """Returns the settings that pods take from the Secret `cluster.settings_secret`: its keys with their variables."""
     keys = [key for key in secrets(Settings) if not key.endswith(".password")]  # databases have Secrets of their own
     hidden = [key for key in keys if functools.reduce(getattr, key.split("."), settings)]
     return {key.rpartition(".")[2]: PREFIX + key.upper().replace(".", "__") for key in hidden}
 
 
 def secrets_needed(settings: Settings) -> str:
-    """Returns how to make the Secret that pods take settings from; empty where they need none."""
+    """Returns how to create the Secret that pods take settings from; empty if they need none."""
     hidden = hidden_settings(settings)
     if not hidden:
         return ""
     cluster = settings.cluster
     literals = " ".join(f'--from-literal={key}="${variable}"' for key, variable in hidden.items())
     return (
-        f"Pods take {' and '.join(hidden)} from the Secret {cluster.settings_secret}, not from the compiled pipeline: "
-        f"kubectl -n {namespace(settings)} create secret generic {cluster.settings_secret} {literals}"
+        f"Pods take {' and '.join(hidden)} from the Secret {cluster.settings_secret}, not from the compiled pipeline. "
+        f"Create it: kubectl -n {namespace(settings)} create secret generic {cluster.settings_secret} {literals}"
     )

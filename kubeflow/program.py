@@ -1,6 +1,6 @@
-"""What the programs of a pod have in common: their arguments and settings, the DAG, and how they tell what happens.
+"""What the programs in pods share: their arguments and settings, the DAG, and how they report events.
 
-What happens is told on standard output, a line of JSON each: run, node, event, seconds, and where it failed the reason.
+Each event is a line of JSON on standard output: run, node, event, seconds, and the reason if it failed.
 """
 
 import argparse
@@ -32,11 +32,11 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def running(given: argparse.Namespace, name: str) -> Iterator[Settings]:
-    """Gives the settings of this pod; a mistake of the user's ends the program, told as an event too.
+    """Yields the settings of this pod; a UserError ends the program, and is also reported as an event.
 
     Args:
       given: what `arguments` returned.
-      name: of the node or the stage that is run.
+      name: the name of the node or stage.
     """
     settings = changed(given.set)
     try:
@@ -47,7 +47,7 @@ def running(given: argparse.Namespace, name: str) -> Iterator[Settings]:
 
 
 def changed(changes: list[list[str]]) -> Settings:
-    """Returns the settings of this pod, with the run's parameters in them.
+    """Returns the settings of this pod, changed by the run's parameters.
 
     Args:
       changes: keys, such as `training.phase_1.epochs`, and values.
@@ -69,11 +69,11 @@ def compiled(settings: Settings) -> "pipeline_pb2.Pipeline":
 
 
 def telling(run_id: str) -> "Tell":
-    """Returns what tells of the nodes of a run."""
+    """Returns a function that reports the events of a run's nodes."""
     return lambda node, event, *figures: tell(run_id, node, event, *figures)
 
 
 def tell(run_id: str, node: str, event: str, seconds: float = 0, peak_bytes: int = 0, **more: Any) -> None:
-    """Prints what happened as a line of JSON."""
+    """Prints an event as a line of JSON."""
     facts = {"run": run_id, "node": node, "event": event, "seconds": round(seconds, 1), "peak_bytes": peak_bytes}
     print(json.dumps(facts | more), flush=True)

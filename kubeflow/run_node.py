@@ -1,9 +1,9 @@
 """Runs one node of the DAG in a pod: `python -m kubeflow.run_node NODE --run ID [--set KEY VALUE …]`.
 
-The node is taken from `create_pipeline(settings)`, as everywhere, and run by TFX's launcher. Runs of one id are one run in
-the metadata store, so a pod that is started again goes on with its execution instead of making a second one. No signal asks
-it to end: Kubeflow's launcher, the first process of the pod, dies of SIGTERM at once, and all others with it. What that can
-cost is `training.checkpoint_minutes` of training.
+The node comes from `create_pipeline(settings)`, as everywhere, and TFX's launcher runs it. Pods with the same run id belong
+to one run in the metadata store, so a restarted pod continues its execution instead of making a second one. The program
+never gets a signal to end: Kubeflow's launcher, the first process of the pod, dies of SIGTERM at once, and all others with
+it. At most, that costs `training.checkpoint_minutes` of training.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from kubeflow import program
 
 
 def main() -> None:
-    """Runs the node; its exit status tells how it ended."""
+    """Runs the node; the exit status says how it ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("node", help="its id in the DAG, such as Trainer")
     arguments = program.arguments(parser)
@@ -25,12 +25,12 @@ def run(settings: Settings, name: str, run_id: str) -> None:
     """Runs one node.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       name: the node's id.
       run_id: the run's id.
 
     Raises:
-      UserError: where there is no such node, or it refuses its input; any other error of the node is passed on.
+      UserError: if there is no such node, or it refuses its input; any other error of the node is passed on.
     """
     from graftline.runs import runner
 

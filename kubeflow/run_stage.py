@@ -1,13 +1,13 @@
 """Runs a stage of the DAG in a pod: `python -m kubeflow.run_stage STAGE --run ID [--decision FILE] [--set KEY VALUE …]`.
 
-*prepare* is everything before the Trainer. Where the Trainer's result is in the cache it goes on with what comes after, so
-that no other pod is needed, and no accelerator. What is to follow it writes to a file. *train* is the Trainer, *release*
-everything after it.
+*prepare* is everything before the Trainer. If the Trainer's result is cached, it continues with everything after the
+Trainer, so that no other pod and no accelerator is needed. It writes to a file what follows. *train* is the Trainer,
+*release* is everything after it.
 
-A stage runs its nodes in one process, one after the other, each as an execution of its own in the metadata store: a pod that
-is started again goes on at the node where it stopped. While it works it holds the lock of the pipeline's runs, and who comes
-second waits for as long as a pod may work. Only training never waits, for it would hold an accelerator meanwhile: where the
-lock is taken it goes on without, and can, because whatever it writes has a name of its own.
+A stage runs its nodes in one process, one after the other, each as an execution of its own in the metadata store: a
+restarted pod continues at the node where it stopped. While a stage works, it holds the lock of the pipeline's runs, and a
+second run waits as long as a pod may work. Only training never waits, because it would hold an accelerator meanwhile: if the
+lock is taken, it trains without it. That is safe, because everything that it writes has a name of its own.
 """
 
 import argparse
@@ -19,32 +19,32 @@ from graftline.runs.stages import PREPARE, RELEASE, STAGES, TRAIN, TRAINER, stag
 from graftline.settings.settings import Settings
 from kubeflow import program
 
-DONE = "done"  # what prepare decides where it has run everything; TRAIN where it has not
+DONE = "done"  # prepare's decision if it has run everything; otherwise TRAIN
 
 
 def main() -> None:
-    """Runs the stage; its exit status tells how it ended."""
+    """Runs the stage; the exit status says how it ended."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--decision", type=Path, help="where prepare writes what is to follow")
+    parser.add_argument("--decision", type=Path, help="file to which prepare writes what follows")
     arguments = program.arguments(parser)
     with program.running(arguments, arguments.stage) as settings:
         decision = run(settings, arguments.stage, arguments.run)
     if arguments.decision:
         arguments.decision.parent.mkdir(parents=True, exist_ok=True)
-        arguments.decision.write_text(decision)  # compared to the letter, so without a line's end
+        arguments.decision.write_text(decision)  # compared exactly, so without a newline
 
 
 def run(settings: Settings, stage: str, run_id: str) -> str:
-    """Runs a stage, and returns what is to follow: TRAIN or DONE.
+    """Runs a stage, and returns what follows: TRAIN or DONE.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       stage: one of STAGES.
       run_id: the run's id.
 
     Raises:
-      UserError: where another run does not end in time, or a node refuses its input; any other error is passed on.
+      UserError: if another run does not end in time, or a node refuses its input; any other error is passed on.
     """
     from graftline.runs import lock, runner
 

@@ -1,4 +1,4 @@
-"""Runs on Kubeflow Pipelines: the latest of a pipeline, one by its id, and the end of one."""
+"""Finds runs on Kubeflow Pipelines, the latest ones or one by its id, and stops them."""
 
 from collections.abc import Iterator
 
@@ -18,18 +18,18 @@ def latest(client: kfp.Client, settings: Settings, of_pipeline: str) -> Iterator
     """Yields the runs of a pipeline, the latest first.
 
     Args:
-      client: connected.
-      settings: those of the pipeline.
-      of_pipeline: its id.
+      client: a connected client.
+      settings: the pipeline's settings.
+      of_pipeline: the id of the pipeline.
 
     Raises:
-      UserError: where the server has no such experiment.
+      UserError: if the server has no such experiment.
     """
     cluster = settings.cluster
     named = client.list_experiments(filter=where("display_name", cluster.experiment), namespace=cluster.namespace)
     if not named.experiments:
         raise UserError(
-            f"There is no experiment {place(settings, cluster.experiment)}: `graftline kubeflow run` makes it."
+            f"There is no experiment {place(settings, cluster.experiment)}: `graftline kubeflow run` creates it."
         )
     experiment_id = named.experiments[0].experiment_id
     runs = pages(client.list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
@@ -40,12 +40,12 @@ def find(client: kfp.Client, settings: Settings, run_id: str) -> kfp_server_api.
     """Returns a run.
 
     Args:
-      client: connected.
-      settings: those of the pipeline.
+      client: a connected client.
+      settings: the pipeline's settings.
       run_id: the run's id, or `latest`.
 
     Raises:
-      UserError: where the server has no such run.
+      UserError: if the server has no such run.
     """
     if run_id == LATEST:
         run = next(latest(client, settings, find_pipeline_id(client, settings)), None)
@@ -59,22 +59,24 @@ def find(client: kfp.Client, settings: Settings, run_id: str) -> kfp_server_api.
     except kfp_server_api.ApiException as error:
         if error.status != 404:
             raise
-        raise UserError(f"There is no run {place(settings, run_id)}: `graftline kubeflow status` lists them.") from None
+        raise UserError(
+            f"There is no run {place(settings, run_id)}: `graftline kubeflow status` lists the runs."
+        ) from None
 
 
 def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
-    """Ends a run, and returns what was done, in a sentence.
+    """Stops a run, and returns a sentence about what was done.
 
     Args:
-      client: connected.
-      settings: those of the pipeline.
+      client: a connected client.
+      settings: the pipeline's settings.
       run_id: the run's id.
 
     Raises:
-      UserError: where none is given, or the server has no such run.
+      UserError: if none is given, or the server has no such run.
     """
     if not run_id:
-        raise UserError("RUN is empty: give the id of a run, which `graftline kubeflow status` lists.")
+        raise UserError("RUN is empty: give the id of a run from `graftline kubeflow status`.")
     run = find(client, settings, run_id)
     if done := _over(run):
         return done
@@ -91,7 +93,7 @@ def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
 
 
 def _over(run: kfp_server_api.V2beta1Run) -> str:
-    """Says where there is nothing to stop; empty where there is."""
+    """Returns why there is nothing to stop; empty if there is."""
     if run.state in ENDED:
-        return f"Run {run.run_id} has ended already ({run.state}): there is nothing to stop."
-    return f"Run {run.run_id} is being stopped already." if run.state == CANCELING else ""
+        return f"Run {run.run_id} has already ended ({run.state}): there is nothing to stop."
+    return f"Run {run.run_id} is already being stopped." if run.state == CANCELING else ""

@@ -1,8 +1,8 @@
-"""The schedule of a pipeline on Kubeflow Pipelines: made, replaced and ended without harm to a run that is going on.
+"""Creates, replaces and removes the schedule of a pipeline on Kubeflow Pipelines without harm to a run in progress.
 
-The server deletes with a schedule the runs that it started, also one that is going on: their workflows are owned by it
-(2.17.0, backend/src/crd/controller/scheduledworkflow/util/scheduled_workflow.go, `NewWorkflow`), and a new schedule knows
-nothing of them. So a schedule is paused first, and removed when none of its runs goes on any more.
+When the server deletes a schedule, it also deletes the runs that the schedule started, even one in progress: the schedule
+owns their workflows (2.17.0, backend/src/crd/controller/scheduledworkflow/util/scheduled_workflow.go, `NewWorkflow`), and a
+new schedule does not know them. So a schedule is paused first, and removed once none of its runs is in progress.
 """
 
 import contextlib
@@ -23,29 +23,29 @@ from graftline.settings.settings import Settings
 from kubeflow.client import experiment, find_pipeline_id, is_of, pages, upload, where
 
 CRON = "minutes hours day month weekday, such as '0 3 * * *'"
-ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}  # states that a run stays in
+ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}  # final states of a run
 POLL_SECONDS = 5
-LOOKS = 2  # without a run: the server hears of one some seconds after it has begun
+LOOKS = 2  # without a run, because the server learns of a run only some seconds after its start
 ENABLED = "ENABLED"
 
 Schedules = list[kfp_server_api.V2beta1RecurringRun]
 
 
 def with_seconds(cron: str) -> str:
-    """Returns a time as the server wants it, seconds first: at the full minute where five fields are given."""
+    """Returns a time as the server wants it, seconds first; five fields mean at the full minute."""
     return f"0 {cron}" if len(cron.split()) == 5 else cron
 
 
 def next_times(cron: str, zone: str, count: int) -> list[datetime]:
-    """Returns when a schedule is next due. The server, which reads fewer forms than this, checks it once more.
+    """Returns when a schedule is next due. The server checks the time again, and accepts fewer forms.
 
     Args:
       cron: six fields, seconds first.
-      zone: the time zone that it is read in.
+      zone: the time zone in which it is read.
       count: how many times.
 
     Raises:
-      UserError: where it has not six fields, or no such time comes.
+      UserError: if it does not have six fields, or never matches a date.
     """
     fields = len(cron.split())
     if fields != 6:
@@ -61,26 +61,26 @@ def schedules(client: kfp.Client, settings: Settings, of_pipeline: str) -> Sched
     """Returns the schedules of a pipeline.
 
     Args:
-      client: connected.
-      settings: those of the pipeline.
-      of_pipeline: its id.
+      client: a connected client.
+      settings: the pipeline's settings.
+      of_pipeline: the id of the pipeline.
     """
     every = pages(client.list_recurring_runs, "recurring_runs", namespace=settings.cluster.namespace)
     return [schedule for schedule in every if is_of(schedule, of_pipeline)]
 
 
 def schedule(client: kfp.Client, settings: Settings, package: Path, cron: str, changes: dict[str, Any]) -> None:
-    """Runs the pipeline again and again, one run at a time, in place of the schedules that it has.
+    """Schedules the pipeline, one run at a time, and replaces its older schedules.
 
-    The new schedule begins when the last run of the older ones has ended. Until then whatever stops this leaves the older
-    ones as they were.
+    The new schedule starts when the last run of the older ones has ended. If this is stopped before that, the older ones
+    stay as they were.
 
     Args:
-      client: connected.
-      settings: those of the pipeline.
+      client: a connected client.
+      settings: the pipeline's settings.
       package: the YAML compiled from them.
       cron: when, as checked by `next_times`.
-      changes: run parameters that are not to have their defaults.
+      changes: run parameters that differ from their defaults.
     """
     version = upload(client, settings, package)
     older = schedules(client, settings, version.pipeline_id)
@@ -103,16 +103,16 @@ def schedule(client: kfp.Client, settings: Settings, package: Path, cron: str, c
             _wait_for_runs(client, older)
             client.enable_recurring_run(made.recurring_run_id)
         undo.pop_all()
-    _remove(client, older)  # last, so that a failure leaves one that is paused too many rather than none
+    _remove(client, older)  # last, so that a failure leaves an extra paused schedule rather than none
 
 
 def unschedule(client: kfp.Client, settings: Settings) -> int:
-    """Ends all schedules of the pipeline, and returns how many; a run that is going on ends as it would.
+    """Removes all schedules of the pipeline, and returns how many; a run in progress continues to its end.
 
-    Stopped while it waits for such a run, it leaves the schedules paused.
+    If this is stopped while it waits for such a run, the schedules stay paused.
 
     Raises:
-      UserError: where the server has no such pipeline.
+      UserError: if the server has no such pipeline.
     """
     older = schedules(client, settings, find_pipeline_id(client, settings))
     _pause(client, older, contextlib.ExitStack())
@@ -122,7 +122,7 @@ def unschedule(client: kfp.Client, settings: Settings) -> int:
 
 
 def _pause(client: kfp.Client, older: Schedules, undo: contextlib.ExitStack) -> None:
-    """Keeps schedules from starting runs, and notes how to let them again."""
+    """Pauses schedules, and records how to resume them."""
     for schedule in older:
         if schedule.status == ENABLED:
             undo.callback(client.enable_recurring_run, schedule.recurring_run_id)
@@ -130,13 +130,13 @@ def _pause(client: kfp.Client, older: Schedules, undo: contextlib.ExitStack) -> 
 
 
 def _wait_for_runs(client: kfp.Client, older: Schedules) -> None:
-    """Waits until no run of these schedules is going on, and shows for which."""
+    """Waits until no run of these schedules is in progress, and shows which runs it waits for."""
     looks = LOOKS if any(schedule.status == ENABLED for schedule in older) else 1
     with console.waiting() as shown:
         while looks:
             going_on = [run for schedule in older for run in _going_on(client, schedule)]
             if going_on:
-                shown(f"Waiting for {_named(going_on)} of the schedule before to end")
+                shown(f"Waiting for {_named(going_on)} of the old schedule to end")
             else:
                 looks -= 1
             if looks:
@@ -155,12 +155,12 @@ def _named(runs: list[kfp_server_api.V2beta1Run]) -> str:
 
 
 def _remove(client: kfp.Client, older: Schedules) -> None:
-    """Removes schedules, and none of their workflows, on servers from 2.17 on: older ones do not read the policy."""
+    """Removes schedules but not their workflows, on servers from 2.17 on: older ones do not read the policy."""
     for schedule in older:
         try:
             client.recurring_runs.recurring_run_service_delete_recurring_run(
                 recurring_run_id=schedule.recurring_run_id, propagation_policy="ORPHAN"
             )
         except kfp_server_api.ApiException as error:
-            if error.status != 404:  # deleted by a request whose answer was lost
+            if error.status != 404:  # already deleted by a request whose answer was lost
                 raise

@@ -1,4 +1,4 @@
-"""What runs on Kubeflow Pipelines: the latest runs of a pipeline, and its schedule."""
+"""Shows the latest runs of a pipeline on Kubeflow Pipelines, and its schedule."""
 
 import re
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from kubeflow.schedules import ENABLED, next_times, schedules
 
 LATEST_RUNS = 10
 END = "end-run"  # the task that reports the end of a run
-REVISION = re.compile(r"[0-9a-f]{7,40}(-dirty)?")  # as a tag
+REVISION = re.compile(r"[0-9a-f]{7,40}(-dirty)?")  # as an image tag
 
 
 def status(client: kfp.Client, settings: Settings) -> None:
-    """Prints the latest runs of the pipeline, and its schedule.
+    """Prints the latest runs of the pipeline and its schedule.
 
     Raises:
-      UserError: where the server has no such pipeline, or no such experiment.
+      UserError: if the server has no such pipeline or experiment.
     """
     pipeline_id = find_pipeline_id(client, settings)
     _show_runs(settings, list(islice(latest(client, settings, pipeline_id), LATEST_RUNS)))
@@ -37,7 +37,7 @@ def status(client: kfp.Client, settings: Settings) -> None:
 def _show_runs(settings: Settings, runs: list[kfp_server_api.V2beta1Run]) -> None:
     zone = settings.cluster.time_zone
     console.line(f"Latest runs of {settings.name}, times in {zone}", style="bold")
-    line = "{:36}  {:9}  {:19}  {:19}  {}"  # no table, which would cut ids to the width of the terminal
+    line = "{:36}  {:9}  {:19}  {:19}  {}"  # not a table, which would truncate ids to the terminal's width
     console.line(line.format("run", "state", "created", "finished", "name"))
     for run in runs:
         times = shown(run.created_at, zone), shown(run.finished_at, zone)
@@ -46,8 +46,8 @@ def _show_runs(settings: Settings, runs: list[kfp_server_api.V2beta1Run]) -> Non
         tasks = _tasks(run)
         if run.state == "FAILED" and tasks and tasks.get(END) != "SUCCEEDED":
             console.line(
-                f"The end of run {run.run_id}, which failed, was reported neither to a log nor to the "
-                "webhook; Kubeflow's own page of the run says why."
+                f"Run {run.run_id} failed, and its end was reported neither to a log nor to the webhook: see "
+                "Kubeflow's own page of the run."
             )
 
 
@@ -75,18 +75,18 @@ def _show_schedules(
 
 
 def _show_age(client: kfp.Client, cron: str, used: kfp_server_api.V2beta1PipelineVersionReference) -> None:
-    """Says where a schedule, which keeps what was compiled for it, is behind this checkout or what was uploaded since."""
+    """Prints whether a schedule, which keeps what was compiled for it, is behind this checkout or a later upload."""
     listed = {"pipeline_id": used.pipeline_id, "sort_by": "created_at desc"}
     versions = list(pages(client.list_pipeline_versions, "pipeline_versions", **listed))
     version = next((one for one in versions if one.pipeline_version_id == used.pipeline_version_id), None)
     image = next(_images(version.pipeline_spec), "") if version else ""
     tag, behind = image.rpartition(":")[2], ""
     if version is None:
-        behind = f"version {used.pipeline_version_id}, which was deleted since"
+        behind = f"version {used.pipeline_version_id}, which has been deleted"
     elif REVISION.fullmatch(tag) and tag != revision():
-        behind = f"the image {image}, and this checkout is at {revision()}"
+        behind = f"the image {image}, but this checkout is at {revision()}"
     elif version is not versions[0]:
-        behind = f"version {version.display_name}, and {versions[0].display_name} was uploaded since"
+        behind = f"version {version.display_name}, but {versions[0].display_name} was uploaded later"
     if behind:
         console.line(f"It runs {behind}: `graftline kubeflow schedule --cron '{cron}'` renews it.", style="bold red")
 
@@ -103,10 +103,10 @@ def _images(spec: Any) -> Iterator[str]:
 def _next(cron: str, zone: str) -> str:
     try:
         return f"next {shown(next_times(cron, zone, 1)[0], zone)}"
-    except UserError:  # made by other means, in a form that is not ours
+    except UserError:  # made by another program, in a form that this one does not read
         return "next time not known"
 
 
 def shown(when: datetime | None, zone: str) -> str:
-    """Returns a time to the second; the server gives 1970 where there is none."""
+    """Returns a time to the second; empty if there is none, which the server gives as 1970."""
     return f"{when.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}" if when and when.timestamp() else ""

@@ -1,1 +1,1 @@
-"""What a person does on the volume of a cluster, and with its metadata: each visit has a short-lived pod of its own."""
+"""What a person does with a cluster's volume and metadata: each such visit has a short-lived pod of its own."""

@@ -1,4 +1,4 @@
-"""Copies a folder of photos of this machine onto the volume, where pods find it as a dataset."""
+"""Copies a folder of photos from this machine onto the volume, where pods find it as a dataset."""
 
 import contextlib
 import csv
@@ -20,13 +20,13 @@ from kubeflow.visits.visitor import program, visiting
 
 PHOTOS = "photos"  # the folder of all datasets, below the mount
 NAME = re.compile(r"[^./][^/]*(/[^./][^/]*)*")  # no hidden part, and none that leads out of the folder
-STEPS = 10  # of the progress that is shown
-PART = 2**20  # bytes that are read at once
-TABLE = "labels.csv"  # beside the photos, where their classes are in a table
+STEPS = 10  # of the progress shown
+PART = 2**20  # bytes per read
+TABLE = "labels.csv"  # next to the photos, if a table gives their classes
 
 
 class Sent(NamedTuple):
-    """What is copied: photos, and a table of their classes where they have one."""
+    """What is copied: photos, and a table of their classes if they have one."""
 
     folder: Path
     photos: list[Path]
@@ -34,23 +34,23 @@ class Sent(NamedTuple):
 
 
 def put(settings: Settings, given: str, name: str, labels: Path | None = None) -> dict[str, str]:
-    """Copies the photos of a dataset, all of them or none, and returns the section `data` that names them then.
+    """Copies the photos of a dataset, all or none, and returns the section `data` that names the copy.
 
     Args:
-      settings: those of the cluster.
-      given: a folder that holds a folder per class, or folders `span-1`, `span-2`, … that do; of any shape with a table.
-      name: its place below `photos/` on the volume; the folder's own name where it is empty.
-      labels: a table of the photos' classes; the volume gets one of those that are copied, beside them.
+      settings: the cluster's settings.
+      given: a folder with one folder per class, or with such folders as `span-1`, `span-2`, …; any shape with a table.
+      name: its place below `photos/` on the volume; the folder's own name if it is empty.
+      labels: a table of the photos' classes; a table of the copied photos is written next to them.
 
     Raises:
-      UserError: where it is no such folder, the name is taken, or the copy breaks off.
+      UserError: if the folder is not usable, the name is taken, or the copy breaks off.
     """
     if not given:
         raise UserError("FOLDER is empty: give a folder of photos, as in `graftline kubeflow upload ~/photos`.")
     folder = _folder(given)
     sent, name = _with_table(folder, labels) if labels else Sent(folder, _files(folder), None), name or folder.name
     if not NAME.fullmatch(name):
-        raise UserError(f"--to {name!r} is not a place on the volume: give a name, or two as in pets/span-2.")
+        raise UserError(f"--to {name!r} is not a valid name on the volume: give one such as pets or pets/span-2.")
     sizes = [path.stat().st_size for path in sent.photos]
     place = str(settings.cluster.mount / PHOTOS)
     receive = ["python", "-m", "kubeflow.visits.receive", place, name]
@@ -65,7 +65,8 @@ def put(settings: Settings, given: str, name: str, labels: Path | None = None) -
             _send(process.stdin, sent, sizes)
         except OSError as error:
             raise UserError(
-                f"{error.filename or folder} cannot be read ({error.strerror}): nothing is copied."
+                f"{error.filename or folder} cannot be read ({error.strerror}), so nothing was copied: fix that, and "
+                "copy again."
             ) from None
     console.line(f"Copied {len(sizes):,} photos ({console.gigabytes(sum(sizes))}) to {place}/{name}.")
     dataset = {"dataset": f"{FOLDER_PREFIX}{PHOTOS}/{name}"}
@@ -80,7 +81,7 @@ def _folder(given: str) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the photos of a dataset, of all spans, through links too; other files are no part of it."""
+    """Returns the photos of a dataset, of all spans and also through links, but no other files."""
     sources = [Folder(str(one), Wanted()) for one in sorted(_spans(folder)) or [folder]]
     for source in sources:
         _check(source)
@@ -88,9 +89,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _with_table(folder: Path, labels: Path) -> Sent:
-    """Returns the photos that a table knows, and their classes by where each is below the folder."""
+    """Returns the photos that a table names, and a table of their classes by path below the folder."""
     if _spans(folder):
-        raise UserError(f"{folder} has spans, which have a folder for each class: leave --labels out.")
+        raise UserError(f"{folder} has spans, which have one folder per class: leave out --labels.")
     source = Folder(str(folder), Wanted(labels=labels))
     _check(source)
     held, table = source.held(), io.StringIO(newline="")
@@ -111,12 +112,12 @@ def _check(source: Folder) -> None:
 
 
 def _send(stream: IO[bytes], sent: Sent, sizes: list[int]) -> None:
-    """Writes a tar of what is sent, and shows how far it is; it ends early where nobody reads it any more.
+    """Writes a tar of what is sent, and shows the progress; it ends early if nobody reads it any more.
 
-    `tarfile` would write what it still holds when this is stopped, and wait for a reader that does not read.
+    When this is stopped, `tarfile` would write the rest of its buffer, and wait for a reader that does not read.
     """
     total, done = sum(sizes) or 1, 0
-    with console.waiting() as shown, contextlib.suppress(BrokenPipeError):  # the program at the other end says why
+    with console.waiting() as shown, contextlib.suppress(BrokenPipeError):  # the program in the pod says why
         if sent.table:
             stream.write(_header(TABLE, len(sent.table), time.time()))
             _copy(io.BytesIO(sent.table), TABLE, stream, len(sent.table))
@@ -125,7 +126,7 @@ def _send(stream: IO[bytes], sent: Sent, sizes: list[int]) -> None:
             with path.open("rb") as file:
                 _copy(file, str(path), stream, size)
             done += size
-            shown(f"Copying: {100 // STEPS * (STEPS * done // total)} %")
+            shown(f"Copying: {100 // STEPS * (STEPS * done // total)}%")
         stream.write(bytes(2 * tarfile.BLOCKSIZE))
 
 
@@ -141,7 +142,7 @@ def _copy(file: IO[bytes], name: str, stream: IO[bytes], size: int) -> None:
     while left:
         part = file.read(min(left, PART))
         if not part:
-            raise UserError(f"{name} became shorter while it was read, and nothing is copied: copy again.")
+            raise UserError(f"{name} became shorter while it was read, so nothing was copied: copy again.")
         stream.write(part)
         left -= len(part)
     stream.write(bytes(-size % tarfile.BLOCKSIZE))

@@ -1,6 +1,7 @@
-"""Takes a folder of photos in a pod: `python -m kubeflow.visits.receive FOLDER NAME --files N --bytes N`.
+"""Receives a folder of photos in a pod: `python -m kubeflow.visits.receive FOLDER NAME --files N --bytes N`.
 
-They come as a tar on standard input, which is unpacked aside, counted, and renamed to FOLDER/NAME: nobody ever sees a part.
+They come as a tar on standard input. It is unpacked in another folder, the photos are counted, and the folder is renamed to
+FOLDER/NAME, so that nobody ever sees only a part.
 """
 
 import argparse
@@ -17,22 +18,22 @@ from typing import IO
 
 from graftline.base.errors import UserError
 
-ASIDE = ".incoming"  # folders that are being written; datasets do not count hidden ones
+ASIDE = ".incoming"  # for unfinished copies; datasets ignore hidden folders
 LONGEST_SECONDS = 24 * 3600  # more than any visit takes
 
 
 def receive(stream: IO[bytes], folder: Path, name: str, files: int, size: int) -> Path:
-    """Unpacks photos, and returns where they are.
+    """Unpacks photos, and returns their folder.
 
     Args:
-      stream: a tar of them.
-      folder: that of all datasets.
-      name: of this one, below it.
+      stream: a tar of the photos.
+      folder: the folder of all datasets.
+      name: the dataset's name, below that folder.
       files: how many there are.
       size: how many bytes they have together.
 
     Raises:
-      UserError: where the name is taken, the volume cannot be written to, or not everything arrives.
+      UserError: if the name is taken, the volume cannot be written to, or not everything arrives.
     """
     target = folder / name
     try:
@@ -45,7 +46,7 @@ def receive(stream: IO[bytes], folder: Path, name: str, files: int, size: int) -
             os.sync()
             aside.rename(target)
     except OSError as error:
-        if target.exists():  # since a moment ago
+        if target.exists():  # made by another copy meanwhile
             raise _taken(target) from None
         cure = f"make room there, or make it writable for uid {os.getuid()}"
         raise UserError(f"{folder} on the volume cannot be written to ({error.strerror}): {cure}.") from None
@@ -53,14 +54,14 @@ def receive(stream: IO[bytes], folder: Path, name: str, files: int, size: int) -
 
 
 def _taken(target: Path) -> UserError:
-    return UserError(f"{target} is on the volume already: give another name with --to.")
+    return UserError(f"{target} already exists on the volume: give another name with --to.")
 
 
 @contextlib.contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
     place = folder / ASIDE
     place.mkdir(parents=True, exist_ok=True)
-    for lost in place.iterdir():  # by a pod that was killed
+    for lost in place.iterdir():  # left by a killed pod
         if lost.stat().st_mtime < time.time() - LONGEST_SECONDS:
             shutil.rmtree(lost, ignore_errors=True)
     aside = Path(tempfile.mkdtemp(dir=place))
@@ -76,25 +77,25 @@ def _unpack(stream: IO[bytes], aside: Path) -> None:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             archive.extractall(aside, filter="data")
     except tarfile.TarError as error:
-        raise UserError(f"The copy broke off ({error}), and nothing of it is kept: copy again.") from None
+        raise UserError(f"The copy broke off ({error}), and nothing of it was kept: copy again.") from None
 
 
 def _count(aside: Path, files: int, size: int) -> None:
-    """Compares what came with what was sent: a tar that ends between two files is no error of its own."""
+    """Compares what arrived with what was sent, because a tar that ends between two files is not an error in itself."""
     sizes = [path.stat().st_size for path in aside.rglob("*") if path.is_file()]
     if (len(sizes), sum(sizes)) != (files, size):
         raise UserError(
-            f"The copy broke off after {len(sizes):,} of {files:,} photos, and nothing of it is kept: copy again."
+            f"The copy broke off after {len(sizes):,} of {files:,} photos, and nothing of it was kept: copy again."
         )
 
 
 def main() -> int:
-    """Receives, and returns the exit status."""
+    """Receives the photos, and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="of all datasets")
-    parser.add_argument("name", help="of this one")
-    parser.add_argument("--files", type=int, required=True, help="how many come")
-    parser.add_argument("--bytes", type=int, required=True, help="how many bytes they have")
+    parser.add_argument("folder", type=Path, help="folder of all datasets")
+    parser.add_argument("name", help="name of this dataset")
+    parser.add_argument("--files", type=int, required=True, help="number of files")
+    parser.add_argument("--bytes", type=int, required=True, help="their total size in bytes")
     given = parser.parse_args()
     try:
         receive(sys.stdin.buffer, given.folder, given.name, given.files, given.bytes)

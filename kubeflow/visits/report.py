@@ -1,4 +1,4 @@
-"""Fetches the report of a run, and the model's card, from the volume to this machine."""
+"""Fetches the report of a run, and the model card, from the volume to this machine."""
 
 import shutil
 import subprocess
@@ -13,15 +13,15 @@ from kubeflow.visits.visitor import program, visiting
 
 
 def fetch(settings: Settings, run_id: str, folder: Path) -> Path:
-    """Returns the page of a report, which is copied with all that belongs to it.
+    """Copies a report with everything that belongs to it, and returns its page.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       run_id: the run's id, or `latest`.
-      folder: where reports are kept, a folder for each run.
+      folder: where reports are kept, one folder per run.
 
     Raises:
-      UserError: where there is no such run, it has no report, or the copy breaks off.
+      UserError: if there is no such run, it has no report, or the copy breaks off.
     """
     folder.mkdir(parents=True, exist_ok=True)
     send = ["python", "-m", "kubeflow.visits.send_report", run_id]
@@ -35,7 +35,7 @@ def fetch(settings: Settings, run_id: str, folder: Path) -> Path:
 
 
 def _unpack(process: subprocess.Popen[bytes], aside: Path) -> None:
-    """Unpacks what the program sends; one that fails says why by itself."""
+    """Unpacks what the program sends; a program that fails says why itself."""
     assert process.stdout
     with tempfile.TemporaryFile() as received:
         shutil.copyfileobj(process.stdout, received)
@@ -46,11 +46,11 @@ def _unpack(process: subprocess.Popen[bytes], aside: Path) -> None:
             with tarfile.open(fileobj=received) as archive:
                 archive.extractall(aside, filter="data")
         except tarfile.TarError as error:
-            raise UserError(f"The report broke off on its way ({error}): fetch it again.") from None
+            raise UserError(f"The copy of the report broke off ({error}): fetch it again.") from None
 
 
 def _keep(aside: Path, folder: Path) -> Path:
-    """Puts a report in its place, instead of one of the same run."""
+    """Moves a report to its place, and replaces an older copy of it."""
     (page,) = aside.glob(f"*/{PAGE}")
     kept = folder / page.parent.name
     if kept.exists():

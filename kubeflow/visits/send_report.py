@@ -1,4 +1,4 @@
-"""Prints the report of a run in a pod, as a tar: `python -m kubeflow.visits.send_report RUN`, an id or `latest`."""
+"""Prints the report of a run as a tar, in a pod: `python -m kubeflow.visits.send_report RUN`, an id or `latest`."""
 
 import argparse
 import sys
@@ -15,15 +15,15 @@ from graftline.settings.settings import Settings
 
 
 def send(settings: Settings, run_id: str, stream: IO[bytes]) -> None:
-    """Writes the page of a report and the model's card, in a folder named after the run.
+    """Writes the page of a report and the model card, in a folder named after the run.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       run_id: the run's id, or `latest`.
-      stream: where to.
+      stream: gets the tar.
 
     Raises:
-      UserError: where there is no such run, or it has no report.
+      UserError: if there is no such run, or it has no report.
     """
     run, page = find(settings, run_id)
     with tarfile.open(fileobj=stream, mode="w|") as archive:
@@ -32,10 +32,10 @@ def send(settings: Settings, run_id: str, stream: IO[bytes]) -> None:
 
 
 def find(settings: Settings, run_id: str) -> tuple[Run, Path]:
-    """Returns a run, and the page of its report.
+    """Returns a run and the page of its report.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       run_id: the run's id, or `latest`.
 
     Raises:
@@ -53,9 +53,7 @@ def find(settings: Settings, run_id: str) -> tuple[Run, Path]:
     page = history.report(run)
     if page is None:
         others = [other.id for other in reversed(runs) if history.report(other)]
-        hint = (
-            f"take the latest that has one, `graftline kubeflow report {others[0]}`" if others else "wait for its end"
-        )
+        hint = f"fetch the latest one with `graftline kubeflow report {others[0]}`" if others else "wait until it ends"
         raise UserError(f"Run {run.id} has no report ({history.state(run, True)}): {hint}.")
     return run, page
 
@@ -71,7 +69,7 @@ def _runs(settings: Settings) -> list[Run]:
 
 
 def main() -> int:
-    """Sends, and returns the exit status."""
+    """Sends the report, and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="id of the run, or latest")
     given = parser.parse_args()

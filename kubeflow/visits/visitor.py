@@ -1,6 +1,6 @@
-"""The pod of a visit: made from the pipeline's image, as a task's pod is, and deleted when the visit ends, however it does.
+"""Makes the pod of a visit from the pipeline's image, like a task's pod, and deletes it however the visit ends.
 
-A pod that nobody deletes, because this machine was switched off meanwhile, ends by itself.
+If this machine is switched off before it can delete the pod, the pod ends by itself.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from kubeflow.pods import USER, configuration, image, namespace, secret_variable
 
 CONTAINER = "main"
 LONGEST_HOURS = 4
-START_SECONDS = 600  # an image of some gigabytes may have to be fetched first
+START_SECONDS = 600  # an image of several gigabytes may have to be pulled first
 POLL_SECONDS = 5
-# What does not pass by itself, or not soon
+# Reasons that do not go away by themselves, or not soon
 HOPELESS = {
     "ImagePullBackOff",
     "InvalidImageName",
@@ -33,14 +33,14 @@ HOPELESS = {
     "CreateContainerConfigError",
     "DeadlineExceeded",
 }
-ENDED = re.compile(r"command terminated with exit code \d+\n?$")  # kubectl's own last line where a program failed
+ENDED = re.compile(r"command terminated with exit code \d+\n?$")  # kubectl's own last line if a program failed
 
 
 class ProgramError(UserError):
     """What a program in the pod said when it failed.
 
     Attributes:
-      status: its exit status.
+      status: the program's exit status.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -53,11 +53,11 @@ def visiting(settings: Settings, with_settings: bool = True) -> Iterator[str]:
     """Yields the name of a pod that runs until the block ends.
 
     Args:
-      settings: those of the pipeline.
-      with_settings: whether it gets the settings and Secrets of a run's pods; the volume it has in any case.
+      settings: the pipeline's settings.
+      with_settings: whether it gets the settings and Secrets of a run's pods; it has the volume in any case.
 
     Raises:
-      UserError: where it cannot be made, or does not start.
+      UserError: if it cannot be made, or does not start.
     """
     made = manifest(settings, with_settings)
     name = made["metadata"]["name"]
@@ -73,14 +73,14 @@ def visiting(settings: Settings, with_settings: bool = True) -> Iterator[str]:
 
 
 def manifest(settings: Settings, with_settings: bool = True) -> dict[str, Any]:
-    """Returns a pod as Kubernetes takes it.
+    """Returns the pod's manifest for Kubernetes.
 
     Args:
-      settings: those of the pipeline.
+      settings: the pipeline's settings.
       with_settings: as for `visiting`.
 
     Raises:
-      UserError: where no image is configured, or the settings name a file that pods do not have.
+      UserError: if no image is configured, or the settings name a file that pods do not have.
     """
     cluster = settings.cluster
     least = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
@@ -101,7 +101,7 @@ def manifest(settings: Settings, with_settings: bool = True) -> dict[str, Any]:
         "kind": "Pod",
         "metadata": {
             "name": f"graftline-visitor-{secrets.token_hex(4)}",
-            # By the label network policies let it reach the metadata store, as they let the pods of a run
+            # With this label, network policies let it reach the metadata store, as they do pods of a run
             "labels": {"app.kubernetes.io/name": "graftline-visitor", "pipelines.kubeflow.org/v2_component": "true"},
             "annotations": {"sidecar.istio.io/inject": "false"},  # as Kubeflow Pipelines marks the pods of a run
         },
@@ -135,7 +135,7 @@ def _environment(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _wait(settings: Settings, name: str) -> None:
-    """Waits until the pod runs, and shows for what it waits."""
+    """Waits until the pod runs, and shows what it waits for."""
     end = time.monotonic() + START_SECONDS
     with console.waiting() as shown:
         while not _is_ready(settings, name):
@@ -144,7 +144,7 @@ def _wait(settings: Settings, name: str) -> None:
                 raise UserError(
                     f"The pod {name} does not start ({reason or 'no reason is known'}: {sentence}): check that the image "
                     f"{image(settings)}, the volume {settings.cluster.volume} and the Secrets that "
-                    "docs/how-to/kubeflow-cluster.md lists are there."
+                    "docs/how-to/kubeflow-cluster.md lists exist."
                 )
             shown(f"Waiting for a pod on the cluster ({reason or 'starting'})")
 
@@ -158,13 +158,13 @@ def _is_ready(settings: Settings, name: str) -> bool:
 
 
 def _remove(settings: Settings, name: str) -> None:
-    """Deletes the pod; a session of its own keeps a second Ctrl-C from ending that."""
+    """Deletes the pod, in a session of its own, so that a second Ctrl-C does not stop that."""
     asked = kubectl.command(settings, "delete", "pod", name, "--now", "--wait=false", "--ignore-not-found")
     done = subprocess.run(asked, capture_output=True, text=True, check=False, start_new_session=True)
     if done.returncode:
         print(
             f"The pod {name} was not deleted ({kubectl.reason(done.stderr)}): it ends by itself within {LONGEST_HOURS} "
-            f"hours, or by `kubectl -n {namespace(settings)} delete pod {name}`.",
+            f"hours; to end it now, run `kubectl -n {namespace(settings)} delete pod {name}`.",
             file=sys.stderr,
         )
 
@@ -173,18 +173,18 @@ def _remove(settings: Settings, name: str) -> None:
 def program(
     settings: Settings, pod: str, *command: str, stdin: int = subprocess.DEVNULL, stdout: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a program in the pod, to its end unless the block raises.
+    """Runs a program in the pod, until it ends or the block raises.
 
     Args:
-      settings: those of the pipeline.
-      pod: its name.
+      settings: the pipeline's settings.
+      pod: the pod's name.
       *command: the program, with its arguments.
-      stdin: as of `subprocess.Popen`.
-      stdout: the same.
+      stdin: as for `subprocess.Popen`.
+      stdout: as for `subprocess.Popen`.
 
     Raises:
-      ProgramError: where the program fails, with what it printed on standard error.
-      UserError: where the way to it breaks.
+      ProgramError: if the program fails, with what it printed on standard error.
+      UserError: if the connection to it breaks.
     """
     asked = [
         "exec",
@@ -209,7 +209,7 @@ def program(
 
 
 def _finish(stdin: IO[bytes] | None) -> None:
-    """Says that nothing more comes; a program that ended before it had read everything says why by itself."""
+    """Ends the program's input; a program that ended before it had read everything says why itself."""
     if stdin:
         with contextlib.suppress(BrokenPipeError):
             stdin.close()
@@ -223,5 +223,5 @@ def _tell(settings: Settings, pod: str, status: int, said: str) -> None:
         message = ENDED.sub("", said).strip()
         raise ProgramError(message or f"The program in the pod {pod} ended with status {status}.", status)
     else:
-        own = said.splitlines()[-1:]  # after what the program said, where it was running already
+        own = said.splitlines()[-1:]  # follows what the program said, if it was already running
         raise kubectl.failed(settings, f"run a program in the pod {pod} to its end", "".join(own))

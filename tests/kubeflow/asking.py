@@ -1,4 +1,4 @@
-"""What tests that ask a server of Kubeflow Pipelines have in common."""
+"""What tests share that send requests to a server of Kubeflow Pipelines."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def compiled(folder: Path, text: str = "hello", image: str = "debian:13") -> Pat
 
 
 def refused(settings, message, ask=lambda client: None) -> None:
-    """Connects and asks for something, and sees that it ends in a UserError of one line with this message."""
+    """Connects and calls `ask`, and checks that it ends in a UserError of one line with this message."""
     with pytest.raises(UserError, match=re.escape(message)) as told, connected(settings) as client:
         ask(client)
     assert "\n" not in str(told.value)

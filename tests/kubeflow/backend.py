@@ -1,8 +1,8 @@
-"""How Kubeflow Pipelines makes pods of a compiled pipeline: the rules of its driver, its launcher and Argo Workflows.
+"""How Kubeflow Pipelines turns a compiled pipeline into pods: the rules of its driver, its launcher and Argo Workflows.
 
-Written after Kubeflow Pipelines 2.17.0 (paths below `backend/src/v2`) and Argo Workflows v4.0.5, which it pins; each rule
-names its place. What they refuse is refused here, and so is what they would let through unresolved. `kfp.local` cannot stand
-in for them: it replaces placeholders wherever they are.
+Written after the source of Kubeflow Pipelines 2.17.0 (paths below `backend/src/v2`) and of Argo Workflows v4.0.5, which it
+pins; each rule names its place there. This module refuses what they refuse, and what they would let through unresolved.
+`kfp.local` cannot replace them, because it replaces placeholders wherever they are.
 """
 
 import json
@@ -19,7 +19,7 @@ import yaml
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['(.+?)'\]\}\}")  # driver/util.go:46
 CONDITION = re.compile(
     r"inputs\.parameter_values\['(.+?)'\]\s*==\s*'(.*)'", re.DOTALL
-)  # the one form of CEL that is compiled
+)  # the only form of CEL that the compiler writes
 CHANNEL = re.compile(r"\$.inputs.parameters\['(.+?)'\]")  # driver/util.go:42
 WORKSPACE = "{{$.workspace_path}}"
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -31,8 +31,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "STRUCT": dict,
 }
 OUTPUTS = "/tmp/kfp/outputs"  # driver/driver.go:796
-MISSING = "\0"  # of an output parameter whose file was not written
-MOST_BYTES = 128 * 1024  # of one argument of a process in Linux: the driver gets a container as one
+MISSING = "\0"  # the value of an output parameter whose file was not written
+MOST_BYTES = 128 * 1024  # Linux' limit for one argument of a process: the driver gets a container as one argument
 SUCCEEDED, FAILED, ERROR = "Succeeded", "Failed", "Error"  # phases of a pod in Argo Workflows
 # Which phases are tried again, by Argo's retryPolicy: operator.go:1099-1128; standalone 2.17.0 sets OnError by default
 # (manifests/kustomize/third-party/argo/base/workflow-controller-configmap-patch.yaml), others leave Argo's own, OnFailure
@@ -40,18 +40,18 @@ RETRIED = {"OnError": {ERROR}, "OnFailure": {FAILED}, "Always": {FAILED, ERROR}}
 
 
 class RefusedError(Exception):
-    """What the server, its driver or its launcher would refuse, or would let through unresolved."""
+    """The server, its driver or its launcher would refuse this, or let it through unresolved."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the server knows of a run.
+    """What the server knows about a run.
 
     Attributes:
       id: the run's id.
-      parameters: those given, by name.
-      name: what it is shown as.
-      resource: its workflow's name.
+      parameters: the given ones, by name.
+      name: its displayed name.
+      resource: the name of its workflow.
       time: when it was created, and when it was scheduled.
     """
 
@@ -62,7 +62,7 @@ class Run:
     time: str = "2026-11-25T03:45:17Z"
 
     def constants(self, task: str) -> dict[str, str]:
-        """Returns what replaces a constant that is one of these placeholders as a whole (driver/resolve.go:422-454)."""
+        """Returns the values of placeholders, for constants that are only a placeholder (driver/resolve.go:422-454)."""
         return {
             "{{$.pipeline_job_name}}": self.name,
             "{{$.pipeline_job_resource_name}}": self.resource,
@@ -80,12 +80,12 @@ class Pod:
 
     Attributes:
       task: its name.
-      command: with the arguments.
-      env: environment variables, those from Secrets too.
-      image: what it runs.
+      command: the command with its arguments.
+      env: environment variables, including those from Secrets.
+      image: the image that it runs.
       resources: requests and limits, and the accelerator.
       attempt: from 0.
-      outputs: names of the output parameters, with what the container has written to their files, once it has run.
+      outputs: output parameters by name; once the container has run, with what it has written to their files.
     """
 
     task: str
@@ -102,10 +102,10 @@ class Pipeline:
 
     Args:
       path: the YAML.
-      secrets: of the namespace, each with its keys; a pod that needs one that is missing is refused.
+      secrets: the Secrets of the namespace, each with its keys; a pod that needs a missing one is refused.
 
     Attributes:
-      drivers: how many pods of drivers there were in all runs: one for each DAG, condition and task that was reached.
+      drivers: number of driver pods in all runs: one for each DAG, condition and task that was reached.
     """
 
     def __init__(self, path: Path, secrets: dict[str, dict[str, str]]) -> None:
@@ -118,8 +118,8 @@ class Pipeline:
         """Returns the pods of a run in which nothing fails, in an order that its dependencies allow.
 
         Args:
-          run: what the server knows of it.
-          **outputs: what pods write to the files of their output parameters, by their names.
+          run: what the server knows about it.
+          **outputs: what pods write to the files of their output parameters, by name.
         """
         made: list[Pod] = []
 
@@ -135,13 +135,13 @@ class Pipeline:
         """Runs the pipeline, and returns whether it succeeded.
 
         Args:
-          run: what the server knows of it.
+          run: what the server knows about it.
           execute: runs a pod, and returns its phase.
           policy: Argo's retryPolicy, which the compiled pipeline cannot choose.
-          seconds: how long one of a backoff takes here.
+          seconds: how long one second of a backoff takes here.
 
         Raises:
-          RefusedError: where something cannot be resolved.
+          RefusedError: if something cannot be resolved.
         """
         root = self._spec["root"]
         inputs = _checked_run(root.get("inputDefinitions", {}).get("parameters", {}), run.parameters)
@@ -152,21 +152,21 @@ class Pipeline:
         return self._dag(root["dag"]["tasks"], inputs, run, attempts)
 
     def _dag(self, tasks: dict[str, Any], outer: dict[str, Any], run: Run, attempts: Callable[..., Pod | None]) -> bool:
-        """Runs tasks in order; one whose dependencies failed is left out, but for an exit handler's end."""
+        """Runs tasks in order; a task whose dependencies failed is skipped, unless it is the end of an exit handler."""
         self.drivers += 1
         ended: dict[str, bool] = {}
         written: dict[str, dict[str, str]] = {}
         order = TopologicalSorter({name: task.get("dependentTasks", []) for name, task in tasks.items()}).static_order()
         for name in order:
             task, component = tasks[name], self._spec["components"][tasks[name]["componentRef"]["name"]]
-            # argocompiler/dag.go: the end is a hook of the exit handler's DAG, and runs whatever became of that
+            # argocompiler/dag.go: the end is a hook of the exit handler's DAG, and runs whatever the DAG's outcome
             last = task.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
             if not last and not all(ended[before] for before in task.get("dependentTasks", [])):
                 ended[name] = False
                 continue
             inputs = resolved_inputs(name, task, component, outer, run, written)
             if not _is_triggered(name, task, inputs):
-                # argocompiler/dag.go:278: Argo skips what the driver did not trigger, which fails nothing
+                # argocompiler/dag.go:278: Argo skips what the driver did not trigger, and that is not a failure
                 self.drivers += 1
                 ended[name] = True
             elif "dag" in component:
@@ -183,7 +183,7 @@ class Pipeline:
         return replace(pod, env=pod.env | self._from_secrets(name, label))
 
     def _from_secrets(self, name: str, label: str) -> dict[str, str]:
-        """Returns the variables that Kubernetes takes from Secrets; a pod without one that it needs never starts."""
+        """Returns the variables that Kubernetes takes from Secrets; a pod never starts without those that it needs."""
         found = {}
         for secret in self._kubernetes.get(label, {}).get("secretAsEnv", []):
             kept = self._secrets.get(secret["secretName"], {})
@@ -198,7 +198,7 @@ class Pipeline:
 
 
 def _is_triggered(name: str, task: dict[str, Any], inputs: dict[str, Any]) -> bool:
-    """Tells whether the driver lets a task run (driver/dag.go:84-90, expression/expression.go:134)."""
+    """Returns whether the driver lets a task run (driver/dag.go:84-90, expression/expression.go:134)."""
     condition = task.get("triggerPolicy", {}).get("condition")
     if not condition:
         return True
@@ -209,11 +209,11 @@ def _is_triggered(name: str, task: dict[str, Any], inputs: dict[str, Any]) -> bo
 
 
 def _attempts(pod: Pod, task: dict[str, Any], execute: Callable[[Pod], str], policy: str, seconds: float) -> Pod | None:
-    """Runs a task's pod, again and again where Argo does (operator.go:1018-1150); returns the one that succeeded."""
+    """Runs a task's pod, and retries it as Argo does (operator.go:1018-1150); returns the one that succeeded."""
     retry = task.get("retryPolicy", {})
     factor, longest = retry.get("backoffFactor", 0), _seconds(retry.get("backoffMaxDuration", "0s"))
     if factor != int(factor):
-        raise RefusedError(f"{pod.task}: Argo takes {factor} for no whole number, and so for no factor")
+        raise RefusedError(f"{pod.task}: Argo takes only whole numbers as a factor, not {factor}")
     started = time.monotonic()
     while (phase := _collected(pod, execute(pod))) != SUCCEEDED:
         wait = _seconds(retry.get("backoffDuration", "0s")) * factor**pod.attempt
@@ -226,7 +226,7 @@ def _attempts(pod: Pod, task: dict[str, Any], execute: Callable[[Pod], str], pol
 
 
 def _collected(pod: Pod, phase: str) -> str:
-    """Returns the phase of a pod, whose launcher fails where an output parameter was not written (launcher_v2.go:504)."""
+    """Returns the phase of a pod, whose launcher fails if an output parameter was not written (launcher_v2.go:504)."""
     return FAILED if phase == SUCCEEDED and MISSING in pod.outputs.values() else phase
 
 
@@ -236,25 +236,25 @@ def resolved_pod(name: str, component: dict[str, Any], container: dict[str, Any]
     Args:
       name: the task's name.
       component: its specification.
-      container: what is compiled of it.
-      inputs: the task's, resolved.
+      container: its compiled container.
+      inputs: the task's inputs, resolved.
 
     Raises:
-      RefusedError: where the driver would fail, or a placeholder is left.
+      RefusedError: if the driver would fail, or a placeholder is left.
     """
     if len(json.dumps(container)) >= MOST_BYTES:
         raise RefusedError(
-            f"{name}: its container has {len(json.dumps(container)):,} bytes, {MOST_BYTES:,} are too many"
+            f"{name}: its container has {len(json.dumps(container)):,} bytes, but {MOST_BYTES:,} are too many"
         )
     # driver/driver.go:309-319: the driver resolves command and arguments; the launcher is their first process, and
-    # resolves what is then left of the arguments. component/launcher_v2.go:1051-1074: of its command only {{$}}
+    # resolves what is left in the arguments. component/launcher_v2.go:1051-1074: in its command only {{$}}
     command, *arguments = [
         *_by_driver(name, container.get("command", []), inputs),
         *_by_driver(name, container.get("args", []), inputs),
     ]
     whole = {"{{$}}": json.dumps({"inputs": {"parameterValues": inputs}})}
     left = whole | _left_to_launcher(component, inputs)
-    # driver/driver.go:290-293: values of the environment are taken as they are
+    # driver/driver.go:290-293: environment values are taken as they are
     env = {variable["name"]: variable["value"] for variable in container.get("env", [])}
     resources = {key: _by_first_input(name, value, inputs) for key, value in _leaves(container.get("resources", {}))}
     image = _by_first_input(name, container["image"], inputs)
@@ -288,18 +288,18 @@ def resolved_inputs(
     run: Run,
     written: dict[str, dict[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """Returns the inputs of a task, of the types that its component has them in (driver/resolve.go:102-365).
+    """Returns the inputs of a task, with the types that its component declares (driver/resolve.go:102-365).
 
     Args:
       name: the task's name.
       task: its specification.
-      component: that of its component.
+      component: the specification of its component.
       outer: inputs of the DAG that the task is in.
-      run: what the server knows of the run.
-      written: output parameters of the tasks of the same DAG that have succeeded, by their names.
+      run: what the server knows about the run.
+      written: output parameters of the tasks of the same DAG that have succeeded, by name.
 
     Raises:
-      RefusedError: where the driver would fail.
+      RefusedError: if the driver would fail.
     """
     given = {}
     for key, source in task.get("inputs", {}).get("parameters", {}).items():
@@ -328,7 +328,7 @@ def resolved_inputs(
 
 
 def _output(name: str, source: dict[str, str], written: dict[str, dict[str, str]]) -> str:
-    """Returns what another task wrote (driver/resolve.go:577-617): one of the same DAG, for others are not found."""
+    """Returns what another task wrote (driver/resolve.go:577-617): one of the same DAG, because others are not found."""
     producer, key = source["producerTask"], source["outputParameterKey"]
     if key not in written.get(producer, {}):
         raise RefusedError(f"{name}: producer task, {producer}, not in tasks, or without {key}")
@@ -336,7 +336,7 @@ def _output(name: str, source: dict[str, str], written: dict[str, dict[str, str]
 
 
 def _constant(value: Any, known: dict[str, str]) -> Any:
-    """Replaces a constant where the whole of it is a placeholder; the workspace's path also inside (resolve.go:422-454)."""
+    """Replaces a constant that is only a placeholder; the workspace's path also inside (resolve.go:422-454)."""
     if not isinstance(value, str):
         return value
     if WORKSPACE in value:
@@ -349,14 +349,14 @@ def _is_of(kind: str, value: Any) -> bool:
 
 
 def _text_of(value: Any) -> str:
-    """Returns a value as text (driver/util.go:138-165): whole numbers without a point, true and false, JSON of others."""
+    """Returns a value as text (driver/util.go:138-165): whole numbers without a point, true and false, others as JSON."""
     if isinstance(value, str):
         return value
     return json.dumps(int(value) if isinstance(value, float) and value == int(value) else value)
 
 
 def _by_driver(task: str, texts: list[str], inputs: dict[str, Any]) -> Iterator[str]:
-    """Yields command or arguments with inputs in them; what holds outputs is the launcher's (driver/util.go:263-290)."""
+    """Yields command or arguments with inputs filled in; the launcher fills in outputs (driver/util.go:263-290)."""
     for text in texts:
         for name in () if "$.outputs" in text else PLACEHOLDER.findall(text):
             if name not in inputs:
@@ -365,7 +365,7 @@ def _by_driver(task: str, texts: list[str], inputs: dict[str, Any]) -> Iterator[
 
 
 def _left_to_launcher(component: dict[str, Any], inputs: dict[str, Any]) -> dict[str, str]:
-    """Returns what the launcher replaces in arguments (component/launcher_v2.go:1076-1172), but for artifacts."""
+    """Returns what the launcher replaces in arguments (component/launcher_v2.go:1076-1172), except artifacts."""
     known = {f"{{{{$.inputs.parameters['{name}']}}}}": _text_of(value) for name, value in inputs.items()}
     outputs = component.get("outputDefinitions", {}).get("parameters", {})
     return known | {f"{{{{$.outputs.parameters['{name}'].output_file}}}}": f"{OUTPUTS}/{name}" for name in outputs}
@@ -378,7 +378,7 @@ def _replaced(text: str, values: dict[str, str]) -> str:
 
 
 def _by_first_input(name: str, value: Any, inputs: dict[str, Any]) -> Any:
-    """Returns image or resource: the first input that it names replaces all of it (driver/resolve.go:806-831)."""
+    """Returns an image or resource: the first input that it names replaces all of it (driver/resolve.go:806-831)."""
     channel = CHANNEL.search(value) if isinstance(value, str) else None
     if channel is None:
         return value

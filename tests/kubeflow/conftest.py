@@ -1,4 +1,4 @@
-"""A server of Kubeflow Pipelines on the loopback, a cluster that kubectl seems to reach, and the ways to them."""
+"""Fixtures: a local server of Kubeflow Pipelines, a cluster that kubectl seems to reach, and access to both."""
 
 import os
 import re
@@ -22,7 +22,7 @@ IMAGE = "registry.example/graftline:1"
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch, tmp_path):
-    """No user's own configuration, and short pauses between attempts."""
+    """Hides the user's own configuration, and shortens the pauses between attempts."""
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "home" / "context.json"))
     monkeypatch.setattr(kubeflow_client, "BACKOFF_SECONDS", 0.001)
     monkeypatch.setattr(schedules, "POLL_SECONDS", 0.01)
@@ -53,7 +53,7 @@ def package(tmp_path):
 
 @pytest.fixture
 def volume(tmp_path, monkeypatch) -> Path:
-    """The volume; the settings name it, and the image."""
+    """The volume; the settings name it and the image."""
     folder = tmp_path / "volume"
     folder.mkdir()
     for name, value in {"CONFIG": "digits", "CLUSTER__MOUNT": str(folder), "CLUSTER__IMAGE": IMAGE}.items():
@@ -63,7 +63,7 @@ def volume(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch) -> Cluster:
-    """A cluster in which all is as it should be, and the imitation in front of it first in PATH."""
+    """A cluster without faults, and the imitation of kubectl for it first in PATH."""
     made = Cluster(tmp_path / "cluster")
     made.make(
         namespace="graftline",
@@ -87,7 +87,7 @@ def called(monkeypatch, capfd, tmp_path):
     monkeypatch.setattr(commands, "OUTPUT", tmp_path / "output/kubeflow")  # where reports are kept
 
     def run(*arguments):
-        capfd.readouterr()  # of what came before
+        capfd.readouterr()  # drops earlier output
         status = main(["kubeflow", *arguments])
         out, error = capfd.readouterr()
         return status, out, re.sub(r"^Data: .*\n", "", error)

@@ -1,6 +1,6 @@
-"""A small server that speaks the REST API of Kubeflow Pipelines 2 (v2beta1) on the loopback, its state in memory.
+"""A small local server that speaks the REST API of Kubeflow Pipelines 2 (v2beta1), with its state in memory.
 
-Written after the source of 2.17.0 (backend/src), as strict as that where the client depends on it: keys of filters
+Written after the source of 2.17.0 (backend/src), and as strict as the source where the client depends on it: keys of filters
 (apiserver/model), namespaces (apiserver/server), schedules that own their runs (crd/controller/scheduledworkflow).
 """
 
@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 API = "/apis/v2beta1/"
-# Each kind of thing: the name of its list in answers, and of its id
+# For each kind of item: the names of its list in answers and of its id
 KINDS = {
     "pipelines": ("pipelines", "pipeline_id"),
     "versions": ("pipeline_versions", "pipeline_version_id"),
@@ -27,7 +27,7 @@ KINDS = {
     "runs": ("runs", "run_id"),
     "recurringruns": ("recurringRuns", "recurring_run_id"),
 }
-# By which the things can be filtered: of runs the keys of runAPIToModelFieldMap (apiserver/model/run.go:370-387)
+# Keys by which items can be filtered: those of runs are in runAPIToModelFieldMap (apiserver/model/run.go:370-387)
 FILTERED = {
     "pipelines": {"display_name"},
     "versions": {"display_name"},
@@ -40,7 +40,7 @@ TERMINATED = GOING_ON - {"CANCELING"} | {"RUNTIME_STATE_UNSPECIFIED"}  # apiserv
 
 
 class KfpServer(ThreadingHTTPServer):
-    """What the server keeps, what it was asked, and what it shall do wrong."""
+    """The server's state, the requests that it got, and the errors that it must make."""
 
     daemon_threads = True
 
@@ -49,18 +49,18 @@ class KfpServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.kept: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
         self.asked: list[str] = []  # method and path of each request
-        self.token: str | None = None  # asked for where there is one
-        self.profiles = True  # without, it knows no namespaces
+        self.token: str | None = None  # required if set
+        self.profiles = True  # without profiles, it knows no namespaces
         self.killed: list[str] = []  # runs whose workflow was deleted with the schedule that owned it
         self._numbers = itertools.count()
         self._faults: list[tuple[str, int, Any, dict[str, str]]] = []
 
     def fail(self, pattern: str, *statuses: int, body: Any = None, headers: dict[str, str] | None = None) -> None:
-        """Answers the next requests whose method and path match with these statuses, one after the other; 0 hangs up."""
+        """Answers the next matching requests (method and path) with these statuses, one after the other; 0 hangs up."""
         self._faults += [(pattern, status, body, headers or {}) for status in statuses]
 
     def fault(self, asked: str) -> tuple[int, Any, dict[str, str]] | None:
-        """Returns how a request shall fail, once."""
+        """Returns how a request must fail, once."""
         for fault in self._faults:
             if re.fullmatch(fault[0], asked):
                 self._faults.remove(fault)
@@ -68,7 +68,7 @@ class KfpServer(ThreadingHTTPServer):
         return None
 
     def keep(self, kind: str, thing: dict[str, Any]) -> dict[str, Any]:
-        """Adds a thing, with an id and a time of its own."""
+        """Adds an item, with an id and a time of its own."""
         number = next(self._numbers)
         created = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
         experiments = {one["experiment_id"]: one for one in self.kept["experiments"]}
@@ -82,7 +82,7 @@ class KfpServer(ThreadingHTTPServer):
         return made
 
     def fire(self, schedule: int = -1) -> dict[str, Any] | None:
-        """Lets a schedule be due: it starts a run, unless it is paused or as many as it may run at once are going on."""
+        """Makes a schedule due: it starts a run, unless it is paused or its limit of concurrent runs is reached."""
         one = self.kept["recurringruns"][schedule]
         mine = [run for run in self.kept["runs"] if run.get("recurring_run_id") == one["recurring_run_id"]]
         if one["status"] != "ENABLED" or len([run for run in mine if self.goes_on(run)]) >= one["max_concurrency"]:
@@ -95,7 +95,7 @@ class KfpServer(ThreadingHTTPServer):
         return made
 
     def goes_on(self, run: dict[str, Any]) -> bool:
-        """Tells whether a run is at work: a workflow that was deleted leaves its run in the state that it had."""
+        """Returns whether a run is in progress: a run whose workflow was deleted keeps its state."""
         return run["state"] in GOING_ON and run["run_id"] not in self.killed
 
 
@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: KfpServer
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
     def _answer(self) -> None:
         parts = urlsplit(self.path)
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         return part.get_content().decode()
 
     def _page(self, kind: str, query: dict[str, str], wanted: dict[str, str]) -> tuple[int, Any]:
-        """Lists those that have the wanted values and pass the filter, a page of them."""
+        """Returns a page of the items that have the wanted values and pass the filter."""
         found = [one for one in self.server.kept[kind] if all(one.get(key) == value for key, value in wanted.items())]
         for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
             key, text = predicate["key"], predicate["stringValue"]
@@ -189,17 +189,17 @@ class _Handler(BaseHTTPRequestHandler):
         return (200, found[0]) if found else (404, {"code": 5, "message": f"{identity} not found"})
 
     def _switch(self, identity: str, how: str) -> tuple[int, Any]:
-        """Pauses a schedule, or lets it go on."""
+        """Pauses or resumes a schedule."""
         status, found = self._get("recurringruns", identity)
         if status == 200:
             found["status"], found["mode"] = f"{how}d".upper(), how.upper()
         return status, {}
 
     def _terminate(self, identity: str) -> tuple[int, Any]:
-        """Asks for the end of a run that goes on; its state follows its workflow's from then on.
+        """Asks for the end of a run in progress; its state follows its workflow's from then on.
 
-        Of a run that has ended, or is being ended, it says that there is none to change (its
-        storage/run_store.go:842), as an invalid argument, which is 400 (common/util/error.go:183).
+        For a run that has ended or is being ended, it says that there is no row to change
+        (apiserver/storage/run_store.go:842), as an invalid argument, which is 400 (common/util/error.go:183).
         """
         status, found = self._get("runs", identity)
         if status == 200 and found["state"] not in TERMINATED:
@@ -210,9 +210,9 @@ class _Handler(BaseHTTPRequestHandler):
         return status, found
 
     def _delete(self, kind: str, identity: str, policy: str) -> tuple[int, Any]:
-        """Removes a thing, with a schedule also the workflows that it owns, unless they are to be left (`ORPHAN`).
+        """Removes an item; with a schedule also the workflows that it owns, unless the policy is `ORPHAN`.
 
-        apiserver/resource/resource_manager.go:1458-1490: without a policy Kubernetes' own, which is to remove them.
+        apiserver/resource/resource_manager.go:1458-1490: without a policy, Kubernetes' default applies, which removes them.
         """
         left = [one for one in self.server.kept[kind] if one[KINDS[kind][1]] != identity]
         if len(left) == len(self.server.kept[kind]):

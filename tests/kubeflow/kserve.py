@@ -1,7 +1,8 @@
-"""What KServe takes for an InferenceService, and what it makes of one.
+"""What KServe accepts as an InferenceService, and what it makes of one.
 
-Written after KServe v0.20.0; each rule names its place. Paths are those of its repository, webhook and reconcilers below
-`pkg/controller/v1beta1/inferenceservice`. `kserve.yaml` has the part of its CRD that the manifests use.
+Written after the source of KServe v0.20.0; each rule names its place there. Paths are those of its repository; those of the
+webhook and the reconcilers are below `pkg/controller/v1beta1/inferenceservice`. `kserve.yaml` has the part of its CRD that
+the manifests use.
 """
 
 import re
@@ -11,15 +12,15 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-# The name of an InferenceService, and of the label that its pods are selected by: Kubernetes' limit for the latter, which
-# KServe does not check, is the closer one (pkg/constants/constants.go:755 and :799)
+# The name of an InferenceService, and the label that selects its pods: Kubernetes' limit for the label, which KServe does
+# not check, is the stricter one (pkg/constants/constants.go:755 and :799)
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # pkg/apis/serving/v1beta1/inference_service_validation.go:46 and :470
 APP = "isvc.{}-predictor"
 LONGEST_LABEL = 63
-# utils/utils.go:48 and :437; what names no scheme is a path in the image
+# utils/utils.go:48 and :437; without a scheme, it is a path in the image
 SCHEMES = ("gs", "s3", "pvc", "file", "https", "http", "hdfs", "webhdfs", "oci", "oci+native", "hf")
 MODE = "serving.kserve.io/deploymentMode"
-# pkg/constants/constants.go:561-568; KServe refuses no other mode, but goes on with its own default (utils/utils.go:224-247)
+# pkg/constants/constants.go:561-568; KServe does not refuse other modes, but uses its own default (utils/utils.go:224-247)
 MODES = ("Standard", "Knative", "ModelMesh")
 # config/runtimes/kserve-tensorflow-serving.yaml:23-47, its image after config/runtimes/kustomization.yaml:22-24
 RUNTIME = "kserve-tensorflow-serving"
@@ -32,7 +33,7 @@ METADATA = {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels
 
 
 def _strict(schema: dict) -> dict:
-    """Returns a schema that refuses what it does not name, as the API server does where fields are validated strictly."""
+    """Returns a schema that refuses unknown fields, as the API server does with strict validation."""
     strict = dict(schema)
     if "properties" in schema:
         strict["properties"] = {name: _strict(inner) for name, inner in schema["properties"].items()}
@@ -49,7 +50,7 @@ def _schema() -> dict:
 
 
 def faults(service: dict) -> Iterator[str]:
-    """Yields why KServe would refuse an InferenceService, or make something else of it than it says."""
+    """Yields why KServe would refuse an InferenceService, or make something else of it."""
     for error in jsonschema.Draft202012Validator(_schema()).iter_errors(service):
         yield f"{error.json_path}: {error.message}"
     name = service["metadata"].get("name", "")
@@ -59,7 +60,7 @@ def faults(service: dict) -> Iterator[str]:
         yield f"name {name} is too long for the label {APP.format(name)}"
     mode = service["metadata"].get("annotations", {}).get(MODE)
     if mode not in MODES:
-        yield f"deploymentMode {mode} is none of {MODES}"
+        yield f"deploymentMode {mode} is not one of {MODES}"
     address = service["spec"].get("predictor", {}).get("model", {}).get("storageUri", "")
     scheme, separator, _ = address.partition("://")
     if separator and scheme not in SCHEMES:
@@ -93,7 +94,7 @@ def made_of(service: dict) -> list[dict]:
         "name": "kserve-container",
         "image": f"{IMAGE}:{version}",  # utils/utils.go:339-354
         "command": ["/usr/bin/tensorflow_model_server"],
-        # Both, one after the other: utils/utils.go:250-263
+        # The runtime's, then the model's: utils/utils.go:250-263
         "args": [f"--model_name={name}", *ARGUMENTS, *model.get("args", [])],
         "resources": model["resources"] | {"limits": LIMITS | model["resources"].get("limits", {})},
         "volumeMounts": [*model.get("volumeMounts", []), mount],
@@ -101,7 +102,7 @@ def made_of(service: dict) -> list[dict]:
     pod = {**predictor, "containers": [container], "volumes": [*predictor.get("volumes", []), volume]}
     metadata = {"name": f"{name}-predictor", "namespace": service["metadata"]["namespace"]}
     selector = {"app": APP.format(name)}
-    # The first port as 80, each other as itself: reconcilers/service/service_reconciler.go:109-147
+    # The first port becomes 80, the others stay: reconcilers/service/service_reconciler.go:109-147
     first, *others = container.get("ports", [{"containerPort": 8080}])
     ports = [
         {"name": port.get("name", metadata["name"]), "port": outside, "targetPort": port["containerPort"]}

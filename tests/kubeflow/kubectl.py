@@ -1,11 +1,11 @@
-"""An imitation of kubectl and of the cluster behind it: pods are processes of this machine, the volume is a folder.
+"""An imitation of kubectl and of the cluster behind it: pods are processes on this machine, the volume is a folder.
 
 Written after kubectl 1.32 (kubernetes/kubectl, paths below `pkg/cmd`) and what the API server and the kubelet do to a pod.
-It takes the flags in `FLAGS`, which a test holds against the real program's help, and refuses any other. It is strict about
-what the real ones are strict about: the schema (apply validates strictly by default), rights, the service account, the claim
-of the volume, the image, the keys of Secrets, and programs in a pod that is not running.
+It takes the flags in `FLAGS`, which a test compares with the real program's help, and refuses any other. It is as strict as
+the real ones about the schema (apply validates strictly by default), rights, the service account, the volume's claim, the
+image, the keys of Secrets, and programs in a pod that is not running.
 
-Unlike on a cluster, a pod's file system is this machine's, and its metadata are in a SQLite file instead of a server.
+Unlike on a cluster, a pod has this machine's file system, and its metadata is in a SQLite file instead of a server.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 
 from graftline.base.paths import PREFIX, PROJECT
 
-CLUSTER = "IMITATED_CLUSTER"  # environment variable: the folder of its state
-FLAGS = {  # of each command; those with a value end with =
+CLUSTER = "IMITATED_CLUSTER"  # environment variable with the folder of its state
+FLAGS = {  # by command; flags with a value end with =
     "apply": {"filename="},
     "wait": {"for=", "timeout="},
     "get": {"selector=", "output="},
@@ -33,15 +33,15 @@ FLAGS = {  # of each command; those with a value end with =
 KEPT = {
     "Secret": ("secret", "secrets"),
     "NetworkPolicy": ("networkpolicy.networking.k8s.io", "policies"),
-}  # beside pods
+}  # kinds besides pods
 CONFIG, PASSWORD = f"{PREFIX}CONFIG", f"{PREFIX}METADATA__PASSWORD"
 
 
 class Cluster:
-    """What the cluster knows, in files of a folder: tests write them too.
+    """The cluster's state, in files of a folder that tests also write.
 
     Args:
-      folder: of its state.
+      folder: folder of its state.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,29 +49,29 @@ class Cluster:
         self.pods_dir = folder / "pods"
 
     def make(self, **known: Any) -> None:
-        """Starts anew.
+        """Creates the cluster's state.
 
         Args:
-          **known: namespace, images, claims, secrets, accounts, and how calls shall fail by their verb.
+          **known: namespace, images, claims, secrets, accounts, and by verb how calls must fail.
         """
         self.pods_dir.mkdir(parents=True)
         self.write(known)
 
     def read(self) -> dict[str, Any]:
-        """Returns what it knows."""
+        """Returns its state."""
         return json.loads((self.folder / "known.json").read_text())
 
     def write(self, known: dict[str, Any]) -> None:
-        """Lets it know something else."""
+        """Replaces its state."""
         _replace(self.folder / "known.json", known)
 
     def calls(self) -> list[list[str]]:
-        """Returns how it was called so far."""
+        """Returns the calls so far."""
         path = self.folder / "calls"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def pods(self) -> dict[str, dict[str, Any]]:
-        """Returns the pods that there are, by name."""
+        """Returns the existing pods, by name."""
         found = {}
         for path in sorted(self.pods_dir.glob("*.json")):
             with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
@@ -79,7 +79,7 @@ class Cluster:
         return found
 
     def put(self, pod: dict[str, Any]) -> None:
-        """Adds a pod, or changes one."""
+        """Adds or replaces a pod."""
         _replace(self.pods_dir / f"{pod['metadata']['name']}.json", pod)
 
 
@@ -91,7 +91,7 @@ def _replace(path: Path, content: Any) -> None:
 
 
 def fail(text: str, status: int = 1) -> NoReturn:
-    """Ends as kubectl does."""
+    """Ends as kubectl does on an error."""
     print(text, file=sys.stderr)
     sys.exit(status)
 
@@ -110,7 +110,7 @@ def parsed(arguments: list[str]) -> tuple[str, str, list[str], dict[str, str], l
 
 
 def main() -> None:
-    """Does what it is called for."""
+    """Runs the command line."""
     cluster = Cluster(Path(os.environ[CLUSTER]))
     with (cluster.folder / "calls").open("a") as calls:
         calls.write(json.dumps(sys.argv[1:]) + "\n")
@@ -136,8 +136,8 @@ def main() -> None:
 
 
 def apply(cluster: Cluster, known: dict[str, Any]) -> None:
-    """Makes a pod, a Secret or a policy."""
-    import kubernetes_validate  # slow, and nothing else needs it
+    """Creates a pod, a Secret or a policy."""
+    import kubernetes_validate  # slow, and only needed here
 
     pod = json.load(sys.stdin)
     try:
@@ -161,7 +161,7 @@ def apply(cluster: Cluster, known: dict[str, Any]) -> None:
 
 
 def status(pod: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Returns what becomes of a pod: the scheduler looks at its claims, the kubelet at its image and Secrets."""
+    """Returns the status of a new pod: the scheduler checks its claims, the kubelet its image and Secrets."""
     (container,) = pod["spec"]["containers"]
     for volume in pod["spec"]["volumes"]:
         claim = volume.get("persistentVolumeClaim", {}).get("claimName")
@@ -186,13 +186,13 @@ def status(pod: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 
 def found(cluster: Cluster, name: str) -> dict[str, Any]:
-    """Returns a pod, or ends as where there is none."""
+    """Returns a pod; ends with kubectl's error if there is none."""
     pods = cluster.pods()
     return pods[name] if name in pods else fail(f'Error from server (NotFound): pods "{name}" not found')
 
 
 def wait(cluster: Cluster, name: str, given: dict[str, str]) -> None:
-    """Waits for a condition; what the cluster does not meet at once it never does, so nobody waits for long."""
+    """Waits for a condition, but not for long: one that is not met at once is never met."""
     kind, _, condition = given["for"].partition("=")
     assert kind == "condition"
     met = [one["type"] for one in found(cluster, name)["status"].get("conditions", []) if one["status"] == "True"]
@@ -203,7 +203,7 @@ def wait(cluster: Cluster, name: str, given: dict[str, str]) -> None:
 
 
 def get(cluster: Cluster, words: list[str], given: dict[str, str]) -> None:
-    """Prints a pod, or those with a label."""
+    """Prints a pod, or all pods with a label."""
     assert given["output"] == "json"
     if words[0] == "pod":
         print(json.dumps(found(cluster, words[1])))
@@ -227,7 +227,7 @@ def execute(cluster: Cluster, known: dict[str, Any], name: str, given: dict[str,
         fail(
             f'error: Internal error occurred: unable to upgrade connection: container not found ("{container["name"]}")'
         )
-    # A session of its own: no signal of this terminal reaches a pod
+    # In a session of its own, because no signal of this terminal reaches a pod
     with subprocess.Popen(
         command,
         cwd=PROJECT,
@@ -244,9 +244,9 @@ def execute(cluster: Cluster, known: dict[str, Any], name: str, given: dict[str,
 
 
 def cut(process: subprocess.Popen[bytes], after: int, hangs: bool) -> NoReturn:
-    """Loses the connection after so many bytes: the program reads to their end, and kubectl says so.
+    """Drops the connection after so many bytes: the program reads to their end, and kubectl reports an error.
 
-    With `hangs`, nothing goes through any more, and nobody is told.
+    With `hangs`, the connection hangs after these bytes instead, without an error.
     """
     assert process.stdin
     process.stdin.write(sys.stdin.buffer.read(after))
@@ -261,7 +261,7 @@ def cut(process: subprocess.Popen[bytes], after: int, hangs: bool) -> NoReturn:
 
 
 def environment(container: dict[str, Any], known: dict[str, Any]) -> dict[str, str]:
-    """Returns the variables of a container; its metadata are in the file that they are in on one machine."""
+    """Returns the variables of a container, with metadata in the same file as on one machine."""
     given = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
     given["TF_CPP_MIN_LOG_LEVEL"] = "3"
     for variable in container["env"]:
@@ -276,7 +276,7 @@ def environment(container: dict[str, Any], known: dict[str, Any]) -> dict[str, s
 
 
 def delete(cluster: Cluster, known: dict[str, Any], kind: str, name: str, given: dict[str, str]) -> None:
-    """Removes a Secret or a policy; or a pod, and kills what runs in it."""
+    """Deletes a Secret, a policy, or a pod, and kills what runs in it."""
     for shown, kept in KEPT.values():
         if shown.partition(".")[0] == kind:
             if known.get(kept, {}).pop(name, None) is None and "ignore-not-found" not in given:
@@ -297,7 +297,7 @@ def delete(cluster: Cluster, known: dict[str, Any], kind: str, name: str, given:
 
 
 def logs(cluster: Cluster, name: str, given: dict[str, str]) -> None:
-    """Prints what a container has printed: what a test says that it has, or what is in a file where it really ran."""
+    """Prints the log of a container: the one that a test gave, or the file of a container that really ran."""
     pod = found(cluster, name)
     if pod["status"]["phase"] == "Pending":
         fail(f'Error from server (BadRequest): container "{given["container"]}" in pod "{name}" is waiting to start: '

@@ -1,4 +1,4 @@
-"""What a cluster lends to a test: containers, and a database that keeps their metadata."""
+"""What a cluster gives a test: containers, and a database for their metadata."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ USER = 1000
 PASSWORD = "only for this test"
 Watch = Callable[[str, str], None]
 
-# Podman's own defaults ask for more than an unprivileged machine may give
+# Podman's defaults ask for more than an unprivileged machine may give
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -30,7 +30,7 @@ events_logger = "file"
 
 
 def podman() -> str | None:
-    """Returns podman's path; None where it is not installed, or may not run a container here."""
+    """Returns podman's path; None if it is not installed, or may not run containers here."""
     program = shutil.which("podman")
     if program is None or os.geteuid():
         return None
@@ -47,7 +47,7 @@ def quiet(name: str, line: str) -> None:
     """Watches nothing."""
 
 
-# As strict as a closed cluster: no rights, nothing to write to but what is mounted
+# As strict as a locked-down cluster: no rights, and only mounts are writable
 ISOLATION = [
     "--rm", f"--user={USER}:{USER}", "--cap-drop=all", "--security-opt=no-new-privileges",
     "--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:rw,exec,mode=1777,notmpcopyup",
@@ -55,7 +55,7 @@ ISOLATION = [
 
 
 def _opened(folder: Path) -> list[str]:
-    """Returns options that show a folder to another user, though one above it is private, as root's home is, or hidden."""
+    """Returns options that show a folder to another user, even if a folder above it is private, such as root's home."""
     private = next((path for path in reversed(folder.parents) if not path.stat().st_mode & stat.S_IXOTH), None)
     hidden = [f"--tmpfs={private}:mode=755,notmpcopyup"] if private else []
     return [*hidden, f"--volume={folder}:{folder}:ro"]
@@ -73,14 +73,14 @@ def _conf(folder: Path) -> dict[str, str]:
 
 @dataclass
 class Pods:
-    """Runs the containers of a pipeline on this machine, whose own files are their image.
+    """Runs the containers of a pipeline on this machine, with its own files as their image.
 
     Attributes:
-      folder: of podman's state.
-      volume: what all of them share, readable and writable.
-      containers: whether podman runs them, as uid 1000; plain processes do otherwise.
+      folder: folder of podman's state.
+      volume: the folder that all of them share, readable and writable.
+      containers: whether podman runs them, as uid 1000; otherwise they are plain processes.
       watch: called with a container's name and each line it prints.
-      network: the containers' own, which by default leads nowhere.
+      network: the containers' network, which by default leads nowhere.
       ran: the pods so far, with their exit statuses.
     """
 
@@ -95,10 +95,10 @@ class Pods:
     def run(self, pod: Pod) -> str:
         """Runs a pod as a container of its own, and returns its phase.
 
-        Argo Workflows calls it an error where a pod was deleted or its node went away, and failed where its process did
+        In Argo Workflows, the phase is Error if the pod was deleted or its node went away, and Failed if its process failed
         (v4.0.5, workflow/controller/operator.go, `inferFailedReason` and `podReconciliation`).
         """
-        outputs = Path(tempfile.mkdtemp(dir=self.folder))  # the launcher makes it, within the container
+        outputs = Path(tempfile.mkdtemp(dir=self.folder))  # on a cluster, the launcher makes it in the container
         outputs.chmod(0o777)
         name, command = f"pod-{outputs.name}", pod.command
         inner = pod.env | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/tmp"}
@@ -124,7 +124,7 @@ class Pods:
         return FAILED if process.returncode else SUCCEEDED
 
     def kill(self, name: str) -> None:
-        """Kills a running container, as one is that is deleted: at once, for Kubeflow's launcher dies of SIGTERM."""
+        """Kills a running container at once, as when a pod is deleted, because Kubeflow's launcher dies of SIGTERM."""
         self._killed.add(name)
         if self.containers:
             subprocess.run(
@@ -136,10 +136,10 @@ class Pods:
 
 @contextlib.contextmanager
 def mariadb(folder: Path) -> Iterator[Path]:
-    """Starts a MariaDB server that listens on a socket alone, and yields the socket.
+    """Starts a MariaDB server that listens only on a socket, and yields the socket.
 
     Args:
-      folder: of its data and socket; everybody may reach it.
+      folder: folder of its data and socket; everybody may reach it.
     """
     data, socket, setup = folder / "data", folder / "socket", folder / "setup.sql"
     setup.write_text(
@@ -147,7 +147,7 @@ def mariadb(folder: Path) -> Iterator[Path]:
         f"CREATE USER graftline@localhost IDENTIFIED BY '{PASSWORD}';\n"
         "GRANT ALL ON graftline.* TO graftline@localhost;\n"
     )
-    # Servers that share a folder for temporary tables take each other's away, where tests run side by side
+    # If tests run in parallel, servers that share a folder for temporary tables delete each other's
     temporary = folder / "temporary"
     temporary.mkdir()
     surroundings = os.environ | {"TMPDIR": str(temporary)}

@@ -1,7 +1,7 @@
-"""The rules of the server as the tests have them, held against what a real server made of the digits' pipeline.
+"""Compares the tests' rules of the server with what a real server made of the digits' pipeline.
 
 The recording is of Kubeflow Pipelines 2.17.0 with Argo Workflows 4.0.5: the workflow after its run, with what drivers got
-and made. It is no part of the project; without it, what is compared with it is skipped.
+and made. It is not part of the project; without it, the comparison is skipped.
 """
 
 import json
@@ -53,7 +53,7 @@ def test_every_pod_of_a_real_server_is_what_these_rules_make_of_its_task():
 
 
 def resolve(value: object, kind: str = "STRING") -> object:
-    """Returns what a task of one input of this type gets for a constant."""
+    """Returns what a task with one input of this type gets for a constant."""
     task = {"inputs": {"parameters": {"x": {"runtimeValue": {"constant": value}}}}}
     component = {"inputDefinitions": {"parameters": {"x": {"parameterType": kind}}}}
     return resolved_inputs("task", task, component, {}, Run("the-run"))["x"]
@@ -119,7 +119,7 @@ def test_a_container_that_is_too_large_for_an_argument_is_refused():
 
 
 def compiled(folder: Path, task: dict, **more: object) -> Pipeline:
-    """Returns a pipeline of one task, and what else is in it, behind an exit handler's end."""
+    """Returns a pipeline with one task and `more` tasks, inside an exit handler."""
     end = {
         "componentRef": {"name": "end"},
         "dependentTasks": ["inner"],
@@ -144,7 +144,7 @@ RETRY = {"maxRetryCount": 2, "backoffDuration": "10s", "backoffFactor": 2.0, "ba
 
 
 def tries(pipeline: Pipeline, phase: str, policy: str) -> list[tuple[str, int]]:
-    """Returns the pods of a run in which one task ends like this each time."""
+    """Returns the pods of a run in which one task ends in this phase at each try."""
     made: list[tuple[str, int]] = []
 
     def execute(pod):

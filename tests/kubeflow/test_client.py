@@ -1,4 +1,4 @@
-"""The way to Kubeflow Pipelines, versions and runs, against a server that speaks its REST API on the loopback."""
+"""Connections, versions and runs, against a local server that speaks the REST API of Kubeflow Pipelines."""
 
 import contextlib
 import re
@@ -98,7 +98,7 @@ def test_a_server_that_cannot_be_reached_is_named():
 def test_the_token_of_the_environment_is_sent(server, settings, monkeypatch):
     server.token = "good"
     cure = "give a valid token in KF_PIPELINES_TOKEN, or ask for rights in the namespace graftline."
-    refused(settings, f"does not let you in (401: Unauthenticated: no such token): {cure}")
+    refused(settings, f"denied access (401: Unauthenticated: no such token): {cure}")
     monkeypatch.setenv(kubeflow_client.TOKEN, "good")
     with kubeflow_client.connected(settings) as client:
         assert kubeflow_client.find_pipeline(client, settings) is None
@@ -107,10 +107,15 @@ def test_the_token_of_the_environment_is_sent(server, settings, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "body", "headers", "message"),
     [
-        (403, {"code": 7, "message": "denied"}, {}, "does not let you in (403: denied): give a valid token"),
-        (403, "<html>", {}, "does not let you in (403: Forbidden): give a valid token"),
-        (302, "", {"Location": "https://login"}, "does not let you in (302: sent on to https://login): give a valid"),
-        (404, "404 page not found", {}, "does not have what was asked for (404: Not Found): check cluster.endpoint."),
+        (403, {"code": 7, "message": "denied"}, {}, "denied access (403: denied): give a valid token"),
+        (403, "<html>", {}, "denied access (403: Forbidden): give a valid token"),
+        (302, "", {"Location": "https://login"}, "denied access (302: redirected to https://login): give a valid"),
+        (
+            404,
+            "404 page not found",
+            {},
+            "did not find the requested resource (404: Not Found): check cluster.endpoint.",
+        ),
         (400, {"code": 3, "message": "bad"}, {}, "refused or failed the request (400: bad)."),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is compiled for Kubeflow Pipelines, held against the rules that its server applies."""
+"""Checks compiled pipelines by the rules that the server of Kubeflow Pipelines applies."""
 
 import json
 import re
@@ -33,15 +33,15 @@ def load(monkeypatch, config: str = "digits", **cluster) -> Settings:
 
 
 def read(settings: Settings, path: Path) -> tuple[dict, dict]:
-    """Returns the two documents: the pipeline, and what of it is Kubernetes' own."""
-    # On a thread of its own: each of the SDK's setters looks at the whole stack, which pytest makes deep
+    """Returns the two documents: the pipeline, and its part for Kubernetes."""
+    # In a separate thread, because each of the SDK's setters walks the whole stack, which is deep under pytest
     compiling = ThreadPoolExecutor(1).submit(compiled.compile_pipeline, settings, path)
     pipeline, platform = yaml.safe_load_all(compiling.result().read_text())
     return pipeline, platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
 def tasks(pipeline: dict) -> dict[str, dict]:
-    """Returns the tasks that run nodes, those of stages that a condition holds too, by their names."""
+    """Returns the tasks that run nodes by name, including those of stages inside a condition."""
     found = pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"]
     inner = [task for task in found.values() if "condition" in task.get("triggerPolicy", {})]
     for condition in inner:
@@ -56,7 +56,7 @@ PODS = pytest.mark.parametrize("pods", ["stage", "component"])
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_configuration_is_what_the_server_accepts(config, pods, monkeypatch, tmp_path):
     pipeline, _ = read(load(monkeypatch, config, pods=pods), tmp_path / "dag.yaml")
-    json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())  # no key that the schema does not know
+    json_format.ParseDict(pipeline, pipeline_spec_pb2.PipelineSpec())  # fails for keys that the schema does not know
     assert pipeline["schemaVersion"] == "2.1.0"
     executors = pipeline["deploymentSpec"]["executors"]
     assert all(set(executor) == {"container"} for executor in executors.values())  # resolvers are "not implemented"
@@ -167,7 +167,7 @@ def trainer_of(spec: dict) -> tuple[dict, dict]:
 
 
 def in_the_arguments(spec: dict) -> None:
-    """As revision 1e09f3b had it."""
+    """As in revision 1e09f3b."""
     container, _ = trainer_of(spec)
     container["args"] = [ID if one == INPUT else one for one in container["args"]]
 
@@ -386,7 +386,7 @@ def test_a_table_of_classes_is_on_the_volume_as_the_folder_is(monkeypatch, given
             "folder:/home/me/digits",
             r"data.dataset = 'folder:/home/me/digits' is not on the volume: copy",
         ),
-        ("MODEL__WEIGHTS", __file__, r"model.weights = '.*test_compile.py' is a file of this machine: give imagenet"),
+        ("MODEL__WEIGHTS", __file__, r"model.weights = '.*test_compile.py' is a file on this machine: give imagenet"),
         ("BULK__FOLDER", "/home/me/new", r"bulk.folder = '/home/me/new' is not on the volume: copy it there"),
         ("BULK__FOLDER", "new", r"bulk.folder = '.*/new' is not on the volume: copy it there, and give its path below"),
         (

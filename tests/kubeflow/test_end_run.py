@@ -1,4 +1,4 @@
-"""The report of a run's end, posted to a webhook that is a real server on this machine."""
+"""The report of a run's end, posted to a webhook: a real server on this machine."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from kubeflow import end_run
 
 
 class Webhook(ThreadingHTTPServer):
-    """Keeps what was posted, and answers with the next status, 200 when there is none."""
+    """Keeps what was posted, and answers with the next status; 200 if there is none."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -32,7 +32,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Speaks HTTP for the webhook."""
+    """Answers HTTP requests for the webhook."""
 
     server: "Webhook"
 
@@ -79,4 +79,4 @@ def test_the_address_of_the_webhook_is_told_to_nobody(statuses, webhook, monkeyp
     end_run.main()
     told = capfd.readouterr()
     assert "hidden" not in told.out + told.err + caplog.text
-    assert "cluster.webhook was not told how the run ended: it " in told.err
+    assert "EndRun could not report the end of the run to cluster.webhook: it " in told.err

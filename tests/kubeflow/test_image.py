@@ -1,4 +1,4 @@
-"""The image's recipe: what it starts from, what goes into it, and as whom its programs run."""
+"""The image's recipe: what it starts from, what goes into it, and as which user its programs run."""
 
 import fnmatch
 import importlib.metadata
@@ -20,7 +20,7 @@ PODS_LOCK = PROJECT / "kubeflow/image/requirements.lock"
 
 
 def stages() -> list[list[tuple[str, str]]]:
-    """Returns the instructions of each stage, and before them those that hold for all."""
+    """Returns the instructions before the first stage, then those of each stage."""
     text = re.sub(r"(?m)^\s*#.*\n", "", CONTAINERFILE.read_text()).replace("\\\n", "")
     found: list[list[tuple[str, str]]] = [[]]
     for line in filter(None, text.splitlines()):
@@ -49,7 +49,7 @@ def names(requirements: list[str]) -> set[str]:
 
 @pytest.fixture
 def asked(monkeypatch) -> dict:
-    """What setup.py says."""
+    """The arguments that setup.py gives to `setup`."""
     said: dict = {}
     monkeypatch.setattr(setuptools, "setup", lambda **given: said.update(given))
     runpy.run_path(str(PROJECT / "setup.py"))
@@ -57,14 +57,14 @@ def asked(monkeypatch) -> dict:
 
 
 def is_sent(path: str) -> bool:
-    """Tells whether a file is part of what the image is built from; as in every such list the last pattern decides."""
+    """Returns whether a file is in the build context; as in every ignore file, the last pattern decides."""
     sent = True
     for line in (PROJECT / ".dockerignore").read_text().splitlines():
         if line and not line.startswith("#"):
             pattern = line.removeprefix("!").removeprefix("**/")
             parents = [str(parent) for parent in [PurePosixPath(path), *PurePosixPath(path).parents][:-1]]
             names = [*parents, *PurePosixPath(path).parts] if "**/" in line else parents
-            # A star does not reach into folders, but a folder that is named brings all that is in it
+            # A star does not match inside folders, but a named folder includes everything in it
             if any(fnmatch.fnmatch(name, pattern) and name.count("/") == pattern.count("/") for name in names):
                 sent = line.startswith("!")
     return sent
@@ -114,7 +114,7 @@ def test_a_change_of_code_leaves_the_layer_of_the_environment_as_it_was():
         "kubeflow/image/gpu.lock ./",
     ]
     (compiling,) = values(last[last.index(("COPY", ". .")) :], "RUN")
-    assert "-x '/\\.venv/'" in compiling  # what it wrote there would be copied into its layer
+    assert "-x '/\\.venv/'" in compiling  # files that it wrote there would be copied into its layer
 
 
 def test_it_has_the_packages_that_runs_need_in_the_versions_that_are_tested(asked):

@@ -1,4 +1,4 @@
-"""The logs of a run's pods, through an imitation of kubectl."""
+"""The logs of a run's pods, read through an imitation of kubectl."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.kubeflow.asking import settings_of
 
 @pytest.fixture
 def run(server, client, package, cluster, monkeypatch):
-    """A run of the digits that goes on."""
+    """A run of the digits that is in progress."""
     monkeypatch.setenv("GRAFTLINE_CONFIG", "digits")
     monkeypatch.setenv("GRAFTLINE_CLUSTER__ENDPOINT", server.url)
     monkeypatch.setattr(logs, "POLL_SECONDS", 0.01)
@@ -19,7 +19,7 @@ def run(server, client, package, cluster, monkeypatch):
 
 
 def pod(run: str, node: str, minute: int, phase: str = "Succeeded", role: str = "launcher", **status) -> dict:
-    """Returns a pod as Argo Workflows makes it of a compiled pipeline."""
+    """Returns a pod as Argo Workflows makes it from a compiled pipeline."""
     name = f"digits-5g7kn-system-container-impl-{minute}"
     annotations = {logs.NODE: f"digits-5g7kn.root.exit-handler-1.{node}", logs.ROLE: role}
     metadata = {"name": name, "labels": {logs.RUN_LABEL: run}, "annotations": annotations}
@@ -80,7 +80,7 @@ def test_where_pods_are_gone_or_not_there_yet_it_is_said(called, server, run):
     for more in ([], ["--follow"]):
         status, _, error = called("logs", run, *more)
         assert status == 1 and error.startswith(f"No pod of run {run} is left in the namespace graftline: ")
-    assert called("logs", "nought")[2].startswith("There is no run 'nought' in the namespace graftline of ")
+    assert called("logs", "missing")[2].startswith("There is no run 'missing' in the namespace graftline of ")
 
 
 @pytest.mark.parametrize("verb", ["get", "logs"])

@@ -1,4 +1,4 @@
-"""The command line of the cluster: what it says, and how it ends."""
+"""The `graftline kubeflow` commands: what they print, and their exit status."""
 
 import os
 import re
@@ -83,7 +83,7 @@ def command(server, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(kubeflow_client, "revision", lambda: "0123456789ab")
 
     def run(*arguments):
-        with ThreadPoolExecutor(1) as thread:  # KFP looks through the stack at every step: pytest's takes 5 s
+        with ThreadPoolExecutor(1) as thread:  # KFP walks the stack at every step, which takes 5 s under pytest
             status = thread.submit(main, ["kubeflow", *arguments]).result()
         out, error = capsys.readouterr()
         return status, out, error.removeprefix("Data: digits (GRAFTLINE_CONFIG says so)\n")

@@ -1,4 +1,4 @@
-"""The manifests: as Kubernetes' own schemas have it, with least rights, and with the names that the settings have."""
+"""Checks the manifests: valid by Kubernetes' own schemas, least rights, and the same names as the settings."""
 
 import copy
 import functools
@@ -39,7 +39,7 @@ def build(folder: Path | str) -> list[dict]:
 
 
 def build_own(folder: Path, resource: str, *components: str, more: str = "") -> list[dict]:
-    """Returns what an overlay of one's own gives."""
+    """Returns what kubectl would apply for a user's own overlay."""
     there = os.path.relpath(MANIFESTS, folder.resolve())
     named = ", ".join(f"{there}/components/{component}" for component in components)
     (folder / "kustomization.yaml").write_text(f"resources: [{there}/{resource}]\ncomponents: [{named}]\n{more}")
@@ -74,7 +74,7 @@ def environment(container: dict) -> dict[str, dict]:
 
 @pytest.fixture
 def digits(monkeypatch) -> Settings:
-    """The settings of the pods of a run, all of the cluster's as they are by default."""
+    """The settings of a run's pods, with the defaults of `cluster`."""
     monkeypatch.setenv(CONFIG_VARIABLE, "digits")
     return on_cluster(load())
 
@@ -83,7 +83,7 @@ def digits(monkeypatch) -> Settings:
 def test_no_pod_gets_a_sidecar_that_would_wait_for_istio_behind_a_closed_way_out(folder):
     templates = [one["spec"]["template"] for one in build(folder) if one["kind"] in ("Deployment", "StatefulSet")]
     assert templates
-    # The label decides, before annotations and the namespace: injectRequired in pkg/kube/inject/inject.go, Istio at 00af2c5
+    # The label decides before annotations and the namespace: injectRequired in pkg/kube/inject/inject.go, Istio at 00af2c5
     assert {template["metadata"]["labels"].get("sidecar.istio.io/inject") for template in templates} == {"false"}
 
 
@@ -94,7 +94,7 @@ def test_the_model_server_by_kserve_gets_none_either(tmp_path):
 
 @pytest.fixture(params=[*BUILDS, WITH_KSERVE])
 def documents(request, tmp_path) -> list[dict]:
-    """What kubectl would apply, and in place of an InferenceService what KServe makes of it."""
+    """What kubectl would apply, but instead of an InferenceService, what KServe makes of it."""
     if request.param != WITH_KSERVE:
         return build(request.param)
     applied = build_with_kserve(tmp_path, "overlays/prod")
@@ -179,7 +179,7 @@ def test_the_metadata_store_is_that_of_the_settings():
 
 
 def served(documents: list[dict]) -> tuple[str, str, str]:
-    """Returns the folder that is watched, the name it is served by, and the path of the readiness probe."""
+    """Returns the watched folder, the name of the served model, and the path of the readiness probe."""
     container = find(documents, "Deployment", "model-server")["spec"]["template"]["spec"]["containers"][0]
     source = environment(container)["MODEL_NAME"]["valueFrom"]["configMapKeyRef"]
     name = find(documents, "ConfigMap", source["name"])["data"][source["key"]]
@@ -242,7 +242,7 @@ def test_the_database_is_reached_from_the_pods_of_a_run_alone():
 def test_every_policy_selects_pods_that_there_are(documents):
     templates = [one["spec"]["template"] for one in documents if one["kind"] in ("Deployment", "StatefulSet")]
     labels = [template["metadata"]["labels"] for template in templates]
-    labels += [PIPELINE_PODS["matchLabels"], {"app": "ml-pipeline-ui-artifact"}]  # those that Kubeflow makes
+    labels += [PIPELINE_PODS["matchLabels"], {"app": "ml-pipeline-ui-artifact"}]  # of pods that Kubeflow makes
     for policy in (one["spec"] for one in documents if one["kind"] == "NetworkPolicy"):
         peers = [peer for rule in policy.get("ingress", []) for peer in rule.get("from", [])]
         peers += [peer for rule in policy.get("egress", []) for peer in rule.get("to", [])]
@@ -253,7 +253,7 @@ def test_every_policy_selects_pods_that_there_are(documents):
 
 
 def test_every_patch_of_an_overlay_has_something_to_patch():
-    """Kustomize says nothing of a target that is not there."""
+    """Kustomize silently ignores a target that does not exist."""
     for overlay in ("dev", "prod"):
         path = PROJECT / f"kubeflow/manifests/overlays/{overlay}/kustomization.yaml"
         for patch in yaml.safe_load(path.read_text())["patches"]:
@@ -318,7 +318,7 @@ def test_kserve_takes_the_inference_service_and_serves_what_the_pipeline_pushes(
     (mount,) = [one for one in container["volumeMounts"] if one["name"] == volume["name"]]
     assert CLUSTER.mount / mount["subPath"] == digits.push_dir.with_name("cats_vs_dogs")
     assert mount["readOnly"]
-    arguments = dict(argument.split("=") for argument in container["args"])  # the last of a name counts
+    arguments = dict(argument.split("=") for argument in container["args"])  # the last one of a name counts
     assert arguments["--model_name"] == "cats_vs_dogs"
     assert arguments["--model_base_path"] == mount["mountPath"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/v1/models/cats_vs_dogs"
@@ -390,9 +390,9 @@ BROKEN: dict[str, tuple[Callable[[dict], object], str]] = {
     "a digit first": (lambda one: one["metadata"].update(name="101pets"), "name 101pets is not"),
     "a long name": (lambda one: one["metadata"].update(name="a" * 49), "is too long"),
     "no name": (lambda one: one["metadata"].pop("name"), "'name' is a required property"),
-    "a mode there is not": (lambda one: annotate(one, "Serverles"), "deploymentMode Serverles is none of"),
-    "a mode in capitals": (lambda one: annotate(one, "STANDARD"), "deploymentMode STANDARD is none of"),
-    "no mode": (lambda one: one["metadata"].pop("annotations"), "deploymentMode None is none of"),
+    "a mode there is not": (lambda one: annotate(one, "Serverles"), "deploymentMode Serverles is not one of"),
+    "a mode in capitals": (lambda one: annotate(one, "STANDARD"), "deploymentMode STANDARD is not one of"),
+    "no mode": (lambda one: one["metadata"].pop("annotations"), "deploymentMode None is not one of"),
     "a scheme there is not": (
         lambda one: model(one).update(storageUri="nfs://graftline/serving/pets"),
         "storageUri nfs://graftline/serving/pets has none of the schemes",
@@ -440,7 +440,7 @@ def test_what_kserve_would_not_take_is_seen(sound, name):
 
 
 def documented(page: str, starts: str, ends: str) -> list[str]:
-    """Returns the parts of a page of the documentation between two lines."""
+    """Returns the parts of a documentation page between two lines."""
     text = (PROJECT / "docs/how-to" / page).read_text()
     return re.findall(rf"(?ms)^{starts}\n(.*?)^{ends}$", text)
 

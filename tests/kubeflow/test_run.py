@@ -1,6 +1,7 @@
-"""The compiled pipeline, run container by container with metadata in a real MariaDB: `make test-kubeflow`.
+"""Runs the compiled pipeline container by container, with metadata in a real MariaDB: `make test-kubeflow`.
 
-What a server would do with the YAML is done by `backend.py`, after its source; the containers and the database are real.
+`backend.py`, written after the server's source, does what a server would do with the YAML. The containers and the database
+are real.
 """
 
 import itertools
@@ -34,7 +35,7 @@ from tests.kubeflow.backend import Pipeline, Run
 from tests.kubeflow.machines import PASSWORD, USER, Pods, mariadb, podman, quiet
 from tests.test_pipeline import SLICE
 
-# A test is up to twelve pods, each of which imports TensorFlow
+# A test runs up to twelve pods, each of which imports TensorFlow
 pytestmark = [pytest.mark.kubeflow, pytest.mark.timeout(1800)]
 
 CACHED, COMPLETE = metadata_store_pb2.Execution.CACHED, metadata_store_pb2.Execution.COMPLETE
@@ -48,14 +49,14 @@ class Start(Protocol):
     """Runs what the settings compile to, and returns the run's id and whether it succeeded."""
 
     def __call__(self, chosen: Settings | None = None, policy: str = "Always", **parameters: Any) -> tuple[str, bool]:
-        """Takes run parameters, and what the installation tries again."""
+        """Takes run parameters, and the installation's retry policy."""
 
 
 @pytest.fixture(scope="module")
 def volume(tmp_path_factory) -> Path:
-    """The shared volume, with the weights' folder of the image and the database's socket beside it."""
+    """The shared volume, next to the weights' folder of the image and the database's socket."""
     folder = tmp_path_factory.mktemp("cluster")
-    for path in [folder, *folder.parents[:2]]:  # pytest's folders are private, and pods are another user
+    for path in [folder, *folder.parents[:2]]:  # pytest's folders are private, but pods run as another user
         path.chmod(0o755)
     (folder / "mount").mkdir(mode=0o777)
     (folder / "mount").chmod(0o777)
@@ -64,7 +65,7 @@ def volume(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings(volume) -> Iterator[Settings]:
-    """The digits, on a cluster whose database listens on a socket of the volume."""
+    """The settings of the digits, on a cluster whose database listens on a socket on the volume."""
     if shutil.which("mariadbd") is None:
         pytest.skip("MariaDB is missing: apt-get install mariadb-server-core")
     folder = volume / "database"
@@ -79,7 +80,7 @@ def settings(volume) -> Iterator[Settings]:
         patch.setenv("GRAFTLINE_RUN__BEAM_ARGS", HIDDEN["beam_args"])
         loaded = load()
         model = loaded.model
-        weights.resolve(model.backbone, model.image_size, model.weights)  # as the image has them: pods have no network
+        weights.resolve(model.backbone, model.image_size, model.weights)  # as in the image: pods have no network
         yield loaded
 
 
@@ -87,20 +88,20 @@ def settings(volume) -> Iterator[Settings]:
 def pods(volume) -> Pods:
     containers = podman() is not None
     if not containers:
-        print("podman is missing, or may not run here: the same commands are run as plain processes.")
+        print("podman is missing, or may not run here: the same commands run as plain processes.")
     return Pods(volume.parent, volume, containers)
 
 
 @pytest.fixture(scope="module")
 def run(settings, pods, volume) -> Start:
-    """Compiles, and runs what is read from the disk in containers, as the server would."""
+    """Compiles to a file, and runs that file in containers, as the server would."""
     ids = (f"{number:08x}-44ce-4a93-b8e9-3726414656e2" for number in itertools.count(1))
 
     compiling = threading.Lock()
 
     def start(chosen: Settings | None = None, policy: str = "Always", **parameters: Any) -> tuple[str, bool]:
         run_id = next(ids)
-        with compiling:  # the SDK compiles one pipeline at a time
+        with compiling:  # the SDK can compile only one pipeline at a time
             path = compiled.compile_pipeline(chosen or settings, volume.parent / f"{run_id}.yaml")
         return run_id, Pipeline(path, SECRETS).start(Run(run_id, parameters), pods.run, policy)
 
@@ -108,7 +109,7 @@ def run(settings, pods, volume) -> Start:
 
 
 def states(settings: Settings, run_id: str) -> dict[str, list[int]]:
-    """Returns the states of a run's executions by node."""
+    """Returns the states of a run's executions, by node."""
     found: dict[str, list[int]] = {}
     with store.opened(compiled.on_cluster(settings)) as opened:
         context = opened.get_context_by_type_and_name("pipeline_run", run_id)
@@ -192,7 +193,7 @@ def test_no_file_of_a_run_holds_what_may_be_secret(first_run, volume):
 
 
 def killing(pods: Pods, at: str) -> Callable[[str, str], None]:
-    """Returns what kills the first container that says something, once."""
+    """Returns a watcher that kills the first container that prints `at`, once."""
 
     def kill(name: str, line: str) -> None:
         if at in line:
@@ -208,7 +209,7 @@ def killing(pods: Pods, at: str) -> Callable[[str, str], None]:
 )
 def test_a_killed_pod_is_started_again_and_goes_on_with_its_execution(at, first_run, run, settings, pods):
     pods.watch, first = killing(pods, at), len(pods.ran)
-    # The first on images that none had before, the others another training on those of the first run
+    # The first one uses new images; the others repeat the training on the images of the first run
     another = changed(settings, len(pods.ran)) if "Transform" in at else retrained(settings, len(pods.ran))
     run_id, succeeded = run(another, policy="OnError", phase_1_epochs=1, phase_2_epochs=0)
     assert succeeded
@@ -221,13 +222,13 @@ def test_a_killed_pod_is_started_again_and_goes_on_with_its_execution(at, first_
 
 
 def changed(settings: Settings, seed: int) -> Settings:
-    """Returns settings under which everything is made anew."""
+    """Returns settings under which everything is computed again."""
     data = settings.data.model_copy(update={"max_examples": 300 + seed})
     return retrained(settings.model_copy(update={"data": data}), seed)
 
 
 def retrained(settings: Settings, seed: int) -> Settings:
-    """Returns settings under which the Trainer and all after it are made anew, and whatever it makes is good enough."""
+    """Returns settings under which the Trainer and everything after it run again, and any model is good enough."""
     gate = settings.gate.model_copy(update={"min_accuracy": 0.0, "max_accuracy_drop": 1.0})
     training = settings.training.model_copy(update={"seed": seed})
     return settings.model_copy(update={"gate": gate, "training": training})
@@ -244,7 +245,7 @@ def test_two_runs_at_once_wait_for_each_other_and_both_end_well(first_run, run, 
 
 
 def test_each_component_can_have_a_pod_of_its_own(first_run, run, settings, pods):
-    run()  # with the model that was trained last, whose card was made under other parameters
+    run()  # with the last trained model, whose card was made under other parameters
     cluster = settings.cluster.model_copy(update={"pods": "component"})
     first = len(pods.ran)
     run_id, succeeded = run(settings.model_copy(update={"cluster": cluster}))

@@ -1,4 +1,4 @@
-"""One node in a process of its own, as a pod runs it."""
+"""Runs one node in a process of its own, as a pod does."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The stages of a run, each in a process of its own, as pods run them."""
+"""Runs the stages of a run, each in a process of its own, as pods do."""
 
 import shutil
 import subprocess
@@ -47,7 +47,7 @@ def ended(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """Where a first run has pushed a model, stage by stage."""
+    """The folder of a first run that has pushed a model, stage by stage."""
     folder = tmp_path_factory.mktemp("stages")
     decision, done = prepare(folder, "first")
     assert decision == "train"
@@ -108,7 +108,7 @@ def test_training_waits_for_no_lock_and_the_other_stages_do(root):
 
 @pytest.mark.faults
 def test_a_candidate_that_another_push_overtook_is_judged_again(root, tmp_path):
-    changes = ["--set", "training.phase_1.epochs", "12"]  # so that it is better, or it would not come to a push
+    changes = ["--set", "training.phase_1.epochs", "12"]  # so that it is better; otherwise it would not be pushed
     assert prepare(root, "slow", *changes)[0] == "train"
     stage(root, "train", "slow", *changes)
     directory, other = root / "serving/digits", tmp_path / "other"

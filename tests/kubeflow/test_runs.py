@@ -1,4 +1,4 @@
-"""One run among others: found by its id or as the latest, and stopped."""
+"""Finding a run by its id or as the latest, and stopping it."""
 
 import re
 
@@ -28,8 +28,16 @@ def test_a_run_that_is_not_there_is_named(server, client, settings, package, tmp
     kubeflow_client.upload(client, settings, compiled(tmp_path))
     kubeflow_client.experiment(client, settings)
     refused(settings, f"There is no run of 'pets' {where}run`", lambda one: find(one, settings, "latest"))
-    refused(settings, f"There is no run 'nought' {where}status` lists them.", lambda one: find(one, settings, "nought"))
-    refused(settings, f"There is no run 'nought' {where}status` lists them.", lambda one: stop(one, settings, "nought"))
+    refused(
+        settings,
+        f"There is no run 'missing' {where}status` lists the runs.",
+        lambda one: find(one, settings, "missing"),
+    )
+    refused(
+        settings,
+        f"There is no run 'missing' {where}status` lists the runs.",
+        lambda one: stop(one, settings, "missing"),
+    )
     assert not [asked for asked in server.asked if asked.endswith(":terminate")]
 
 
@@ -38,14 +46,14 @@ def test_a_run_that_goes_on_is_stopped(state, server, client, settings, run):
     server.kept["runs"][0]["state"] = state
     assert stop(client, settings, run.run_id).startswith(f"Run {run.run_id} is being stopped: ")
     assert server.kept["runs"][0]["state"] == "CANCELING"
-    assert stop(client, settings, run.run_id) == f"Run {run.run_id} is being stopped already."
+    assert stop(client, settings, run.run_id) == f"Run {run.run_id} is already being stopped."
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELED"])
 def test_a_run_that_has_ended_is_not_stopped_again(state, server, client, settings, run):
     server.kept["runs"][0]["state"] = state
     assert (
-        stop(client, settings, run.run_id) == f"Run {run.run_id} has ended already ({state}): there is nothing to stop."
+        stop(client, settings, run.run_id) == f"Run {run.run_id} has already ended ({state}): there is nothing to stop."
     )
     assert not [asked for asked in server.asked if asked.endswith(":terminate")]
 
@@ -58,7 +66,7 @@ def test_a_run_that_ends_while_it_is_stopped_is_said_to_have_ended(server, clien
         return ask(run_id)
 
     monkeypatch.setattr(client, "terminate_run", late)
-    assert stop(client, settings, run.run_id).startswith(f"Run {run.run_id} has ended already (SUCCEEDED)")
+    assert stop(client, settings, run.run_id).startswith(f"Run {run.run_id} has already ended (SUCCEEDED)")
 
 
 def test_a_run_that_the_server_fails_to_stop_is_not_said_to_be(server, settings, run):

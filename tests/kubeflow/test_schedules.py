@@ -1,4 +1,4 @@
-"""Schedules on Kubeflow Pipelines, against a server that speaks its REST API on the loopback."""
+"""Schedules, against a local server that speaks the REST API of Kubeflow Pipelines."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -78,22 +78,22 @@ def test_unscheduling_removes_all_and_says_how_many(server, client, settings, pa
 
 def test_a_schedule_that_is_gone_already_is_removed(server, client, settings, package):
     schedule(client, settings, package, NIGHTLY, {})
-    server.fail("DELETE .*", 404, body={"code": 5, "message": "not found"})  # the request before got through
+    server.fail("DELETE .*", 404, body={"code": 5, "message": "not found"})  # an earlier request got through
     assert unschedule(client, settings) == 1
 
 
-# Runs that are going on
+# Runs in progress
 
 
 def waited(server, ask, changes) -> None:
-    """Asks in a thread, makes changes to the server after it has looked at the runs for a while each."""
+    """Calls `ask` in a thread, and makes each change to the server after the call has polled the runs for a while."""
     with ThreadPoolExecutor(1) as thread:
         asked = thread.submit(ask)
         for change in changes:
             seen = server.asked.count("GET runs")
             while server.asked.count("GET runs") < seen + 4 and not asked.done():
                 time.sleep(0.001)
-            assert not asked.done(), "it did not wait"
+            assert not asked.done(), "the call did not wait for the run"
             change()
         asked.result(timeout=10)
 
@@ -121,7 +121,7 @@ def test_a_run_that_is_going_on_completes_before_its_schedule_is_removed(again, 
 def test_a_run_that_the_server_hears_of_late_is_waited_for_too(server, client, settings, package):
     schedule(client, settings, package, NIGHTLY, {})
     late = server.fire()
-    server.kept["runs"].remove(late)  # its workflow is there, and the server does not know of it yet
+    server.kept["runs"].remove(late)  # its workflow exists, but the server does not know it yet
     listed = server.fault
 
     def hear(asked):

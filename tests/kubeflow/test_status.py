@@ -1,4 +1,4 @@
-"""What is told of runs and schedules, against a server that speaks the REST API of Kubeflow Pipelines on the loopback."""
+"""What `status` prints about runs and schedules, against a local server that speaks the REST API of Kubeflow Pipelines."""
 
 import re
 
@@ -55,7 +55,7 @@ def test_a_missing_pipeline_or_experiment_is_named(server, client, settings, pac
         with pytest.raises(UserError, match=re.escape(f"There is no pipeline 'pets' {where} uploads it.")):
             asked(client, settings)
     kubeflow_client.upload(client, settings, package)
-    with pytest.raises(UserError, match=re.escape(f"There is no experiment 'graftline' {where} makes it.")):
+    with pytest.raises(UserError, match=re.escape(f"There is no experiment 'graftline' {where} creates it.")):
         status(client, settings)
 
 
@@ -63,7 +63,7 @@ REVISION = "0123456789ab"
 
 
 def behind(client, settings, capsys) -> str:
-    """Returns what is told of a schedule's age."""
+    """Returns what is printed about a schedule's age."""
     capsys.readouterr()
     status(client, settings)
     return "".join(line for line in capsys.readouterr().out.splitlines() if line.startswith("It runs"))
@@ -78,7 +78,7 @@ def test_a_schedule_of_an_older_revision_is_told_with_what_renews_it(
     assert behind(client, settings, capsys) == ""
     monkeypatch.setattr(kubeflow_status, "revision", lambda: "fedcba987654")
     assert behind(client, settings, capsys) == (
-        f"It runs the image registry.example:5000/graftline:{REVISION}, and this checkout is at fedcba987654: "
+        f"It runs the image registry.example:5000/graftline:{REVISION}, but this checkout is at fedcba987654: "
         f"`graftline kubeflow schedule --cron '{NIGHTLY}'` renews it."
     )
 
@@ -88,7 +88,7 @@ def test_a_schedule_is_told_to_be_behind_what_was_uploaded_since(server, client,
     assert behind(client, settings, capsys) == ""
     kubeflow_client.run(client, settings, compiled(tmp_path, "good night", image="graftline:v1"), {})
     older, newer = (version["display_name"] for version in server.kept["versions"])
-    assert behind(client, settings, capsys).startswith(f"It runs version {older}, and {newer} was uploaded since: ")
+    assert behind(client, settings, capsys).startswith(f"It runs version {older}, but {newer} was uploaded later: ")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_run_whose_end_nobody_was_told_is_told(state, tasks, told, server, cli
     details = [{"display_name": name, "state": how} for name, how in tasks.items()]
     server.kept["runs"][0] |= {"state": state, "run_details": {"task_details": details}}
     status(client, settings)
-    line = f"The end of run {run.run_id}, which failed, was reported neither to a log nor to the webhook"
+    line = f"Run {run.run_id} failed, and its end was reported neither to a log nor to the webhook"
     assert (line in capsys.readouterr().out) == told
 
 
@@ -115,5 +115,5 @@ def test_a_schedule_whose_version_was_deleted_is_told(server, client, settings, 
     kubeflow_client.run(client, settings, package, {})
     (version,) = server.kept["versions"]
     server.kept["versions"].clear()
-    told = f"It runs version {version['pipeline_version_id']}, which was deleted since: `graftline kubeflow schedule"
+    told = f"It runs version {version['pipeline_version_id']}, which has been deleted: `graftline kubeflow schedule"
     assert behind(client, settings, capsys).startswith(told)

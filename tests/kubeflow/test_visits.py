@@ -1,4 +1,4 @@
-"""What a person does on the volume, through an imitation of kubectl whose pods are processes of this machine."""
+"""What a person does on the volume, through an imitation of kubectl whose pods are processes on this machine."""
 
 import io
 import json
@@ -100,7 +100,7 @@ def test_a_table_for_a_folder_with_spans_is_refused(called, photos, tmp_path):
     shutil.copytree(photos, tmp_path / "grown/span-1")
     (tmp_path / "classes.csv").write_text("a.jpg,cat\n")
     status, _, error = called("upload", str(tmp_path / "grown"), "--labels", str(tmp_path / "classes.csv"))
-    assert status == 1 and "has spans, which have a folder for each class: leave --labels out.\n" in error
+    assert status == 1 and "has spans, which have one folder per class: leave out --labels.\n" in error
 
 
 def test_splits_are_copied_as_they_are(called, photos, volume, tmp_path):
@@ -116,7 +116,7 @@ def test_a_new_span_is_put_beside_the_others_and_none_is_replaced(called, photos
     before = contents(volume)
     status, _, error = called("upload", str(photos), "--to", "pets/span-2")
     assert status == 1
-    assert error == f"{volume}/photos/pets/span-2 is on the volume already: give another name with --to.\n"
+    assert error == f"{volume}/photos/pets/span-2 already exists on the volume: give another name with --to.\n"
     assert contents(volume) == before
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_folder_of_photos_is_refused_before_a_pod_is_made(given, mess
 @pytest.mark.parametrize("name", ["../pets", "pets/../../x", ".pets", "/pets", "pets/"])
 def test_a_name_that_leads_elsewhere_is_refused(name, called, cluster, photos):
     status, _, error = called("upload", str(photos), "--to", name)
-    assert status == 1 and error.startswith(f"--to {name!r} is not a place on the volume")
+    assert status == 1 and error.startswith(f"--to {name!r} is not a valid name on the volume")
     assert cluster.calls() == []
 
 
@@ -169,7 +169,7 @@ def test_a_tar_that_ends_between_two_photos_is_no_whole_copy(volume):
             archive.addfile(header, io.BytesIO(b"x" * 512))
     cut = io.BytesIO(stream.getvalue()[: 2 * 512])
     with pytest.raises(
-        receive.UserError, match=r"broke off after 1 of 2 photos, and nothing of it is kept: copy again"
+        receive.UserError, match=r"broke off after 1 of 2 photos, and nothing of it was kept: copy again"
     ):
         receive.receive(cut, volume, "pets", 2, 1024)
     assert contents(volume) == {}
@@ -184,7 +184,8 @@ def test_a_photo_that_vanishes_ends_the_copy(called, photos, volume, cluster, mo
     status, _, error = called("upload", str(photos))
     assert (status, error) == (
         1,
-        f"{photos}/dogs/2 é.jpg cannot be read (No such file or directory): nothing is copied.\n",
+        f"{photos}/dogs/2 é.jpg cannot be read (No such file or directory), so nothing was copied: fix that, and "
+        "copy again.\n",
     )
     assert contents(volume) == {} and cluster.pods() == {}
 
@@ -261,7 +262,7 @@ def test_a_pod_that_cannot_be_deleted_is_named(called, photos, cluster):
     assert status == 0
     assert error == (
         f'The pod {name} was not deleted (Error from server (Forbidden): pods "x" is forbidden): it ends by itself within 4 '
-        f"hours, or by `kubectl -n graftline delete pod {name}`.\n"
+        f"hours; to end it now, run `kubectl -n graftline delete pod {name}`.\n"
     )
 
 
@@ -290,7 +291,7 @@ def test_a_report_is_fetched_with_its_card(called, volume, tmp_path):
 
     status, shown, error = called("report")
     assert (status, shown) == (1, "")
-    hint = "take the latest that has one, `graftline kubeflow report a`"
+    hint = "fetch the latest one with `graftline kubeflow report a`"
     assert error == f"Run b has no report (failed at Trainer): {hint}.\n"
     status, _, error = called("report", "c")
     assert (status, error) == (1, "There is no run 'c' of digits: `graftline kubeflow status` lists the runs.\n")
@@ -306,7 +307,7 @@ def test_a_cluster_that_nothing_ran_on_has_no_report(called):
 
 
 def pushed(volume: Path, *contents: str) -> list[int]:
-    """Pushes models, of which no metadata store knows, as after `graftline clean`; returns their versions."""
+    """Pushes models that no metadata store knows, as after `graftline clean`; returns their versions."""
     settings = past.settings_of(volume)
     made = []
     for text in contents:
