@@ -22,7 +22,7 @@ def roll_back(settings: Settings, why: str) -> Push:
       UserError: if no reason is given, there is no version to go back to, or a push is going on.
     """
     if not why.strip():
-        raise UserError("--reason is empty: say why the model is taken back.")
+        raise UserError("--reason is empty: say why you roll the model back.")
     with lock.held(settings, lock.PUSHES, lock.PUSH_SECONDS):
         push = versions.roll_back(settings.push_dir, why)
         versions.prune(settings.push_dir, settings.run.keep_versions)

@@ -74,7 +74,7 @@ def spelled(data: str) -> str:
     if TFDS_NAME.fullmatch(data) and data != PHOTOS:
         return f"{TFDS_PREFIX}{data}"
     raise SettingsError(
-        f"{data!r} is not a folder, a TensorFlow Datasets name or a configuration: {did_you_mean(data, names())}."
+        f"{data!r} is not a folder, a TensorFlow Datasets name or a configuration: {did_you_mean(data, names())}"
     )
 
 

@@ -175,7 +175,7 @@ def test_what_deserves_a_look_is_told_with_what_to_do_about_it(inputs, propertie
         Finding("train-4", "cat", "same image as train-3 (labeled dog)", ""),
         Finding(f"train-{WRONG}", "dog", "likely label error", "move to cat"),
         Finding("train-6", "cat", "copy of train-5", "drop"),
-        Finding("2", "cat", "of test, looks like train-2 of train"),
+        Finding("2", "cat", "in test, looks like train-2 in train"),
         Finding("empty.jpg", "", "left out: empty file", "drop"),
     ]
 

@@ -44,7 +44,7 @@ def test_scores_and_confusion_are_those_of_tfma(uri):
 def test_predictions_that_are_not_those_that_tfma_counted_are_refused(uri):
     predictions = evaluation.predictions(uri)
     other = replace(predictions, candidate=predictions.candidate[::-1])
-    with pytest.raises(ValueError, match=r"have an accuracy of .*, TFMA has 0\.8"):
+    with pytest.raises(ValueError, match=r"have an accuracy of .*, but TFMA measured 0\.8"):
         numbers.measure(uri, other, NAMES, {}, None)
 
 

@@ -35,10 +35,10 @@ def test_a_configuration_comes_before_a_folder_of_its_name_which_a_slash_means(t
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ("", "'' is no folder"),
-        (" ", "' ' is no folder"),
-        ("photos", "'photos' is no folder"),
-        ("dig-its", "no configuration: did you mean digits?"),
+        ("", "'' is not a folder"),
+        (" ", "' ' is not a folder"),
+        ("photos", "'photos' is not a folder"),
+        ("dig-its", "or a configuration: did you mean digits?"),
         ("no/such", "There is no folder or file .*/no/such: give a folder of photos"),
         ("~nobody-here/x", "the home folder ~nobody-here is unknown"),
     ],
