@@ -50,12 +50,14 @@ run: $(READY)  ## Train, evaluate and push a model: make run [DATA=~/photos, a T
 clean: $(READY)  ## Forget all runs; datasets, weights and pushed models stay
 	@$(GRAFTLINE) clean --yes $(ABOUT)
 
+SPREAD = -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(READY)  ## All checks and tests
 	@$(MAKE) --no-print-directory check
-	@$(PYTHON) -m pytest -n 2 --dist loadfile
+	@$(PYTHON) -m pytest $(SPREAD)
 
 test-faults: $(READY)  #: The slow half of the tests: whole runs killed, or out of disk, again and again
-	@$(PYTHON) -m pytest -n 2 --dist loadfile -m faults
+	@$(PYTHON) -m pytest $(SPREAD) -m faults
 
 test-kubeflow: $(READY)  #: The compiled pipeline, run in containers (podman) with metadata in MariaDB
 	@$(PYTHON) -m pytest -m kubeflow

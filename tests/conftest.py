@@ -6,6 +6,13 @@ import pytest
 
 from graftline.base.paths import PREFIX
 
+# Files that take minutes start first, so that no worker still has one when the others are done
+LONG = ["test_pipeline.py", "test_tutorials.py", "test_phases.py", "test_run_stage.py"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture
 def no_overrides(monkeypatch):
