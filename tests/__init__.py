@@ -1,1 +1,1 @@
-"""Tests, laid out as the tree they test."""
+"""Tests, laid out like the code that they test."""

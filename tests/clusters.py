@@ -1,4 +1,4 @@
-"""Features as the cache holds them, which gather about a point a class."""
+"""Features as the cache holds them, clustered around one point per class."""
 
 from pathlib import Path
 

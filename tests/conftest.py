@@ -1,4 +1,4 @@
-"""What tests of several rooms need."""
+"""What tests in several folders need."""
 
 import os
 
@@ -6,7 +6,7 @@ import pytest
 
 from graftline.base.paths import PREFIX
 
-# Files that take minutes start first, so that no worker still has one when the others are done
+# Files that take minutes start first, so that no worker is still busy with one when the others are done
 LONG = ["test_pipeline.py", "test_tutorials.py", "test_phases.py", "test_run_stage.py"]
 
 
@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def no_overrides(monkeypatch):
-    """Takes settings out of the environment."""
+    """Removes settings from the environment."""
     for name in list(os.environ):
         if name.startswith(PREFIX):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Small disks, for tests that fill them, and such as cannot be written."""
+"""Small disks for tests that fill them, and folders that cannot be written."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ import pytest
 
 @contextmanager
 def tmpfs(folder: Path, size: str) -> Iterator[Path]:
-    """Mounts a file system of so many bytes on a folder; skips the test where that is not allowed."""
+    """Mounts a file system of a given size on a folder; skips the test if that is not allowed."""
     with _mounted(folder, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
         yield folder
 
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[Path]:
-    """Lets nobody write to a folder, root neither; skips the test where that is not allowed."""
+    """Makes a folder read-only, even for root; skips the test if that is not allowed."""
     with _mounted(folder, "--bind", str(folder)):
         subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
         yield folder

@@ -1,4 +1,4 @@
-"""Encoded images with EXIF blocks, for the tests of orientation and of what is left of a photo's metadata."""
+"""Encoded images with EXIF blocks, for tests of orientation and of the removal of metadata."""
 
 import io
 import struct
@@ -6,7 +6,7 @@ import struct
 import numpy as np
 from PIL import ExifTags, Image
 
-Entry = tuple[int, int, int, bytes]  # tag, type, count, and its value or where that is, 4 bytes
+Entry = tuple[int, int, int, bytes]  # tag, type, count, and the value or its offset, 4 bytes
 MAKE: Entry = (0x010F, 2, 4, b"Abc\0")
 HEADER = b"Exif\0\0"
 
@@ -25,12 +25,12 @@ def directory(order: str, entries: list[Entry], following: int = 0) -> bytes:
 
 
 def orientation(number: int, order: str = "<") -> Entry:
-    """Returns the entry that tells an orientation."""
+    """Returns the entry of an orientation."""
     return 0x0112, 3, 1, struct.pack(f"{order}HH", number, 0)
 
 
 def tiff(*directories: list[Entry], order: str = "<", first: int = 8) -> bytes:
-    """Returns a TIFF file of directories, of which the second is a thumbnail's."""
+    """Returns a TIFF file of directories; the second is a thumbnail's."""
     written, at = b"", 8
     for number, entries in enumerate(directories):
         at += 2 + 12 * len(entries) + 4
@@ -39,7 +39,7 @@ def tiff(*directories: list[Entry], order: str = "<", first: int = 8) -> bytes:
 
 
 def block(number: int, order: str = "<") -> bytes:
-    """Returns an EXIF block that tells an orientation."""
+    """Returns an EXIF block with an orientation."""
     return HEADER + tiff([MAKE, orientation(number, order)], order=order)
 
 
@@ -54,7 +54,7 @@ def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
 
 
 def secretive() -> bytes:
-    """Returns a JPEG that lies on its side, whose metadata say "Secret" four times: maker, day, XMP and comment."""
+    """Returns a JPEG turned on its side, whose metadata says "Secret" four times: maker, day, XMP and comment."""
     whole = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)).resize((500, 300))
     exif = whole.getexif()
     exif[0x0112], exif[0x010F] = 6, "SecretMaker"

@@ -1,6 +1,6 @@
 """Decodes mutated photos, as ExampleGen does: `make fuzz`, or `python -m tests.fuzz --images N --seed S`.
 
-No image may crash the process, hang it, or make it take much memory; what cannot be decoded must get a reason.
+No image may crash the process, hang it, or make it take much memory; an image that cannot be decoded must get a reason.
 """
 
 import argparse
@@ -26,7 +26,7 @@ KINDS: list[tuple[str, dict[str, bool]]] = [
 
 
 def originals() -> list[bytes]:
-    """Returns real photos in every format that is read, the JPEGs as the camera wrote them too."""
+    """Returns real photos in every supported format, and the JPEGs as the camera wrote them."""
     found = []
     for photo in datasets.load_sample_images().images:
         image = Image.fromarray(photo).resize(SIZE)
@@ -42,7 +42,7 @@ def mutate(image: bytes, random: np.random.Generator) -> bytes:
     """Returns an image with one to four faults: flipped bytes, extreme numbers, cuts, repeats, or another's middle."""
     found = bytearray(image)
     for _ in range(random.integers(1, 5)):
-        # Half of them in the header, where they do most
+        # Half of them in the header, where they do most damage
         place = int(random.integers(0, min(64, len(found)) if random.random() < 0.5 else len(found)))
         kind = random.integers(0, 5)
         if kind == 0:
@@ -61,7 +61,7 @@ def mutate(image: bytes, random: np.random.Generator) -> bytes:
 
 
 def main() -> None:
-    """Decodes so many images and prints outcomes, the slowest decoding and the memory it took, as a line of JSON."""
+    """Decodes mutated photos and prints outcomes, the slowest decoding and the memory that it took, as one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)

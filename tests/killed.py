@@ -1,8 +1,8 @@
 """Runs a program in a process that kills itself: `python -m tests.killed PLACE before|after|instead [MODULE ARGUMENT …]`.
 
-A place is a function, such as `components.example_gen.executor:_finish`; the program is `pipeline` where none is given.
+A place is a function, such as `components.example_gen.executor:_finish`; the program is `pipeline` if none is given.
 
-The kill is a real SIGKILL, sent where a function is called, or where it returns; a clock would meet another place each time.
+The kill is a real SIGKILL, sent when a function is called or when it returns; a timer would hit a different place each time.
 With `instead` nothing is killed: the function fails.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 
 
 def kill_at(place: str, when: str) -> None:
-    """Replaces a function by one that kills this process.
+    """Replaces a function with one that kills this process.
 
     Args:
       place: module and name, as in `components.pusher.executor:PusherExecutor.Do`.
-      when: before, or after, the function has done its work; or instead, where it fails and nothing is killed.
+      when: `before` or `after` the function does its work; with `instead` it fails and nothing is killed.
     """
     module, _, name = place.partition(":")
     *owners, last = name.split(".")

@@ -37,11 +37,11 @@ CANDIDATE_ANSWERS = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1]  # eight of ten right: four o
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 NAMES = ["cat", "dog", "emu"]
 GONE = {TEST: "/nowhere/test_plain"}
-SURE = 0.8  # of the class that it answers, the rest is shared
+SURE = 0.8  # goes to the class that it answers; all classes share the rest
 
 
 class Oracle(tf.Module):
-    """A model that answers what its table says, looked up by the number that is an example's `image_id`."""
+    """A model that looks up its answers in a table, by the number in an example's `image_id`."""
 
     def __init__(self, answers: list[int], num_classes: int):
         super().__init__()
@@ -73,7 +73,7 @@ def image(number: int, label: int) -> bytes:
 
 
 def write_split(folder: Path, split: str, labels: list[int], prefix: str = "") -> None:
-    """Writes a split of images, whose ids are the prefix and their number."""
+    """Writes a split of images, whose ids are the prefix and a number."""
     (folder / f"Split-{split}").mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "data-00000-of-00001")) as writer:
         for index, label in enumerate(labels):
@@ -112,14 +112,14 @@ def evaluate(
     """Runs the Evaluator in a folder, driver and executor; returns its output folder and the blessing.
 
     Args:
-      folder: an empty one, or one with what is in production below `serving`.
-      gate: what is demanded.
-      answers: those of the candidate.
-      production: those of a model that is pushed before, which knows two classes; None pushes none.
+      folder: an empty one, or one whose `serving` holds what is in production.
+      gate: the settings of the gate.
+      answers: the candidate's.
+      production: those of a model that knows two classes and is pushed first; None pushes none.
       names: the classes of the candidate.
       labels: those of the test split.
-      leaked: ids of images that look like one of training.
-      features: folders of the features of each split; None where they are gone.
+      leaked: ids of images that look like a training image.
+      features: the feature folder of each split; None if they are gone.
     """
     serving = folder / "serving"
     if production:

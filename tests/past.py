@@ -1,4 +1,4 @@
-"""Runs as TFX's launcher leaves them in the metadata store, written without running anything."""
+"""Runs as TFX's launcher records them in the metadata store, written without running anything."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,10 @@ class Made:
 
     Attributes:
       name: its id in the DAG.
-      outputs: custom properties of its output artifacts, by key; or ids of artifacts that there are, as from a cache.
+      outputs: custom properties of its output artifacts, by key; or ids of existing artifacts, as from a cache.
       state: the execution's.
       uri: where its artifacts are.
-      inputs: ids of what it read, by key.
+      inputs: ids of the artifacts that it read, by key.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Made:
 
 
 def settings_of(root: Path, **changes: Any) -> Settings:
-    """Returns settings of the digits, in a folder of their own."""
+    """Returns settings for the digits, with a folder of their own."""
     run = {"root": root, "serving_dir": root / "serving"}
     return Settings(
         **{"name": "digits", "data": {"dataset": "digits"}, "gate": {"min_accuracy": 0.5}, "run": run} | changes
@@ -74,7 +74,7 @@ def _write_node(opened: MetadataStore, node: Made, contexts: list[metadata_store
 
 
 def output_event(key: str) -> metadata_store_pb2.Event:
-    """Returns what ties an artifact to the execution that made it, as its output of a key."""
+    """Returns the event that marks an artifact as an execution's output under a key."""
     return _event(key, OUTPUT)
 
 
@@ -114,7 +114,7 @@ def _set(item: Any, values: Values) -> None:
 
 
 def accurate(phase_1: float, phase_2: float) -> Values:
-    """Returns what the Trainer notes on a Model with these accuracies on both splits held out."""
+    """Returns the properties that the Trainer puts on a Model with these accuracies on both held-out splits."""
     by_phase = {1: phase_1, 2: phase_2}
     splits = ("validation", "test")
     return {f"phase_{phase}_{split}_accuracy": value for phase, value in by_phase.items() for split in splits}

@@ -1,4 +1,4 @@
-"""Set-up: what it refuses, where it finds its mirror and its pins. The whole of it has run before any test can."""
+"""Set-up: what it refuses, and where it finds its mirror and its pins. All of it has run before any test can."""
 
 import os
 import subprocess
@@ -74,7 +74,7 @@ def test_the_command_runs_what_is_in_the_checkout_from_any_folder_and_through_a_
     packages, programs = root / ".venv/lib/python3.11/site-packages", root / ".venv/bin"
     for folder in (packages, programs, root / "graftline/cli"):
         folder.mkdir(parents=True)
-    for package in ("graftline", "graftline/cli"):  # or the real one, where it is on the path, comes before
+    for package in ("graftline", "graftline/cli"):  # otherwise the real one wins if it is on the path
         (root / package / "__init__.py").touch()
     (root / "graftline/cli/main.py").write_text("import sys\ndef main():\n    print(sys.argv[1:])\n    return 3\n")
     (programs / "python").write_text(f'#!/bin/sh\nPYTHONPATH="$(cat "{packages}"/*.pth)" exec {sys.executable} "$@"\n')

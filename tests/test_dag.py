@@ -1,4 +1,4 @@
-"""The DAG as it is assembled, without a run."""
+"""The DAG as it is assembled, without running it."""
 
 import pytest
 from tfx.components import InfraValidator

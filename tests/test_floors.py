@@ -1,4 +1,4 @@
-"""The floors that imports go down, which `make check` holds: a step upwards is seen."""
+"""The layers that imports go down through, which `make check` enforces: an import upwards is caught."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ CONTRACTS = str(Path(sys.executable).with_name("lint-imports"))
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
-    """The tree's code in another folder."""
+    """A copy of the code in another folder."""
     folder = tmp_path_factory.mktemp("house")
     for room in ("graftline", "components", "kubeflow", "benchmarks"):
         shutil.copytree(PROJECT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))

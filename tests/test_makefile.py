@@ -1,4 +1,4 @@
-"""`make` refuses what it does not understand, and hands on what it does."""
+"""`make` refuses what it does not understand, and passes on what it does."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from graftline.base.paths import PROJECT
 
 
 def dry(*arguments: str, **exported: str) -> subprocess.CompletedProcess[str]:
-    """Returns what make would do."""
+    """Returns what `make` would do."""
     clean = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "DATA", "CONFIG")}
     command = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/.ready", *arguments]
     return subprocess.run(command, cwd=PROJECT, env=clean | exported, capture_output=True, text=True, check=False)

@@ -43,7 +43,7 @@ SLICE = {
     "GRAFTLINE_GATE__MIN_TEST_EXAMPLES": "1",
 }
 WORSE = {"GRAFTLINE_TRAINING__PHASE_1__EPOCHS": "1", "GRAFTLINE_TRAINING__PHASE_2__EPOCHS": "0"}
-# A recipe for a hundred steps at a high rate, cut down to six, would leave a network that has been upset and not yet settled
+# Six steps of a recipe for a hundred steps at a high rate would upset the network and leave it no time to settle
 BRIEF = {
     "GRAFTLINE_TRAINING__AUGMENTATION": "flip",
     "GRAFTLINE_TRAINING__PHASE_2__LEARNING_RATE": "1e-4",
@@ -93,7 +93,7 @@ def program(root) -> Program:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Returns the environment of a run on a slice of the digits, in a folder of its own."""
+    """Returns the environment of a run on a slice of the digits, with a folder of its own."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
     places = {"RUN__ROOT": str(root), "RUN__SERVING_DIR": str(root / "serving")}
     return (
@@ -105,7 +105,7 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def listing(printed: str) -> list[dict]:
-    """Returns the JSON of what a command has printed, which comes after what it is about."""
+    """Returns the JSON that a command printed, without the lines before it."""
     found: list[dict] = json.loads(printed[printed.index("[\n") :])
     return found
 
@@ -180,7 +180,7 @@ def test_the_evaluator_agrees_with_the_trainer_on_the_test_split(first_run, root
     answers = evaluation.predictions(evaluated.uri)
     assert re.search(rf"test accuracy +│ yes +│ +{100 * answers.right.mean():.2f} % │ +at least 30.00 %", first_run)
     total = sum(json.loads(examples.custom_properties["counts"].string_value)["test"].values())
-    right = round(history["phases"][-1]["test_accuracy"] * total)  # of all, those that look like one of training too
+    right = round(history["phases"][-1]["test_accuracy"] * total)  # of all, even those that look like a training image
     assert 0 <= right - int(answers.right.sum()) <= total - len(answers.labels)
 
 
@@ -309,7 +309,7 @@ def test_a_rolled_back_model_is_out_of_production_and_stays_out(first_run, progr
     assert len(pushed_versions(root)) == 2
     printed = program("graftline.cli", "rollback", "--data", "digits", "--reason", "calls threes eights")
     third = pushed_versions(root)[-1]
-    assert printed.endswith(f"Version {pushed_versions(root)[1]} is withdrawn; in production is {directory / third}.\n")
+    assert printed.endswith(f"Withdrew version {pushed_versions(root)[1]}; {directory / third} is in production now.\n")
     good, withdrawn, again = pushes.read(directory)
     assert (again.digest, again.why) == (good.digest, "calls threes eights")
     assert good.digest != withdrawn.digest
@@ -332,7 +332,7 @@ def test_a_second_run_at_once_is_refused_and_told_whose_the_first_is(first_run, 
 
 
 def test_a_full_disk_at_the_push_is_told_and_the_next_run_completes(first_run, program, root, tmp_path):
-    # Another threshold, for a push that is not served from cache
+    # Another threshold, so that the push is not served from cache
     changes = {"GRAFTLINE_RUN__SERVING_DIR": str(tmp_path), "GRAFTLINE_GATE__MIN_ACCURACY": "0.31"}
     with tmpfs(tmp_path, "1m"):
         printed = program("pipeline", status=1, **changes)
@@ -355,7 +355,7 @@ def test_a_folder_alone_is_enough_and_its_photos_must_stay_alike(tfx, program, r
         Image.fromarray(noise).save(folder / label / f"{index}.png")
     name = name_of(folder)
     photos = {CONFIG_VARIABLE: f"folder:{folder}"} | BRIEF
-    for index in range(60):  # a first try that is refused says nothing for later ones
+    for index in range(60):  # a refused first try must not affect later ones
         (folder / "copies").mkdir(exist_ok=True)
         shutil.copy(folder / "cat/1.png", folder / "copies" / f"{index}.png")
     assert "✘ DataGate failed in" in program("pipeline", status=1, **photos)
@@ -399,7 +399,7 @@ def test_asked_to_stop_while_the_schema_is_inferred_it_says_how_to_go_on(tmp_pat
 def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, program, root, tmp_path):
     images, labels = load_digits(return_X_y=True)
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        if label == 0 or index % 20 == 0:  # noughts alone are all there
+        if label == 0 or index % 20 == 0:  # only the zeros are complete
             folder = tmp_path / "digits" / str(label)
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray((16 * image.reshape(8, 8)).clip(0, 255).astype(np.uint8)).save(folder / f"{index}.png")
@@ -407,7 +407,7 @@ def test_data_unlike_that_of_the_model_in_production_stops_the_run(first_run, pr
     printed = program("pipeline", status=1, **changes)
     assert "The name digits belongs to the dataset digits, but this run uses folder:" in printed
     printed = program("pipeline", status=1, GRAFTLINE_RUN__ADOPT="true", **changes)
-    (root / "serving/digits" / binding.DATASET).write_text("digits\n")  # the other tests go on with
+    (root / "serving/digits" / binding.DATASET).write_text("digits\n")  # for the other tests
     told = r"training images of class '0', \d+ in the data of the model in production: .* instead of \d+%"
     assert re.search(told, printed)
     assert "accept exactly this data: `graftline accept-data" in printed
@@ -437,7 +437,7 @@ def test_a_version_that_was_deleted_is_pushed_again(first_run, program, root):
 
 
 def test_a_report_that_fails_is_a_warning_and_the_model_is_pushed(first_run, program, root):
-    changes = {"GRAFTLINE_GATE__MIN_ACCURACY": "0.32"}  # so that it is made again
+    changes = {"GRAFTLINE_GATE__MIN_ACCURACY": "0.32"}  # so that the report is made again
     printed = program("tests.killed", "components.report.page:render", "instead", **changes)
     assert "RuntimeError: broken on purpose" in printed
     assert (
@@ -496,7 +496,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def fill(disk: Path, leave: int) -> Path:
-    """Leaves so many bytes of a disk; returns the file that takes the others."""
+    """Fills a disk except for some bytes; returns the file that takes up the rest."""
     ballast = disk / "ballast"
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - leave)
@@ -507,7 +507,7 @@ def fill(disk: Path, leave: int) -> Path:
 def test_a_full_disk_is_told_wherever_it_is_met_and_the_next_run_goes_on(program, small_disk):
     changes = {"GRAFTLINE_RUN__ROOT": str(small_disk), "GRAFTLINE_DATA__MAX_EXAMPLES": "1797"} | WORSE
     (small_disk / "metadata").mkdir()
-    with database(small_disk):  # so that the store is not what meets the full disk
+    with database(small_disk):  # so that it is not the store that runs out of space
         ballast = fill(small_disk, leave=400_000)
     printed = program("pipeline", status=1, **changes)
     assert "✘ TfdsExampleGen failed" in printed

@@ -1,4 +1,4 @@
-"""Runs that go on at once in one folder, and are killed again and again."""
+"""Runs at the same time in one folder, which are killed again and again."""
 
 import os
 import random
@@ -37,7 +37,7 @@ SMALL = {
 
 @dataclass(eq=False)
 class Person:
-    """Somebody who says the same command again until it has done what it says.
+    """Somebody who repeats a command until it has done its work.
 
     Attributes:
       name: of the pipeline.
@@ -68,12 +68,12 @@ class Person:
             )
 
     def status(self) -> int | None:
-        """Returns how the run ended; None where it is going on."""
+        """Returns the exit status of the run; None while it is running."""
         assert self.process
         return self.process.poll()
 
     def kill(self) -> None:
-        """Kills the run, its children too, and starts it again."""
+        """Kills the run with its children, and starts it again."""
         assert self.process
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -107,7 +107,7 @@ def test_runs_at_once_that_are_killed_at_random_end_right_and_push_one_version_e
             going_on = [person for person in persons if person.status() is None]
             for person in set(persons) - set(going_on):
                 assert person.status() == 0, person.log.read_text()
-                person.start()  # the same again
+                person.start()
             if going_on:
                 draw.choice(going_on).kill()
         for person in persons:

@@ -44,7 +44,7 @@ def tracked() -> list[str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The folder that the wheel is installed in. It is built of a copy, for setuptools leaves files beside the code."""
+    """The folder that the wheel is installed in. It is built from a copy, as setuptools leaves files next to the code."""
     copy, folder = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("site")
     for name in tracked():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def installed(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def look(installed, tmp_path, no_overrides):
-    """Returns what Graftline says that is called in an empty folder, the checkout not being on the path."""
+    """Returns what Graftline says if it is called in an empty folder, without the checkout on the path."""
 
     def look(**environment: str) -> dict:
         given = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

@@ -43,10 +43,10 @@ SIZE = 32
 
 
 def TinyNet(include_top: bool, weights: None, input_shape: tuple[int, int, int]) -> keras.Model:  # noqa: N802
-    """Returns a small relative of MobileNetV2, whose constructor's arguments it takes: it is built in no time.
+    """Returns a small relative of MobileNetV2, with the same arguments, that is built in no time.
 
     It has what makes backbones hard: BatchNorm after convolutions of both kinds, a residual sum, strides. Its random weights
-    are of a size at which images still differ at its end.
+    are scaled so that images still differ at its output.
     """
     assert not include_top
     assert weights is None
@@ -82,10 +82,10 @@ def _convolution(name: str) -> list[str]:
 
 
 def _register() -> str:
-    """Makes it a backbone like any other, in the processes of tests alone; returns its name."""
+    """Makes it a backbone like any other, only in the processes of tests; returns its name."""
     name = TinyNet.__name__
     setattr(keras.applications, name, TinyNet)
-    LAYERS[name] = ["images", *_convolution("conv_1")]  # not by building it: TensorFlow must not have begun in a worker
+    LAYERS[name] = ["images", *_convolution("conv_1")]  # not built for it: TensorFlow must not have started in a worker
     for block in ("block_1", "block_2", "block_3"):
         LAYERS[name] += [*_convolution(f"{block}_expand"), *_convolution(f"{block}_depthwise")]
         LAYERS[name] += [f"{block}_project", f"{block}_project_bn", *([] if block == "block_2" else [f"{block}_add"])]
@@ -124,7 +124,7 @@ def _bytes(value: bytes) -> tf.train.Feature:
 
 
 def write_examples(folder: Path, num_classes: int) -> None:
-    """Writes splits of noisy images whose brightness tells the class."""
+    """Writes splits of noisy images whose brightness shows the class."""
     random = np.random.default_rng(0)
     for split, count in IMAGES.items():
         (folder / f"Split-{split}").mkdir(parents=True)
@@ -149,7 +149,7 @@ def write_digits(folder: Path, count: int) -> None:
 
 
 def transform_config(image_size: int = SIZE, resize: str = "bilinear", max_pixels: int = 1_000_000) -> dict[str, Any]:
-    """Returns what the pipeline hands to `preprocessing_fn`."""
+    """Returns what the pipeline passes to `preprocessing_fn`."""
     return {"image_size": image_size, "resize": resize, "max_pixels": max_pixels}
 
 
@@ -169,7 +169,7 @@ def write_transform(
 
 
 def classifier(num_classes: int) -> keras.Model:
-    """Returns a small network of the form that is exported, whose scores differ from image to image."""
+    """Returns a small network with the structure of exported ones, whose scores differ from image to image."""
     keras.utils.set_random_seed(0)
     model = Model(**MODEL)
     inputs = keras.Input((SIZE, SIZE, 3))
@@ -178,7 +178,7 @@ def classifier(num_classes: int) -> keras.Model:
 
 
 def knows(least: float = -1.0, channels: int = 6) -> Known:
-    """Returns what tells images that are as like one image as that; all are known by default."""
+    """Returns a `Known` of one image, with the least likeness to it of known images; by default, all images are known."""
     return Known(np.eye(1, channels, dtype=np.float32), least)
 
 
@@ -196,12 +196,12 @@ def photo(seed: int, kind: str = "jpeg") -> bytes:
 
 
 def heic(seed: int, size: tuple[int, int] = (48, 40), orientation: int = 1) -> bytes:
-    """Returns a HEIC as a phone writes it, another with each seed; its left half is red, as it lies in the file.
+    """Returns a HEIC as a phone writes it, a different one for each seed; as stored, its left half is red.
 
     Args:
-      seed: of its grain.
-      size: width and height, as it lies in the file.
-      orientation: how it is to be turned, as EXIF has it.
+      seed: of its noise.
+      size: width and height, as stored.
+      orientation: how to turn it, as in EXIF.
     """
     pixels = np.random.default_rng(seed).integers(0, 60, (size[1], size[0], 3)).astype(np.uint8)
     pixels[:, : size[0] // 2, 0] += 180
@@ -212,7 +212,7 @@ def heic(seed: int, size: tuple[int, int] = (48, 40), orientation: int = 1) -> b
 
 
 def write_weights(path: Path) -> None:
-    """Writes random weights with BatchNorm statistics that fit them; without, a random network's signal dies out."""
+    """Writes random weights with BatchNorm statistics that fit them; without those, a random network's signal dies out."""
     base = backbone.build(Model(**MODEL), None)
     for layer in base.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -222,7 +222,7 @@ def write_weights(path: Path) -> None:
 
 
 def train(examples: Path, graph: str, output: Path, **changes: dict[str, Any]) -> dict[str, Any]:
-    """Runs `run_fn` and returns its history; the model lands in `output/serving`."""
+    """Runs `run_fn` and returns its history; the model is written to `output/serving`."""
     run_fn(
         FnArgs(
             train_files=[f"{examples}/Split-train/*"],

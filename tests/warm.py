@@ -1,7 +1,7 @@
-"""Programs as real processes of their own, whose slow imports are paid once: each is a fork of a process that has them.
+"""Programs as real processes that pay for slow imports only once: each is a fork of a process that has imported them.
 
-TensorFlow and TFX take more than ten seconds to import. The process that is forked has imported them and done nothing, so a
-program meets them as it would have after its own import. What a program prints goes to files, as to a terminal's pipe.
+TensorFlow and TFX take more than ten seconds to import. The forked process has imported them and done nothing else, so a
+program finds them as it would after its own import. What a program prints goes to files, as it would to a pipe.
 """
 
 import multiprocessing
@@ -39,10 +39,10 @@ class Program:
 
         Args:
           module: its name.
-          *arguments: what it is given.
-          env: its whole environment, this process's by default.
-          cwd: the folder it is in.
-          together: whether what it prints on standard error is among what it prints on standard output.
+          *arguments: its arguments.
+          env: its whole environment; by default, that of this process.
+          cwd: its working folder.
+          together: whether its standard error goes to the same file as its standard output.
         """
         self.module = module
         self._folder = tempfile.TemporaryDirectory()
@@ -59,17 +59,17 @@ class Program:
         return self._files[0].read_text(errors="replace")
 
     def running(self) -> bool:
-        """Tells whether it has not ended yet."""
+        """Returns whether it has not ended yet."""
         return self._process.is_alive()
 
     def wait(self, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-        """Returns how it ended: the exit status, negative where a signal ended it, and what it printed.
+        """Returns how it ended: the exit status, negative if a signal ended it, and what it printed.
 
         Args:
           timeout: seconds.
 
         Raises:
-          subprocess.TimeoutExpired: where it has not ended by then; it is killed.
+          subprocess.TimeoutExpired: if it has not ended by then; it is killed.
         """
         self._process.join(timeout)
         if self.running():
@@ -81,7 +81,7 @@ class Program:
 
 
 def run(module: str, *arguments: str, timeout: float | None = None, **how: Any) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end, as `subprocess.run` does; arguments as of `Program`, and how many seconds it may take."""
+    """Runs a program to its end, as `subprocess.run` does; takes the arguments of `Program` and a timeout in seconds."""
     return Program(module, *arguments, **how).wait(timeout)
 
 

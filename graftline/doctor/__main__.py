@@ -18,7 +18,7 @@ MACHINE = (
 
 
 def examine() -> Iterator[Finding]:
-    """Yields what is found, check by check."""
+    """Yields the findings, check by check."""
     probe = Probe()
     for check in MACHINE:
         yield from guarded(check)
@@ -28,11 +28,11 @@ def examine() -> Iterator[Finding]:
         from graftline.settings.load import load
 
         settings = load()
-    except Exception as error:  # what is wrong with it stands in the message, a line each
+    except Exception as error:  # its message has one line per mistake
         for line in str(error).splitlines():
             yield Finding(BAD, "settings", line.strip())
         yield Finding(
-            WARNING, "not looked at", "data, disk, weights, metadata, lock, leftovers", "correct the settings first"
+            WARNING, "not checked", "data, disk, weights, metadata, lock, leftovers", "correct the settings first"
         )
         return
     yield Finding(GOOD, "settings", f"{settings.name}: valid")
@@ -51,7 +51,7 @@ def examine() -> Iterator[Finding]:
 
 
 def guarded(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
-    """Yields the findings of a check; what it trips over is one of them."""
+    """Yields the findings of a check; an error in it becomes one of them."""
     try:
         yield from check(*arguments)
     except Exception as error:
@@ -61,7 +61,7 @@ def guarded(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterato
 
 
 def main() -> int:
-    """Prints a line a finding, with its cure below; returns the exit status."""
+    """Prints one line per finding, with its fix below; returns the exit status."""
     found_bad = False
     for finding in examine():
         found_bad |= finding.mark == BAD

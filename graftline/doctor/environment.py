@@ -1,4 +1,4 @@
-"""What set-up makes; where Graftline came in a wheel, its requirements are looked at instead."""
+"""Checks of what set-up makes or, if Graftline was installed from a wheel, of its requirements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if IS_CHECKOUT:
 
 
 def check_python() -> Iterator[Finding]:
-    """TFX and the lock are for one version of Python."""
+    """Checks the version of Python, because TFX and the lock file are for one version."""
     right = platform.python_version().startswith(f"{bootstrap.PYTHON}.")
     yield Finding(
         GOOD if right else BAD, "Python", f"{platform.python_version()} in {sys.prefix}", "" if right else SET_UP
@@ -24,7 +24,7 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_c_library() -> Iterator[Finding]:
-    """TFX's compiled parts need a newer one than older systems have."""
+    """Checks the C library, because TFX's compiled parts need a newer one than older systems have."""
     try:
         bootstrap.check_platform(platform.system(), platform.machine(), platform.libc_ver()[0])
     except bootstrap.SetupError as error:
@@ -34,7 +34,7 @@ def check_c_library() -> Iterator[Finding]:
         yield Finding(GOOD, "system", f"{platform.system()} {platform.machine()}")
         return
     private = str(bootstrap.RUNTIME) in Path("/proc/self/maps").read_text()
-    version = f"glibc {platform.libc_ver()[1]}{', private, in .setup/runtime' if private else ''}"
+    version = f"glibc {platform.libc_ver()[1]}{' (private, in .setup/runtime)' if private else ''}"
     if bootstrap.glibc_version() >= bootstrap.GLIBC_NEEDED:
         yield Finding(GOOD, "C library", version)
     else:
@@ -43,7 +43,7 @@ def check_c_library() -> Iterator[Finding]:
 
 
 def check_packages() -> Iterator[Finding]:
-    """The environment holds what the lock file pins."""
+    """Checks that the environment contains what the lock file pins."""
     from importlib import metadata
 
     from packaging.utils import canonicalize_name
@@ -51,20 +51,20 @@ def check_packages() -> Iterator[Finding]:
     there = {canonicalize_name(one.metadata["Name"]): one.version for one in metadata.distributions()}
     pinned = _pinned()
     wrong = [
-        f"{name} {there.get(canonicalize_name(name), 'is missing')}, not {version}"
+        f"{name} {there.get(canonicalize_name(name), 'is missing')} (should be {version})"
         for name, version in pinned.items()
         if there.get(canonicalize_name(name)) != version
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        cure = "`rm -f .venv/.ready && make run` installs what the lock file says"
-        yield Finding(BAD, "packages", f"not those of requirements.lock: {'; '.join(wrong[:3])}{more}", cure)
+        cure = "run `rm -f .venv/.ready && make run` to install what the lock file pins"
+        yield Finding(BAD, "packages", f"not as in requirements.lock: {'; '.join(wrong[:3])}{more}", cure)
     else:
-        yield Finding(GOOD, "packages", f"the {len(pinned)} of requirements.lock")
+        yield Finding(GOOD, "packages", f"all {len(pinned)} in requirements.lock")
 
 
 def _pinned() -> dict[str, str]:
-    """Returns the versions that the lock file pins on a machine such as this one."""
+    """Returns the versions that the lock file pins for a machine like this one."""
     from packaging.requirements import Requirement
 
     lines = [line.rstrip(" \\") for line in bootstrap.LOCK.read_text().splitlines() if re.match(r"[a-zA-Z0-9]", line)]
@@ -74,7 +74,7 @@ def _pinned() -> dict[str, str]:
 
 
 def check_requirements() -> Iterator[Finding]:
-    """The environment holds what the wheel requires."""
+    """Checks that the environment contains what the wheel requires."""
     from importlib import metadata
 
     from packaging.requirements import Requirement
@@ -87,13 +87,13 @@ def check_requirements() -> Iterator[Finding]:
         if one.name in there and not (there[one.name] and one.specifier.contains(there[one.name]))
     ]
     if wrong:
-        yield Finding(BAD, "packages", f"not those that Graftline requires: {'; '.join(wrong)}", SET_UP)
+        yield Finding(BAD, "packages", f"not as Graftline requires: {'; '.join(wrong)}", SET_UP)
     else:
-        yield Finding(GOOD, "packages", f"the {len(there)} that Graftline {metadata.version('graftline')} requires")
+        yield Finding(GOOD, "packages", f"all {len(there)} that Graftline {metadata.version('graftline')} requires")
 
 
 def _installed(name: str) -> str:
-    """Returns a distribution's version; empty where it is not there."""
+    """Returns a distribution's version; empty if it is not installed."""
     from importlib import metadata
 
     try:

@@ -1,4 +1,4 @@
-"""What a machine must be and have, whatever runs on it."""
+"""Checks of the machine, which do not depend on the configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY = 4e9  # bytes: the check of serving took 3.4 GB in a run of cats_vs_dogs
 
 
 def check_processor() -> Iterator[Finding]:
-    """TensorFlow's wheels need AVX; Macs' have wheels of their own."""
+    """Checks for AVX, which TensorFlow's wheels need; those for Macs do not."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     path = Path("/proc/cpuinfo")
     listed = re.search(r"^flags\s*:(.*)$", path.read_text(), re.MULTILINE) if path.is_file() else None
@@ -32,7 +32,7 @@ def check_processor() -> Iterator[Finding]:
 
 
 def check_memory() -> Iterator[Finding]:
-    """What components take at most, see docs/explanation/performance.md."""
+    """Checks for the most memory that a component takes, see docs/explanation/performance.md."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -43,28 +43,28 @@ def check_memory() -> Iterator[Finding]:
     if total < MEMORY:
         yield Finding(BAD, "memory", value, f"use a machine with {MEMORY / 1e9:g} GB or more")
     elif memory.available < MEMORY:
-        yield Finding(WARNING, "memory", value, f"end other programs: a component takes up to {MEMORY / 1e9:g} GB")
+        yield Finding(WARNING, "memory", value, f"close other programs: a component takes up to {MEMORY / 1e9:g} GB")
     else:
         yield Finding(GOOD, "memory", value)
 
 
 def check_tools() -> Iterator[Finding]:
-    """What some tests need, and nothing else does."""
-    for program, why in (("chromium", "look at pages"), ("podman", "run the cluster's pipeline, `make test-kubeflow`")):
+    """Checks for programs that only some tests need."""
+    for program, why in (("chromium", "look at web pages"), ("podman", "run containers, such as `make test-kubeflow`")):
         path = shutil.which(program)
-        cure = "" if path else f"nothing, unless you run the tests that {why}: then install it"
+        cure = "" if path else f"install it only if you run the tests that {why}"
         yield Finding(GOOD if path else WARNING, program, path or "is not installed", cure)
 
 
 def check_tensorflow(probe: Probe) -> Iterator[Finding]:
-    """TensorFlow can be imported, and sees the GPUs that the driver sees."""
+    """Checks that TensorFlow can be imported and sees all GPUs that the driver sees."""
     found = probe.answer("tensorflow")
     yield Finding(GOOD, "TensorFlow", found["version"])
     gpus = _gpus()
     if len(found["gpus"]) >= len(gpus):
         yield Finding(GOOD, "GPU", ", ".join(gpus) or "none: training runs on the processor")
         return
-    value = f"the driver sees {len(gpus)} ({', '.join(gpus)}), TensorFlow {len(found['gpus'])}"
+    value = f"the driver sees {len(gpus)} ({', '.join(gpus)}), TensorFlow sees {len(found['gpus'])}"
     yield Finding(WARNING, "GPU", *_why_no_gpu(value, probe.log))
 
 
@@ -77,7 +77,7 @@ def _gpus() -> list[str]:
 
 
 def _why_no_gpu(value: str, log: str) -> tuple[str, str]:
-    """Returns what was found and the cure, where TensorFlow sees fewer GPUs than the driver."""
+    """Returns what was found and the fix, if TensorFlow sees fewer GPUs than the driver."""
     from importlib import metadata
 
     lock = GPU_LOCK.read_text() if GPU_LOCK.is_file() else ""  # a wheel has none
@@ -85,18 +85,18 @@ def _why_no_gpu(value: str, log: str) -> tuple[str, str]:
     there = {one.metadata["Name"].lower().replace("_", "-") for one in metadata.distributions()}
     missing = [name for name in names if name not in there]
     if missing:
-        return f"{value}: {len(missing)} of its {len(names)} libraries are not installed", f"`{GPU_PACKAGES}`"
+        return f"{value}: {len(missing)} of its {len(names)} libraries are not installed", f"run `{GPU_PACKAGES}`"
     if os.environ.get("CUDA_VISIBLE_DEVICES", "unset") in ("", "-1"):
-        return f"{value}: CUDA_VISIBLE_DEVICES hides them", "`unset CUDA_VISIBLE_DEVICES`"
+        return f"{value}: CUDA_VISIBLE_DEVICES hides them", "run `unset CUDA_VISIBLE_DEVICES`"
     told = [line for line in log.splitlines() if re.search("cuda|gpu|cudnn", line, re.IGNORECASE)]
     return (
         f"{value}: {told[-1] if told else 'it does not say why'}",
-        "update the driver to one for the CUDA of the libraries",
+        "update the driver to one that supports the CUDA version of the libraries",
     )
 
 
 def check_arithmetic(probe: Probe) -> Iterator[Finding]:
-    """What training multiplies in on a processor."""
+    """Reports whether training on this processor can multiply in bfloat16."""
     yield Finding(
         GOOD, "bfloat16", "yes, and training uses it" if probe.answer("bfloat16") else "no: training is slower"
     )

@@ -1,7 +1,7 @@
-"""What is asked of TensorFlow, in a process of its own: an import can crash or hang, and others can be checked meanwhile.
+"""Questions to TensorFlow, in a separate process: its import can crash or hang, and other checks can run meanwhile.
 
-`python -m graftline.doctor.probe` answers each question with a line of JSON, `{"question": {"is": …}}`; where the answer
-could not be had, it is `{"question": {"error": "…"}}`.
+`python -m graftline.doctor.probe` answers each question with one line of JSON, `{"question": {"is": …}}` or, if there is no
+answer, `{"question": {"error": "…"}}`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SECONDS = 60  # to wait for all answers
 
 
 class Probe:
-    """That process."""
+    """The separate process."""
 
     def __init__(self) -> None:
         environment = {
             **os.environ,
-            HOME_VARIABLE: str(HOME),  # what this process means by it, whatever folder that one is in
-            "TF_CPP_MIN_LOG_LEVEL": "0",  # why TensorFlow sees no GPU is only logged
+            HOME_VARIABLE: str(HOME),  # the same as here, although the probe runs in another folder
+            "TF_CPP_MIN_LOG_LEVEL": "0",  # TensorFlow only logs why it sees no GPU
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "graftline.doctor.probe"],
@@ -38,10 +38,10 @@ class Probe:
         )
 
     def answer(self, question: str) -> Any:
-        """Returns what was found out about one of `QUESTIONS`.
+        """Returns the answer to one of `QUESTIONS`.
 
         Raises:
-          RuntimeError: where it could not be found out, with the reason.
+          RuntimeError: if there is no answer, with the reason.
         """
         found = self._answers.get(question)
         if found is None:
@@ -52,7 +52,7 @@ class Probe:
 
     @property
     def log(self) -> str:
-        """What the process wrote on standard error."""
+        """What the process wrote to standard error."""
         return self._outputs[1]
 
     def _end(self) -> str:
@@ -74,21 +74,21 @@ class Probe:
 
 
 def tensorflow() -> dict[str, Any]:
-    """Returns its version, and the GPUs that it sees."""
+    """Returns TensorFlow's version, and the GPUs that it sees."""
     import tensorflow as tf
 
     return {"version": tf.__version__, "gpus": [device.name for device in tf.config.list_physical_devices("GPU")]}
 
 
 def bfloat16() -> bool:
-    """Returns whether the processor has it."""
+    """Returns whether the processor supports bfloat16."""
     from graftline.network import inference
 
     return inference.has_bfloat16()
 
 
 def dataset() -> dict[str, Any]:
-    """Returns how many images are there, how many bytes they take, and the addresses of what is not there yet."""
+    """Returns how many images there are, how many bytes they take, and the URLs of what must be downloaded."""
     from graftline.settings.load import load
 
     return load().data.source.size()

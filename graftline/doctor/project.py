@@ -1,4 +1,4 @@
-"""What a configuration needs, and what its runs left."""
+"""Checks of what a configuration needs, and of what its runs left behind."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from graftline.doctor import BAD, GOOD, WARNING, Finding
 from graftline.doctor.probe import Probe
 from graftline.settings.settings import Settings
 
-SPARE = 1e9  # bytes of disk that a run may need beside images and features
+SPARE = 1e9  # bytes of disk that a run may need besides images and features
 NETWORK_SECONDS = 3
-RECENT = 20  # runs that are looked at
-LEFT_OVER = re.compile(r"\.tmp$|\.aside$|^\.aside-|\.incomplete")  # names of what is being written
+RECENT = 20  # runs to check
+LEFT_OVER = re.compile(r"\.tmp$|\.aside$|^\.aside-|\.incomplete")  # names of what is still being written
 
 
 def check_weights(settings: Settings) -> Iterator[Finding]:
-    """The pretrained weights are fetched once."""
+    """Checks that the pretrained weights are on this machine."""
     from graftline.network import weights
 
     model = settings.model
     if model.weights == "none":
         yield Finding(
-            WARNING, "weights", "none: all of the network starts from random", "set model.weights to imagenet"
+            WARNING, "weights", "none: the whole network starts from random weights", "set model.weights to imagenet"
         )
         return
     path = (
@@ -37,43 +37,43 @@ def check_weights(settings: Settings) -> Iterator[Finding]:
         if model.weights == "imagenet"
         else Path(model.weights)
     )
-    cure = "" if path.is_file() else "`graftline weights` fetches them; so does the next run"
-    yield Finding(WARNING if cure else GOOD, "weights", f"{path} {'is not there yet' if cure else ''}".strip(), cure)
+    cure = "" if path.is_file() else "run `graftline weights` to fetch them; otherwise the next run does"
+    yield Finding(WARNING if cure else GOOD, "weights", f"{path} {'does not exist yet' if cure else ''}".strip(), cure)
 
 
 def check_lock(settings: Settings) -> Iterator[Finding]:
-    """One run at a time; the lock ends with its process, but a process can be stopped for ever."""
+    """Checks that no run holds the lock. It ends with its process, but a process can be stopped forever."""
     from graftline.runs import lock
 
     holder = lock.holder(settings)
     if holder is None:
-        yield Finding(GOOD, "lock", f"no run of {settings.name} is going on in {settings.run.root}")
+        yield Finding(GOOD, "lock", f"no run of {settings.name} is active in {settings.run.root}")
         return
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(holder.create_time()))
-    value = f"process {holder.pid} ({' '.join(holder.cmdline())[-60:]}) holds {settings.run.root} since {since}"
+    value = f"process {holder.pid} ({' '.join(holder.cmdline())[-60:]}) has held {settings.run.root} since {since}"
     if holder.status() == "stopped":
         yield Finding(
             BAD,
             "lock",
             f"{value}, and is stopped",
-            f"`kill -CONT {holder.pid}` lets it go on, `kill -9 {holder.pid}` ends it",
+            f"`kill -CONT {holder.pid}` resumes it, `kill -9 {holder.pid}` ends it",
         )
     else:
         yield Finding(WARNING, "lock", value, "wait for it to end, or let a run wait with --wait <minutes>")
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
-    """The metadata store opens, is sound, and no node in it was killed."""
+    """Checks that the metadata store opens and is intact, and that no node in it was killed."""
     server, path = settings.metadata, settings.metadata_path
     if server:
         try:
             socket.create_connection((server.host, server.port), NETWORK_SECONDS).close()
         except OSError as error:
-            cure = "start it, or correct the settings `metadata`"
+            cure = "start it, or correct the section `metadata` of the settings"
             yield Finding(BAD, "metadata store", f"{server.host}:{server.port} cannot be reached ({error})", cure)
             return
     elif not path.is_file():
-        yield Finding(GOOD, "metadata store", "none yet: the first run makes it")
+        yield Finding(GOOD, "metadata store", "none yet: the first run creates it")
         return
     else:
         from graftline.runs import store
@@ -98,18 +98,18 @@ def _check_runs(settings: Settings) -> Iterator[Finding]:
     ]
     value = f"{runs[-1].number if runs else 0} runs of {settings.name}"
     if stopped:
-        cure = "nothing: they were killed, and the next run does what they left undone"
+        cure = "nothing to do: they were killed, and the next run does their work"
         yield Finding(WARNING, "metadata store", f"{value}; still marked as running: {', '.join(stopped[-3:])}", cure)
     else:
         yield Finding(GOOD, "metadata store", value)
 
 
 def check_left_overs(settings: Settings) -> Iterator[Finding]:
-    """What killed processes left half-written; nothing reads it."""
+    """Checks for half-written files of killed processes, which nothing reads."""
     from graftline.runs import lock
 
     if lock.holder(settings):
-        return  # they may be the run's
+        return  # half-written files may be those of this run
     folders = {settings.run.root, settings.run.serving_dir, settings.data.data_dir}
     paths = sorted({path for folder in folders for path in _left_overs(folder)})
     if not paths:
@@ -118,12 +118,15 @@ def check_left_overs(settings: Settings) -> Iterator[Finding]:
     size = sum(_size(path) for path in paths)
     shown = " ".join(str(path) for path in paths[:3]) + (" …" if len(paths) > 3 else "")
     yield Finding(
-        WARNING, "leftovers", f"{len(paths)}, {size / 1e6:,.1f} MB: {shown}", "`rm -r` them; nothing reads them"
+        WARNING,
+        "leftovers",
+        f"{len(paths)}, {size / 1e6:,.1f} MB: {shown}",
+        "delete them with `rm -r`; nothing reads them",
     )
 
 
 def check_places(settings: Settings) -> Iterator[Finding]:
-    """What lies where, and what of it goes with the next run."""
+    """Reports which folders take how much disk, and which of them the next run removes."""
     from graftline.runs import pruning
 
     if settings.metadata is None and not settings.metadata_path.is_file():
@@ -145,10 +148,10 @@ def _size(path: Path) -> int:
 
 
 def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
-    """The dataset is there, or can be downloaded."""
+    """Checks that the dataset is on this machine or can be downloaded."""
     try:
         found = probe.answer("dataset")
-    except RuntimeError as error:  # it says what to do
+    except RuntimeError as error:  # its message says what to do
         yield Finding(BAD, "dataset", str(error))
         return
     if found["images"]:
@@ -157,21 +160,23 @@ def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
         yield Finding(GOOD, "dataset", f"{told}; left out: {left_out}" if left_out else told)
         return
     if not found["urls"]:
-        yield Finding(GOOD, "dataset", f"{settings.data.dataset} is not there yet, and is made without a download")
+        yield Finding(
+            GOOD, "dataset", f"{settings.data.dataset} does not exist yet; the next run makes it without a download"
+        )
         return
     name, url = settings.data.dataset, found["urls"][0]
     host, reason = urllib.parse.urlsplit(url).netloc, _unreachable(url)
     if reason:
-        cure = (
-            "`graftline data <zip>` prepares it from a local copy; or repair the network connection, or set HTTPS_PROXY"
+        cure = "prepare it from a local copy with `graftline data <zip>`, repair the network connection, or set HTTPS_PROXY"
+        yield Finding(
+            BAD, "dataset", f"{name} does not exist yet and cannot be downloaded from {host} ({reason})", cure
         )
-        yield Finding(BAD, "dataset", f"{name} is not there yet, and cannot be had from {host} ({reason})", cure)
     else:
-        yield Finding(GOOD, "dataset", f"{name} is not there yet, but can be had from {host}")
+        yield Finding(GOOD, "dataset", f"{name} does not exist yet, but can be downloaded from {host}")
 
 
 def _unreachable(url: str) -> str | None:
-    """Returns why a file cannot be downloaded, asked for without its contents."""
+    """Returns why a file cannot be downloaded, from a request for its headers; None if it can be."""
     import requests
 
     try:
@@ -182,10 +187,10 @@ def _unreachable(url: str) -> str | None:
 
 
 def check_disk(settings: Settings, probe: Probe) -> Iterator[Finding]:
-    """There is room for what a run writes: a copy of the images, and their features."""
+    """Checks that there is room for what a run writes: a copy of the images, and their features."""
     try:
         needed = probe.answer("writes") + SPARE
-    except RuntimeError:  # told by another check
+    except RuntimeError:  # another check reports it
         needed = SPARE
     for key, folder, room in (
         ("run.root", settings.run.root, needed),
@@ -196,14 +201,14 @@ def check_disk(settings: Settings, probe: Probe) -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         value = f"{free / 1e9:,.1f} GB free in {folder}"
         if not os.access(there, os.W_OK):
-            yield Finding(BAD, "disk", f"{folder} may not be written to", f"change its owner, or set {key}")
+            yield Finding(BAD, "disk", f"{folder} is not writable", f"change its owner, or set {key}")
         elif free < room:
-            cure = f"free some, or set {key} to another disk: a run writes up to {room / 1e9:,.1f} GB"
+            cure = f"free some space, or set {key} to another disk: a run writes up to {room / 1e9:,.1f} GB"
             yield Finding(BAD, "disk", value, cure)
         else:
             yield Finding(GOOD, "disk", value)
 
 
 def _there(folder: Path) -> Path:
-    """Returns a folder, or the first above it that exists."""
+    """Returns a folder if it exists, else the nearest one above it that does."""
     return folder if folder.is_dir() else _there(folder.parent)

@@ -1,1 +1,1 @@
-"""The network: backbone, weights, losses, faster layers, and what runs it."""
+"""The network: backbone, weights, losses, faster layers, and the engines that run it."""

@@ -32,10 +32,10 @@ def build(model: Model, weights_path: Path | None) -> keras.Model:
       weights_path: an .h5 file for this backbone; None leaves random weights.
 
     Raises:
-      UserError: where the file does not fit the backbone.
+      UserError: if the file does not fit the backbone.
     """
     base = network(model.backbone, model.image_size, None)
-    # Keras numbers unnamed layers by what was built before in the process; the list numbers them as in a fresh one.
+    # Keras's numbers for unnamed layers depend on what the process built before; the list has those of a fresh process.
     for layer, name in zip(base.layers, BACKBONES[model.backbone].layers, strict=True):
         layer.name = name
     for number, operation in enumerate(base.operations):
@@ -79,12 +79,12 @@ def cut(base: keras.Model, fine_tune_at: str) -> str:
       fine_tune_at: the first trainable layer.
 
     Returns:
-      The name of the layer, or of the arithmetic between layers, that gives that tensor; around a residual block it lies
-      before the block.
+      The name of the layer, or of the arithmetic between layers, that gives that tensor. It is never inside a residual
+      block, but before it.
     """
-    operations = base.operations  # layers, and the arithmetic between them
+    operations = base.operations  # layers and the arithmetic between them
     producers = {id(operation.output): index for index, operation in enumerate(operations)}
-    last_use = {len(operations) - 1: len(operations)}  # the output is used beyond the last one
+    last_use = {len(operations) - 1: len(operations)}  # the network's output is used after the last one
     for index, operation in enumerate(operations[1:], 1):
         for tensor in keras.tree.flatten(operation.input):
             last_use[producers[id(tensor)]] = index
@@ -93,7 +93,7 @@ def cut(base: keras.Model, fine_tune_at: str) -> str:
         crossing = [operations[index] for index in range(boundary + 1) if last_use.get(index, -1) > boundary]
         if len(crossing) == 1:
             return crossing[0].name
-    raise AssertionError("the input is a single tensor, so a boundary is always found")
+    raise AssertionError("the input is a single tensor, so there is always a boundary")
 
 
 def output_of(base: keras.Model, at: str) -> Any:
@@ -107,12 +107,12 @@ def output_of(base: keras.Model, at: str) -> Any:
 
 
 def suffix(base: keras.Model, at: str) -> keras.Model:
-    """Returns the network from a layer's output to the base's own, of the very layers and weights of the base."""
+    """Returns the network from a layer's output to the output of the base; it shares the layers and weights of the base."""
     return keras.Model(output_of(base, at), base.output, name="suffix")
 
 
 def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
-    """Returns the network from images to a layer's output and to the base's pooled features.
+    """Returns the network from images to a layer's output and the pooled features of the base.
 
     Args:
       base: the base network.
@@ -121,7 +121,7 @@ def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
 
     Returns:
       A model from images [batch, size, size, 3] in [-1, 1] to an activation [batch, height, width, channels] and
-      features [batch, channels], sharing the layers of the base.
+      features [batch, channels]; it shares the layers of the base.
     """
     inputs = _images(model)
     both = keras.Model(base.input, [output_of(base, at), base.output])
@@ -135,11 +135,11 @@ def head(base: keras.Model, model: Model, num_classes: int) -> keras.Model:
     Args:
       base: the base network, for its number of channels.
       model: `dropout`.
-      num_classes: two give one logit, more give one logit a class.
+      num_classes: two classes share one logit, more have one logit each.
     """
     units = 1 if num_classes == 2 else num_classes
     dropout = [keras.layers.Dropout(model.dropout, name="dropout")] if model.dropout else []
-    # Float32 even under mixed precision: a softmax of float16 logits loses digits where the loss needs them.
+    # Float32 even under mixed precision: a softmax of float16 logits loses digits that the loss needs.
     dense = keras.layers.Dense(units, dtype="float32", name="logits")
     return keras.Sequential([keras.Input((base.output.shape[-1],)), *dropout, dense], name="head")
 
@@ -147,15 +147,15 @@ def head(base: keras.Model, model: Model, num_classes: int) -> keras.Model:
 def fine_tuned(
     base: keras.Model, on_top: keras.Model, model: Model, at: str, arithmetic: str = "float32"
 ) -> keras.Model:
-    """Returns what phase 2 trains: from the activation where the base is cut, through suffix and head, to logits.
+    """Returns the network that phase 2 trains: from the activation at the cut, through suffix and head, to logits.
 
     Args:
       base: the base network.
       on_top: the head.
-      model: whether BatchNorm trains: `frozen` uses its moving statistics and still trains gamma and beta; `train` updates
-        the statistics of trainable layers, as TensorFlow's transfer-learning tutorial does.
+      model: `batch_norm` says whether BatchNorm trains: `frozen` uses its moving statistics but still trains gamma and
+        beta; `train` updates the statistics of trainable layers, as TensorFlow's transfer-learning tutorial does.
       at: the layer where the base is cut.
-      arithmetic: dtype in which convolutions multiply.
+      arithmetic: the dtype in which convolutions multiply.
     """
     inputs = keras.Input(output_of(base, at).shape[1:], name="activation")
     trained = suffix(base, at)
@@ -164,17 +164,17 @@ def fine_tuned(
 
 
 def classifier(base: keras.Model, on_top: keras.Model, model: Model, at: str) -> keras.Model:
-    """Returns the whole network, as it is exported: base, average pooling and head.
+    """Returns the whole network as it is exported: base, average pooling and head.
 
     Args:
       base: the base network.
       on_top: the head.
       model: their settings.
-      at: the layer where the base is cut: what comes before it has stayed as it was pretrained.
+      at: the layer where the base is cut; the layers before it still have their pretrained weights.
 
     Returns:
-      A model from images [batch, size, size, 3] in [-1, 1] to pooled features [batch, channels] of that layer, the base's
-      activation [batch, height, width, channels], and float32 logits [batch, 1 or classes].
+      A model from images [batch, size, size, 3] in [-1, 1] to the pooled features [batch, channels] of that layer, the
+      activation [batch, height, width, channels] of the base, and float32 logits [batch, 1 or classes].
     """
     inputs = _images(model)
     both = keras.Model(base.input, [output_of(base, at), base.output], name="base")

@@ -1,9 +1,9 @@
 """Networks with the same layers and weights, but faster arithmetic.
 
-Where BatchNorm keeps the moving statistics of pretraining it multiplies and adds per channel, which can be done to the
-kernel of the convolution before it instead of to every pixel of every image: `InferenceMode`. Where it trains, Keras
-computes it in some ten passes over the activations, and TensorFlow has one operation for all of them: `fused`. Both give the
-same outputs and gradients for the same variables, rounding aside.
+A BatchNorm that keeps the moving statistics of pretraining only scales and shifts each channel. `InferenceMode` does that
+to the kernel of the convolution before it instead of to every pixel of every image. A BatchNorm that trains takes Keras some
+ten passes over the activations; `fused` uses TensorFlow's single operation for it. Both give the same outputs and gradients
+for the same variables, rounding aside.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from keras import layers, ops
 
 
 class InferenceMode(layers.Layer):
-    """Calls a network in inference mode, in training too.
+    """Calls a network in inference mode, even during training.
 
-    In a functional model `base(x, training=False)` does not do it: `fit` passes `training=True` over it to every layer
-    (keras-team/keras#20285). The `call` of this layer takes no such argument, so nothing is passed.
+    In a functional model, `base(x, training=False)` is not enough: `fit` overrides it with `training=True` in every layer
+    (keras-team/keras#20285). The `call` of this layer does not take that argument, so Keras does not pass it.
 
     Args:
       network: the network; its layers and weights are shared.
-      arithmetic: dtype in which its convolutions multiply; everything else stays in the dtype that comes in.
+      arithmetic: the dtype in which its convolutions multiply; everything else stays in the dtype of the input.
     """
 
     def __init__(self, network: keras.Model, arithmetic: str) -> None:
@@ -38,8 +38,8 @@ class Convolution(layers.Layer):
     """A convolution that multiplies in another dtype; the layer is shared.
 
     Args:
-      convolution: Conv2D without bias or activation.
-      arithmetic: dtype in which it multiplies.
+      convolution: a Conv2D without bias or activation.
+      arithmetic: the dtype in which it multiplies.
     """
 
     def __init__(self, convolution: layers.Layer, arithmetic: str) -> None:
@@ -48,7 +48,7 @@ class Convolution(layers.Layer):
         self.arithmetic = arithmetic
 
     def call(self, inputs: Any) -> Any:
-        """Returns float [batch, height, width, channels] in the dtype that comes in."""
+        """Returns float [batch, height, width, channels] in the dtype of the input."""
         return _convolve(self.convolution, inputs, self.convolution.kernel, self.arithmetic)
 
 
@@ -56,9 +56,9 @@ class FoldedConvolution(layers.Layer):
     """A convolution and the BatchNorm after it as one convolution with a bias; both layers are shared.
 
     Args:
-      convolution: Conv2D or DepthwiseConv2D without bias or activation.
+      convolution: a Conv2D or DepthwiseConv2D without bias or activation.
       norm: the BatchNormalization that takes its output.
-      arithmetic: dtype in which it multiplies.
+      arithmetic: the dtype in which it multiplies.
     """
 
     def __init__(self, convolution: layers.Layer, norm: layers.BatchNormalization, arithmetic: str) -> None:
@@ -68,7 +68,7 @@ class FoldedConvolution(layers.Layer):
         self.arithmetic = arithmetic
 
     def call(self, inputs: Any) -> Any:
-        """Returns float [batch, height, width, channels] in the dtype that comes in."""
+        """Returns float [batch, height, width, channels] in the dtype of the input."""
         norm, convolution = self.norm, self.convolution
         scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
         bias = norm.beta - norm.moving_mean * scale
@@ -79,7 +79,7 @@ class FoldedConvolution(layers.Layer):
 
 def _convolve(convolution: layers.Layer, inputs: Any, kernel: Any, arithmetic: str) -> Any:
     depthwise = isinstance(convolution, layers.DepthwiseConv2D)
-    if depthwise:  # it multiplies too little to gain from a smaller dtype
+    if depthwise:  # too few multiplications to gain from a smaller dtype
         arithmetic = inputs.dtype
     output = (ops.depthwise_conv if depthwise else ops.conv)(
         ops.cast(inputs, arithmetic),
@@ -92,10 +92,10 @@ def _convolve(convolution: layers.Layer, inputs: Any, kernel: Any, arithmetic: s
 
 
 class FusedNorm(layers.Layer):
-    """A BatchNorm that trains in one operation of TensorFlow's; the layer is shared.
+    """A BatchNorm that trains in a single TensorFlow operation; the layer is shared.
 
     Args:
-      norm: BatchNormalization over the last axis, with gamma and beta.
+      norm: a BatchNormalization over the last axis, with gamma and beta.
     """
 
     def __init__(self, norm: layers.BatchNormalization) -> None:
@@ -103,7 +103,7 @@ class FusedNorm(layers.Layer):
         self.norm = norm
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Returns float [batch, height, width, channels]; updates the moving statistics as Keras does where it trains."""
+        """Returns float [batch, height, width, channels]; in training, updates the moving statistics as Keras does."""
         norm = self.norm
         if not (training and norm.trainable):
             return norm(inputs, training=False)
@@ -111,14 +111,14 @@ class FusedNorm(layers.Layer):
             inputs, norm.gamma, norm.beta, epsilon=norm.epsilon, is_training=True
         )
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        biased = variance * (count - 1) / count  # the operation gives that of the population, Keras keeps the batch's
+        biased = variance * (count - 1) / count  # the operation gives the unbiased variance, Keras keeps the biased one
         for moving, value in ((norm.moving_mean, mean), (norm.moving_variance, biased)):
             moving.assign(moving * norm.momentum + value * (1 - norm.momentum))
         return output
 
 
 def folded(network: keras.Model, arithmetic: str) -> keras.Model:
-    """Returns a network of the same layers and weights in which convolutions have taken over the BatchNorms after them."""
+    """Returns a network of the same layers and weights, with each BatchNorm folded into the convolution before it."""
     norms = _foldable(network)
     replaced = {norm.name for norm in norms.values()}
 
@@ -135,7 +135,7 @@ def fused(network: keras.Model, arithmetic: str) -> keras.Model:
 
     Args:
       network: the network.
-      arithmetic: dtype in which its plain convolutions multiply.
+      arithmetic: the dtype in which its plain convolutions multiply.
     """
 
     def call(layer: Any, *inputs: Any, **options: Any) -> Any:
@@ -153,7 +153,7 @@ def _with_calls(network: keras.Model, call: Callable[..., Any]) -> keras.Model:
 
 
 def _foldable(network: keras.Model) -> dict[str, layers.BatchNormalization]:
-    """Returns the BatchNorms that take the output of a plain convolution, by its name."""
+    """Returns the BatchNorms that take the output of a plain convolution, by the name of the convolution."""
     producers = {id(operation.output): operation for operation in network.operations}
     pairs = [(producers.get(id(operation.input)), operation) for operation in network.operations[1:]]
     return {

@@ -1,6 +1,6 @@
-"""Runs the frozen prefix of the network, or a whole exported one, on the fastest engine there is. Nothing else knows which.
+"""Runs the frozen prefix of the network, or a whole exported one, on the fastest engine. No other module knows which it is.
 
-On CPUs that is OpenVINO, more than twice as fast as TensorFlow at the same float32 arithmetic; on GPUs TensorFlow.
+On CPUs that is OpenVINO, more than twice as fast as TensorFlow with the same float32 arithmetic; on GPUs it is TensorFlow.
 """
 
 import importlib.util
@@ -18,14 +18,14 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from graftline.base.errors import UserError
 from graftline.settings.training import Prefix
 
-STREAMS = 2  # batches computed side by side: with one alone, cores wait for each other at each operation's end
+STREAMS = 2  # batches computed in parallel: with only one, cores wait for each other at the end of each operation
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Which engine runs, and how precisely; both change what comes out a little, and so belong to the cache's key."""
+    """Which engine runs, and how precisely; both change the output slightly, so both are in the cache key."""
 
     name: str
     precision: str
@@ -35,12 +35,13 @@ def choose(prefix: Prefix) -> Engine:
     """Resolves `auto`.
 
     Args:
-      prefix: `engine`, where `auto` is TensorFlow on GPUs and where OpenVINO is not installed; `precision`, where `auto` is
-        float32: over five seeds bfloat16 was as good on validation, but 0.3 points worse on test, see
-        docs/explanation/performance.md.
+      prefix: `engine` and `precision`. For the engine, `auto` is OpenVINO, or TensorFlow on GPUs and if OpenVINO is not
+        installed. For the precision, `auto` is float32: over five seeds bfloat16 was as good on validation, but 0.3 points
+        worse on test, see docs/explanation/performance.md.
 
     Raises:
-      UserError: where OpenVINO is asked for and not installed, or bfloat16 and the engine or processor has none.
+      UserError: if the settings ask for OpenVINO, which is not installed, or for bfloat16, which the engine or processor
+        does not support.
     """
     installed = _openvino_is_installed()
     name = prefix.engine
@@ -48,9 +49,11 @@ def choose(prefix: Prefix) -> Engine:
         name = "openvino" if installed and not tf.config.list_physical_devices("GPU") else "tensorflow"
     precision = "float32" if prefix.precision == "auto" else prefix.precision
     if name == "openvino" and not installed:
-        raise UserError("prefix.engine = 'openvino': it is not installed; set it to auto or tensorflow.")
+        raise UserError("prefix.engine = 'openvino': OpenVINO is not installed; set it to auto or tensorflow.")
     if precision == "bfloat16" and not (name == "openvino" and has_bfloat16()):
-        raise UserError(f"prefix.precision = 'bfloat16': {name} on this processor has none; set it to auto or float32.")
+        raise UserError(
+            f"prefix.precision = 'bfloat16': {name} on this processor does not support it; set it to auto or float32."
+        )
     return Engine(name, precision)
 
 
@@ -59,7 +62,7 @@ def _openvino_is_installed() -> bool:
 
 
 def has_bfloat16() -> bool:
-    """Returns whether the processor multiplies in bfloat16, as far as OpenVINO, which is asked, is installed."""
+    """Returns whether the processor multiplies in bfloat16, according to OpenVINO; False if that is not installed."""
     if not _openvino_is_installed():
         return False
     import openvino
@@ -72,29 +75,29 @@ def compile_prefix(prefix: keras.Model, engine: Engine) -> Run:
 
     Args:
       prefix: a model from images [batch, size, size, 3] to an activation and pooled features.
-      engine: what runs it.
+      engine: the engine that runs it.
 
     Returns:
-      A function from float32 images to float32 activation and features, as `compile_function` gives it.
+      A function from float32 images to float32 activation and features, see `compile_function`.
     """
     return compile_function(_traced(prefix), engine)
 
 
 def compile_function(function: tf.types.experimental.ConcreteFunction, engine: Engine) -> Run:
-    """Compiles a traced function, of a network here or of a SavedModel, for inference.
+    """Compiles a traced function, of a network in memory or of a SavedModel, for inference.
 
     Args:
       function: from images [batch, size, size, 3] to one or more tensors.
-      engine: what runs it.
+      engine: the engine that runs it.
 
     Returns:
-      A function from float32 images to arrays, for threads; what it returns is valid until the thread's next call.
+      A thread-safe function from float32 images to arrays; the arrays are valid until the thread's next call.
     """
     return _openvino(function, engine.precision) if engine.name == "openvino" else _tensorflow(function)
 
 
 def _tensorflow(function: tf.types.experimental.ConcreteFunction) -> Run:
-    # Not folded, though that would be a little faster: so its output is, to the bit, what training sees without a cache
+    # Folding would be a little faster, but without it the output is bit for bit what training sees without a cache
     return lambda images: tuple(output.numpy() for output in tf.nest.flatten(function(tf.constant(images))))
 
 
@@ -106,7 +109,7 @@ def _traced(prefix: keras.Model) -> tf.types.experimental.ConcreteFunction:
 def _openvino(function: tf.types.experimental.ConcreteFunction, precision: str) -> Run:
     import openvino
 
-    # Variables folded into constants: OpenVINO cannot read the variables of a Keras 3 SavedModel
+    # Variables become constants, because OpenVINO cannot read the variables of a Keras 3 SavedModel
     frozen = convert_variables_to_constants_v2(function)
     core = openvino.Core()
     with tempfile.TemporaryDirectory() as folder:

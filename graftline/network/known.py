@@ -1,8 +1,8 @@
-"""Whether an image is like those that a network learnt from, or none of them.
+"""Decides whether an image is like those that a network was trained on.
 
-Its likeness is the cosine of its pooled features with those of the training image that it is most like (Y. Sun et al.,
-Out-of-Distribution Detection with Deep Nearest Neighbors, 2022). The features are those where the base is cut: what is
-fine-tuned learns to look past what does not matter to the classes, and so past what a stranger is told by.
+Its likeness is the cosine between its pooled features and those of the most similar training image (Y. Sun et al.,
+Out-of-Distribution Detection with Deep Nearest Neighbors, 2022). The features are taken at the cut: the fine-tuned layers
+learn to ignore what does not matter to the classes, and with it what gives a stranger away.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,11 @@ import tensorflow as tf
 
 
 class Known(NamedTuple):
-    """What tells an image that is known from one that is not.
+    """What distinguishes known images from strangers.
 
     Attributes:
       reference: pooled features of training images, each of length 1, float32 [images, channels].
-      least: the likeness from which on an image is known, in [-1, 1].
+      least: the lowest likeness of a known image, in [-1, 1].
     """
 
     reference: np.ndarray
@@ -24,16 +24,16 @@ class Known(NamedTuple):
 
 
 def unit(features: tf.Tensor) -> tf.Tensor:
-    """Returns pooled features [images, channels] with a length of 1."""
+    """Returns pooled features [images, channels], each normalized to length 1."""
     return tf.math.l2_normalize(tf.cast(features, tf.float32), axis=-1)
 
 
 def likeness(features: tf.Tensor, reference: tf.Tensor) -> tf.Tensor:
-    """Returns how like the most similar image of a reference each image is.
+    """Returns the likeness of each image to the most similar one of a reference.
 
     Args:
-      features: pooled ones, float [images, channels].
-      reference: as of `Known`.
+      features: pooled features, float [images, channels].
+      reference: see `Known`.
 
     Returns:
       float32 [images] in [-1, 1].

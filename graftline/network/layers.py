@@ -1,6 +1,6 @@
 """Writes the layers of a backbone into `schemas/backbones.json`: `python -m graftline.network.layers NAME`.
 
-They are named as in a fresh process, which is why this is a program of its own.
+This is a separate program because the names of layers must be those of a fresh process.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from graftline.settings.backbones import BACKBONES, LAYERS, LAYERS_FILE
 
 
 def write(name: str) -> None:
-    """Writes the layers of one backbone, in the place of those that stand there, if any."""
+    """Writes the layers of one backbone, replacing any that are in the file already."""
     layers = LAYERS | {name: [layer.name for layer in network(name, BACKBONES[name].image_size, None).layers]}
     lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in layers.items())
     aside = LAYERS_FILE.with_suffix(".new")
@@ -21,5 +21,7 @@ def write(name: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Writes the layers of a backbone into schemas/backbones.json.")
-    parser.add_argument("name", choices=list(BACKBONES), help="its entry's name in graftline/settings/backbones.py")
+    parser.add_argument(
+        "name", choices=list(BACKBONES), help="the name of its entry in graftline/settings/backbones.py"
+    )
     write(parser.parse_args().name)

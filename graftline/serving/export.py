@@ -14,7 +14,7 @@ from graftline.network.known import Known, likeness
 
 
 class ServingModule(tf.Module):
-    """A classifier behind the Transform graph that it was trained with, so that serving cannot see other pixels."""
+    """A classifier behind the Transform graph that it was trained with, so that serving sees the same pixels as training."""
 
     def __init__(
         self,
@@ -26,13 +26,13 @@ class ServingModule(tf.Module):
     ) -> None:
         super().__init__()
         self._images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32, IMAGE)
-        # One function for all signatures, and of the model its variables alone: so the graph holds the network once
+        # One function for all signatures, and only the variables of the model, so that the graph holds the network once
         self._network = _traced(lambda image: model(image, training=False), self._images)
         self._variables = [variable.value for variable in model.variables]
         self._kernel = backbone.kernel(model).value
-        self._transform = transform.transform_features_layer()  # an attribute: its resources are saved with the module
+        self._transform = transform.transform_features_layer()  # an attribute, so that its resources are saved with the module
         self._raw_spec = transform.raw_feature_spec()
-        # One as well, for its tracing takes a second
+        # Also only one, because tracing it takes a second
         raw = tf.TensorSpec([None, *self._raw_spec[IMAGE].shape], tf.string)
         self._pixels = _traced(lambda encoded: self._transform({IMAGE: encoded})[IMAGE], raw)
         self._label_names = label_names
@@ -53,7 +53,7 @@ class ServingModule(tf.Module):
         }
 
     def classify_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies serialized tf.Examples [batch]; of their features only the image is read, so none has a label."""
+        """Classifies serialized tf.Examples [batch]; they need no label, because only the image is read."""
         return self._named(*self._outputs(self._parse(examples, IMAGE)[IMAGE]))
 
     def classify_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -61,17 +61,17 @@ class ServingModule(tf.Module):
         return self._named(*self._outputs(self._raw(image_bytes)))
 
     def explain_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies encoded images, strings [batch], and shows what of each one spoke for its class."""
+        """Classifies encoded images, strings [batch], and shows which parts of each spoke for its class."""
         features, activation, logits = self._outputs(self._raw(image_bytes))
         answer = self._named(features, activation, logits)
         return answer | {"heat_map": heat_map(activation, self._kernel, answer["label"])}
 
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Gives serialized tf.Examples [batch] their probabilities, and whether they are known, without a name."""
+        """Returns probabilities of serialized tf.Examples [batch], and whether they are known, without class names."""
         return self._scored(*self._outputs(self._parse(examples, IMAGE)[IMAGE]))
 
     def classify_pixels(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies images [batch, size, size, 3] as the Transform gives them, upright; one that is not finite gets NaN."""
+        """Classifies upright images [batch, size, size, 3] from the Transform; one that is not finite gets NaN."""
         return self._scored(*self._network(image))
 
     def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -106,7 +106,7 @@ def probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
 
     Args:
       logits: float [batch, 1 or classes]; one logit stands for two classes.
-      temperature: what they are divided by.
+      temperature: the divisor of the logits.
 
     Returns:
       float32 [batch, classes].
@@ -118,9 +118,9 @@ def probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
 
 
 def heat_map(activation: tf.Tensor, kernel: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-    """Returns where in an image the network saw what spoke for its class: the class activation map over its maximum.
+    """Returns which parts of an image spoke for its class: the class activation map, divided by its maximum.
 
-    That map is relu(sum_k w_kc A_k) (Zhou et al. 2016). Up to a factor, which the division removes, it is Grad-CAM's for a
+    That map is relu(sum_k w_kc A_k) (Zhou et al. 2016). Up to a factor, which the division removes, it is that of Grad-CAM for a
     network that ends in average pooling and one dense layer (Selvaraju et al. 2017, section 3 and appendix A).
 
     Args:
@@ -129,7 +129,7 @@ def heat_map(activation: tf.Tensor, kernel: tf.Tensor, label: tf.Tensor) -> tf.T
       label: c, int64 [batch].
 
     Returns:
-      float32 [batch, height, width] in [0, 1]; 0 everywhere where nothing spoke for it.
+      float32 [batch, height, width] in [0, 1]; 0 everywhere if nothing spoke for the class.
     """
     if kernel.shape[-1] == 1:
         kernel = tf.concat([-kernel, kernel], axis=-1)  # one logit stands for two classes
@@ -145,24 +145,24 @@ def export(
     known: Known,
     temperature: float = 1.0,
 ) -> None:
-    """Saves a classifier with its Transform graph, loadable by TensorFlow alone.
+    """Saves a classifier with its Transform graph; loading it needs only TensorFlow.
 
     Every signature takes a batch of any size. `serving_default` (input `examples`, serialized tf.Examples) and
-    `serving_bytes` (input `image_bytes`, encoded images) give `probabilities` float32 [batch, classes], `known` bool
-    [batch], false where the image is like none that was learnt from, `label` int64 [batch] and `label_name` string [batch];
-    `serving_explain` (input `image_bytes`) gives `heat_map` too, see the function of that name. `transform_features` gives
-    the transformed features of labelled examples; `serving_pixels` takes an `image` such as these, float32
-    [batch, size, size, 3], turned upright by the host, and gives `probabilities` and `known` alone. So does `serving_scores`
-    of `examples`, for TFX's BulkInferrer, which fails on outputs of one string an image. Encoded images are turned in the
-    graph, as their EXIF orientation says. The class names lie beside the graph.
+    `serving_bytes` (input `image_bytes`, encoded images) return `probabilities` float32 [batch, classes], `known` bool
+    [batch], false if the image is not like any training image, `label` int64 [batch] and `label_name` string [batch].
+    `serving_explain` (input `image_bytes`) also returns `heat_map`, see the function of that name. `transform_features`
+    returns the transformed features of labelled examples. `serving_pixels` takes such an `image`, float32
+    [batch, size, size, 3], turned upright by the caller, and returns only `probabilities` and `known`. So does
+    `serving_scores` for `examples`; it is for TFX's BulkInferrer, which fails on outputs of one string per image. The graph
+    turns encoded images as their EXIF orientation says. The class names are saved next to the graph.
 
     Args:
-      model: as `backbone.classifier` makes it.
-      transform: output of the Transform that fed its training.
+      model: the network, as `backbone.classifier` builds it.
+      transform: output of the Transform that its training used.
       label_names: class names in the order of their labels.
       directory: where the SavedModel is written.
-      known: what tells images like those that were learnt from.
-      temperature: what every signature divides logits by; 1 leaves them.
+      known: what recognizes images that are like the training images.
+      temperature: the divisor of the logits in every signature; 1 leaves them as they are.
     """
     module = ServingModule(model, transform, label_names, known, temperature)
     tf.saved_model.save(module, directory, signatures=module.signatures())

@@ -1,4 +1,4 @@
-"""An exported model, opened: its functions, and what its classes are called."""
+"""Opens an exported model: its functions and its class names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from graftline.artifacts.examples import EXTRA, read_label_names
 from graftline.base.aliases import without_pattern
 from graftline.base.errors import UserError
 
-CURE = "run the pipeline again, which exports what is needed"
+CURE = "run the pipeline again to export a complete model"
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Exported:
     """An exported model.
 
     Attributes:
-      folder: where it lies; its name is the version, where it is one.
-      saved: what TensorFlow loaded, which must live as long as its signatures.
+      folder: its folder; of a version, the name is the version's number.
+      saved: the object that TensorFlow loaded, which must live as long as its signatures.
       label_names: class names in the order of their labels.
     """
 
@@ -30,7 +30,7 @@ class Exported:
 
     @property
     def signatures(self) -> Mapping[str, Any]:
-        """Its functions, see `export`."""
+        """The model's functions, see `export`."""
         return self.saved.signatures
 
 
@@ -41,7 +41,7 @@ def load(folder: Path) -> Exported:
       folder: as `versions.find` returns it.
 
     Raises:
-      UserError: where it cannot be loaded, or was exported before its class names were kept beside it.
+      UserError: if it cannot be loaded, or was exported by a version of Graftline that did not save the class names with it.
     """
     try:
         label_names = read_label_names(str(folder / EXTRA))

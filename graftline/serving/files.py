@@ -1,4 +1,4 @@
-"""What a classifier answers to files, batch by batch, some of them side by side."""
+"""Classifies files batch by batch, several batches in parallel."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -10,11 +10,11 @@ from graftline.serving.predictions import Prediction
 Answers = Iterable[tuple[Path, Prediction | str]]
 Classify = Callable[[list[bytes | str]], list[Prediction | str]]
 
-THREADS = 4  # so that some decode while others compute
+THREADS = 4  # so that some threads decode while others compute
 
 
 def answers(paths: Iterable[Path], classify: Classify, batch_size: int) -> Answers:
-    """Yields what is found of each image, in order; no more of them are held at once than threads work on."""
+    """Yields the answer for each image, in order; holds only as many images at once as the threads work on."""
 
     def answer(batch: list[Path]) -> list[tuple[Path, Prediction | str]]:
         return list(zip(batch, classify([_read(path) for path in batch]), strict=True))

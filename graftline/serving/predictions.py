@@ -1,4 +1,4 @@
-"""Predictions, and how they are written: a line an image, as text, CSV or JSON."""
+"""Predictions, and how they are written: one line per image, as text, CSV or JSON."""
 
 import csv
 import json
@@ -8,15 +8,15 @@ from typing import Literal, NamedTuple, TextIO
 import numpy as np
 
 Kind = Literal["text", "csv", "json"]
-STRANGER = "not one of these"  # what text says of an image that is like none that was learnt from
+STRANGER = "not one of these"  # how text output marks an image that is not like any training image
 
 
 class Prediction(NamedTuple):
-    """What a model answers to an image.
+    """What a model answers about an image.
 
     Attributes:
       probabilities: float32 [classes].
-      known: whether the image is like those that were learnt from; of a model that cannot tell, True.
+      known: whether the image is like the training images; True if the model cannot tell.
     """
 
     probabilities: np.ndarray
@@ -27,14 +27,14 @@ Write = Callable[[str, Prediction], None]
 
 
 def writer(file: TextIO, kind: Kind, label_names: list[str], top: int = 1) -> Write:
-    """Returns what writes a prediction, under a path.
+    """Returns a function that writes a prediction for a path.
 
     Args:
-      file: where it is written.
-      kind: `text` has path, label and probability, tabs between them, and after them STRANGER where the image is not known;
-        `csv` the same under a header, with a last column `known`; `json` an object with the probabilities of all classes.
+      file: where predictions are written.
+      kind: `text` has path, label and probability, separated by tabs, and then STRANGER if the image is not known; `csv` has
+        the same under a header, with a last column `known`; `json` has an object with the probabilities of all classes.
       label_names: class names in the order of their labels.
-      top: of how many classes text and CSV tell the probability, the most probable first.
+      top: for how many classes text and CSV give the probability, the most probable first.
     """
     if kind == "json":
         return lambda path, found: print(json.dumps(_described(path, found, label_names)), file=file)

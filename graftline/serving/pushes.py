@@ -1,7 +1,7 @@
-"""What is known of the versions in a serving directory: `pushes.jsonl` tells of each what it is and why it is there.
+"""The record of the versions in a serving directory: `pushes.jsonl` says what each is and why it is there.
 
-A model is known by its digest, which says the same of its files wherever they lie. Ids of a metadata store say nothing in
-another one.
+A model is known by its digest, which is the same wherever its files are. Ids of a metadata store mean nothing in another
+store.
 """
 
 import functools
@@ -19,7 +19,7 @@ from graftline.artifacts.examples import EXTRA, LABEL_NAMES_FILE
 from graftline.base.paths import aside
 
 PUSHES = "pushes.jsonl"
-BY_HAND = "copied in by hand"  # why a version is there that nobody pushed
+BY_HAND = "copied in by hand"  # the reason given for a version that nobody pushed
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Push:
     """One line of `pushes.jsonl`.
 
     Attributes:
-      version: name of the folder.
-      digest: of the model, see `digest`.
-      why: push, or the reason of a rollback or of a person who pushed what the gate refused.
-      who: the user's name; empty where nobody knows.
+      version: number of the version, the name of its folder.
+      digest: the model's, see `digest`.
+      why: push, or the reason for a rollback, or a person's for pushing what the gate refused.
+      who: the user's name; empty if unknown.
       when: ISO time in UTC.
-      accuracy: on the test split that it was judged by; 0 where it was judged by none.
-      opponents: digests of the models that it was held against, by what they were then.
+      accuracy: on the test split on which it was judged; 0 if it was not judged.
+      opponents: digests of the models that it was compared with, by their role at the time.
       withdrawn: the version that a rollback replaced; None for a push.
-      run: id of the run whose model a person pushed; empty otherwise.
+      run: id of the run whose model a person pushed; otherwise empty.
     """
 
     version: int
@@ -50,9 +50,9 @@ class Push:
 
 
 def digest(model: Path) -> str:
-    """Returns a sha256 over the names and contents of what a model answers by: its graph, weights and class names.
+    """Returns a sha256 over names and contents of the files that decide a model's answers: graph, weights, class names.
 
-    What else lies beside them, such as its card and requests for a warm-up, does not count.
+    Other files in the folder, such as the model card and warm-up requests, do not count.
 
     Args:
       model: folder of a SavedModel.
@@ -69,7 +69,7 @@ def digest(model: Path) -> str:
 
 
 def read(directory: Path) -> list[Push]:
-    """Returns what is known of the versions that were ever pushed, in that order; a line that is damaged says nothing."""
+    """Returns the recorded pushes, in their order; warns of damaged lines and skips them."""
     found = _parsed(directory)
     for line in found:
         if isinstance(line, str):
@@ -78,14 +78,14 @@ def read(directory: Path) -> list[Push]:
 
 
 def _parsed(directory: Path) -> list[Push | str]:
-    """Returns the pushes that the lines stand for, and those lines that stand for none as they are."""
+    """Returns the push of each line, or the line itself if it is damaged."""
     path = directory / PUSHES
     lines = path.read_text(errors="surrogateescape").split("\n") if path.is_file() else []
     return [_push(line) or line for line in lines if line.strip()]
 
 
 def _push(line: str) -> Push | None:
-    known = {one.name for one in fields(Push)}  # a line may be of another revision
+    known = {one.name for one in fields(Push)}  # another version of Graftline may have written the line
     try:
         push = Push(**{name: value for name, value in json.loads(line).items() if name in known})
     except (ValueError, TypeError, AttributeError):
@@ -105,11 +105,11 @@ def _push(line: str) -> Push | None:
 
 @functools.cache
 def _warn(path: Path, line: str) -> None:
-    logging.getLogger("absl").warning("%s has a damaged line, which was ignored; correct it: %a", path, line[:80])
+    logging.getLogger("absl").warning("%s has a damaged line, which is ignored; correct or delete it: %a", path, line[:80])
 
 
 def write(directory: Path, history: Iterable[Push]) -> None:
-    """Replaces what is known of the versions; lines that are damaged stay, before the others, for a person to mend."""
+    """Replaces the recorded pushes; damaged lines stay, before the others, for a person to fix."""
     damaged = [line for line in _parsed(directory) if isinstance(line, str)]
     written = aside(directory / PUSHES)
     with written.open("w", errors="surrogateescape") as file:
@@ -121,11 +121,11 @@ def write(directory: Path, history: Iterable[Push]) -> None:
 
 
 def of_version(directory: Path, version: int) -> Push:
-    """Returns what is known of a version that is there; of one that nobody pushed, what its files tell.
+    """Returns the push of a version that is there; for one that nobody pushed, what its files say.
 
     Args:
       directory: the serving directory.
-      version: name of a folder in it.
+      version: number of a version in it.
     """
     folder = directory / str(version)
     found = digest(folder)
@@ -135,7 +135,7 @@ def of_version(directory: Path, version: int) -> Push:
 
 
 def withdrawals(directory: Path) -> dict[str, Push]:
-    """Returns the rollbacks by the digests of the models that they took back, and that no person has pushed since."""
+    """Returns rollbacks by the digest of the withdrawn model, except for models that a person has pushed since."""
     history = read(directory)
     told = {push.version: push.digest for push in history}
     found: dict[str, Push] = {}
@@ -143,7 +143,7 @@ def withdrawals(directory: Path) -> dict[str, Push]:
         if push.withdrawn in told:
             folder = directory / str(push.withdrawn)
             found[told[push.withdrawn]] = push
-            if folder.is_dir():  # an earlier revision may have told another digest of it
+            if folder.is_dir():  # an earlier version of Graftline may have recorded another digest
                 found[digest(folder)] = push
         elif push.run:
             found.pop(push.digest, None)
@@ -151,7 +151,7 @@ def withdrawals(directory: Path) -> dict[str, Push]:
 
 
 def user() -> str:
-    """Returns the name of who runs this; the number where the system knows no name."""
+    """Returns the user's name; the user id if the system has no name for it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

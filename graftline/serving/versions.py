@@ -1,7 +1,6 @@
-"""The serving directory: a folder a version, each whole before it can be seen, as model servers want it.
+"""The serving directory: one folder per version, in the layout of model servers; each is complete once it is visible.
 
-Model servers take the highest number, so versions only grow; what is in production is the latest. `pushes` has what is known
-of each.
+Model servers take the highest number, so version numbers only grow, and the latest is in production. `pushes` records them.
 """
 
 import os
@@ -21,22 +20,22 @@ from graftline.serving import pushes
 from graftline.serving.pushes import Push
 
 SAVED_MODEL, SERVING_FORMAT = "saved_model.pb", "Format-Serving"  # TensorFlow's file, and TFX's folder for it
-ASIDE = ".aside-"  # folders that are being written or removed; model servers look at numbers alone
-PRODUCTION, BEST = "production", "best"  # what a candidate is held against: what is served, and the best that ever was
+ASIDE = ".aside-"  # prefix of folders being written or removed; model servers look only at numbers
+PRODUCTION, BEST = "production", "best"  # what a candidate is compared with: the served model, and the best ever
 
 
 class OvertakenError(UserError):
-    """Another model is in production than the one that a candidate was held against."""
+    """The model in production is not the one that a candidate was compared with."""
 
 
 def find(place: Path) -> Path:
     """Returns the folder of a SavedModel.
 
     Args:
-      place: that folder, a Model artifact of TFX, or a folder of versions, of which the highest counts.
+      place: that folder, a Model artifact of TFX, or a folder of versions, of which the highest is taken.
 
     Raises:
-      UserError: where there is no model.
+      UserError: if there is no model.
     """
     if (place / SAVED_MODEL).is_file():
         return place
@@ -46,7 +45,7 @@ def find(place: Path) -> Path:
     if not present:
         raise UserError(
             f"There is no model in {place}: give the folder of a SavedModel, or one that holds its versions; "
-            "`graftline run` pushes one where it is good enough."
+            "`graftline run` pushes one if it is good enough."
         )
     return find(present[-1])
 
@@ -61,26 +60,26 @@ def versions(directory: Path) -> list[int]:
 
 
 def _numbers(directory: Path) -> list[int]:
-    """Returns the numbers that are names in a folder, lowest first."""
+    """Returns the names in a folder that are numbers, lowest first."""
     return sorted(int(path.name) for path in directory.glob("[0-9]*") if path.name.isdigit())
 
 
 def production(directory: Path) -> Push | None:
-    """Returns what is known of the version that is served, pushed or not; None where nothing is served."""
+    """Returns the push of the version in production, even if nobody pushed it; None if nothing is served."""
     present = versions(directory)
     return pushes.of_version(directory, present[-1]) if present else None
 
 
 def served(directory: Path) -> str:
-    """Returns the digest of the model in production; empty where there is none."""
+    """Returns the digest of the model in production; empty if there is none."""
     push = production(directory)
     return push.digest if push else ""
 
 
 def best(directory: Path) -> Push | None:
-    """Returns the push of the most accurate model that ever was in production, is there and was not taken back.
+    """Returns the push of the most accurate model that was ever in production, is still there and was not withdrawn.
 
-    A version whose files are not those that were pushed, or were known by another digest then, is none of them.
+    A version whose files no longer match the recorded digest does not count.
     """
     present, bad = set(versions(directory)), pushes.withdrawals(directory)
     good = [push for push in pushes.read(directory) if push.version in present and push.digest not in bad]
@@ -89,9 +88,9 @@ def best(directory: Path) -> Push | None:
 
 
 def opponents(directory: Path, candidate: str) -> dict[str, str]:
-    """Returns the digests of what a candidate is held against, by what they are.
+    """Returns the digests of the models that a candidate is compared with, by their role.
 
-    A candidate that is in production is held against what it was held against before it was.
+    A candidate that is in production already keeps the opponents that it had before.
 
     Args:
       directory: the serving directory.
@@ -108,7 +107,7 @@ def opponents(directory: Path, candidate: str) -> dict[str, str]:
 
 
 def folder_of(directory: Path, digest: str) -> Path | None:
-    """Returns the folder of the latest version of a model; None where there is none.
+    """Returns the folder of the latest version of a model; None if there is none.
 
     Args:
       directory: the serving directory.
@@ -119,16 +118,16 @@ def folder_of(directory: Path, digest: str) -> Path | None:
 
 
 def publish(model: Path, directory: Path, judged: Push | None = None, extras: Iterable[Path] = ()) -> Push:
-    """Makes a model the version in production; one that already is stays as it is, whatever has changed beside it.
+    """Makes a model the version in production; if it already is, its version stays as it is, whatever else has changed.
 
-    It is copied aside on the same file system, flushed to the disk, told in `pushes.jsonl`, and renamed: a reader sees all
-    of it or nothing, whenever this process is killed.
+    The model is copied aside on the same file system, flushed to disk, recorded in `pushes.jsonl`, and renamed: a reader
+    sees all of it or nothing, even if this process is killed.
 
     Args:
       model: folder of a SavedModel.
       directory: the serving directory.
-      judged: its accuracy and opponents, where it was judged.
-      extras: files that go with it, such as its card.
+      judged: its accuracy and opponents, if it was judged.
+      extras: files that go with it, such as the model card.
     """
     _ready(directory)
     digest, current = pushes.digest(model), production(directory)
@@ -138,7 +137,7 @@ def publish(model: Path, directory: Path, judged: Push | None = None, extras: It
 
 
 def _ready(directory: Path) -> None:
-    """Makes the directory, and removes what a killed process has left in it; what is recent may be another push's."""
+    """Makes the directory, and removes the leftovers of killed processes; recent ones may belong to another push."""
     directory.mkdir(parents=True, exist_ok=True)
     for path in [*directory.glob(f"{ASIDE}*"), *directory.glob(f"{pushes.PUSHES}-*.tmp")]:
         if not in_use(path):
@@ -171,7 +170,7 @@ def _rename(copy: Path, directory: Path, push: Push) -> Push:
     except OSError:
         if not target.is_dir():
             raise
-        # Another push that holds no lock was first
+        # Another push, which holds no lock, was first
         pushes.write(directory, [other for other in pushes.read(directory) if other != push])
         return _rename(copy, directory, push)
     _flush_folder(directory)
@@ -179,14 +178,14 @@ def _rename(copy: Path, directory: Path, push: Push) -> Push:
 
 
 def roll_back(directory: Path, why: str) -> Push:
-    """Publishes the good version before the one in production again, as a new and higher one.
+    """Republishes the previous good model as a new, higher version.
 
     Args:
       directory: the serving directory.
-      why: the reason.
+      why: the reason for the rollback.
 
     Raises:
-      UserError: where there is no version to go back to.
+      UserError: if there is no version to go back to.
     """
     _ready(directory)
     current = production(directory)
@@ -197,17 +196,17 @@ def roll_back(directory: Path, why: str) -> Push:
     good = [push for push in present if push.digest not in bad]
     if not good:
         raise UserError(
-            f"No version before {current.version} is left in {directory}: train a better model and push it, "
-            "or raise run.keep_versions for the next time."
+            f"{directory} has no version before {current.version} to go back to: train a better model and push it, "
+            "and raise run.keep_versions for the next time."
         )
     if current not in pushes.read(directory):
         pushes.write(directory, [*pushes.read(directory), current])
-    # With all that lies in its folder
+    # With everything in its folder
     return _put(directory / str(good[-1].version), [], directory, replace(good[-1], why=why, withdrawn=current.version))
 
 
 def prune(directory: Path, keep: int) -> None:
-    """Removes all but the latest versions and the best one; each vanishes as a whole.
+    """Removes all versions except the latest ones and the best one; each disappears as a whole.
 
     Args:
       directory: the serving directory.

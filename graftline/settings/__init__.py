@@ -1,1 +1,1 @@
-"""Every knob of a run: typed, checked, and said in a line what it is for."""
+"""Every setting of a run: typed, checked, and described in one line."""

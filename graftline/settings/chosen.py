@@ -1,4 +1,4 @@
-"""Which data a command is about: what is given, what is exported, what ran last, or the digits."""
+"""Chooses the data that a command acts on: what is given, what is exported, what ran last, or the digits."""
 
 import os
 import re
@@ -11,17 +11,17 @@ from graftline.settings.load import CONFIG_VARIABLE, DEFAULT, PHOTOS, config_pat
 from graftline.settings.settings import Run
 from graftline.sources.kinds import is_given_alone, source_of
 
-LAST_RUN = "last_run"  # file in `run.root`, with what GRAFTLINE_CONFIG was then
+LAST_RUN = "last_run"  # file in `run.root` with the GRAFTLINE_CONFIG of that run
 TFDS_NAME = re.compile(r"[a-z]\w*(:[\d.*]+)?")
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a command is about.
+    """The data that a command acts on.
 
     Attributes:
-      config: as GRAFTLINE_CONFIG has it.
-      why: who chose it.
+      config: the data as a value of GRAFTLINE_CONFIG.
+      why: why it was chosen.
     """
 
     config: str
@@ -29,35 +29,35 @@ class Chosen:
 
 
 def choose(data: str | None, of_last_run: bool) -> Chosen:
-    """Returns what a command is about.
+    """Returns the data that a command acts on.
 
     Args:
-      data: what was given to it; None where nothing was.
-      of_last_run: whether it looks at, or uses, what a run has made.
+      data: the data given to the command; None if there is none.
+      of_last_run: whether the command looks at, or uses, what a run made.
 
     Raises:
-      SettingsError: where what is given is no data.
+      SettingsError: if no such data exists.
     """
     if data is not None:
         return Chosen(spelled(data), "as given")
     if exported := os.environ.get(CONFIG_VARIABLE):
-        return Chosen(exported, f"{CONFIG_VARIABLE} says so")
+        return Chosen(exported, f"from {CONFIG_VARIABLE}")
     if of_last_run and (last := _last()):
         return Chosen(last, "the data of the last run")
     return Chosen(DEFAULT, "no data was given")
 
 
 def spelled(data: str) -> str:
-    """Returns data that a person names, as GRAFTLINE_CONFIG has it.
+    """Returns data that a person names as a value of GRAFTLINE_CONFIG.
 
-    A name with a slash in it is a folder's or a file's; another is a configuration's before it is a folder's, and a folder's
-    before it is one of TensorFlow Datasets.
+    A name with a slash is a folder or a file. Any other name is a configuration if there is one, else a folder or file, else
+    a TFDS set.
 
     Args:
       data: a folder of photos, the name of a TFDS set, or a configuration.
 
     Raises:
-      SettingsError: where it is none of these.
+      SettingsError: if it is none of these.
     """
     if is_verbatim(data) or data in names():
         return data
@@ -79,12 +79,12 @@ def spelled(data: str) -> str:
 
 
 def shown(config: str) -> str:
-    """Returns what GRAFTLINE_CONFIG holds, as it is given to a command."""
+    """Returns a value of GRAFTLINE_CONFIG as a person would give it to a command."""
     return config.removeprefix(FOLDER_PREFIX).removeprefix(TFDS_PREFIX)
 
 
 def remember(root: Path) -> None:
-    """Keeps what this run is about, as it can be found from any folder; what a pod runs is not kept.
+    """Records the data of this run in a form that works from any folder; in a pod, records nothing.
 
     Args:
       root: `run.root`.
@@ -105,7 +105,7 @@ def remember(root: Path) -> None:
 
 
 def _last() -> str:
-    """Returns what the last run was about; empty where that is not known, or not there any more."""
+    """Returns the data of the last run; empty if it is unknown or no longer exists."""
     path = absolute(Path(os.environ.get(variable("run.root")) or Run.model_fields["root"].default)) / LAST_RUN
     config = path.read_text(errors="surrogateescape").strip() if path.is_file() else ""
     known = is_verbatim(config) or (CONFIGS / f"{config}.yaml").is_file() or Path(config).is_file()

@@ -10,40 +10,40 @@ from graftline.settings.section import Section
 
 
 class Mysql(Section):
-    """A MySQL or MariaDB server that keeps the metadata; its database exists, its tables are made."""
+    """A MySQL or MariaDB server that keeps the metadata. Its database must exist; Graftline creates the tables."""
 
-    host: str = "graftline-mysql"  # Kubeflow Pipelines has a service mysql of its own
+    host: str = "graftline-mysql"  # Kubeflow Pipelines has its own service named mysql
     """Name of the machine or service."""
     port: Annotated[int, Field(ge=0, lt=2**16)] = 3306
     """TCP port."""
     socket: str = ""
-    """Path of a Unix socket, used instead of host and port where it is given."""
+    """Path of a Unix socket; if set, it replaces host and port."""
     database: str = "graftline"
     """Name of the database."""
     user: str = "graftline"
-    """Who connects."""
+    """User to connect as."""
     password: SecretStr = SecretStr("")
-    """Their password: give it in the environment, never in a file."""
+    """Password of this user: give it in the environment, never in a file."""
 
 
 class Resources(Section):
-    """What a pod asks the cluster for, and how long it may run."""
+    """What a pod requests from the cluster, and how long it may run."""
 
     cpu: Annotated[str, Field(pattern=r"^\d+(\.\d+|m)?$")] = "1"
-    """Cores asked for: whole, a fraction, or thousandths as in `500m`."""
+    """CPU cores to request: a whole number, a fraction, or thousandths as in `500m`."""
     memory: Annotated[str, Field(pattern=r"^\d+[MG]i?$")] = "4Gi"
-    """Memory asked for, which is the limit too, as in `4Gi`."""
+    """Memory to request, which is also the limit, as in `4Gi`."""
     minutes: Annotated[int, Field(ge=1)] = 120
-    """How long a pod may run before it is ended."""
+    """Minutes after which the cluster ends a pod."""
 
 
 class Toleration(Section):
-    """Lets a pod onto nodes with a taint."""
+    """Lets a pod run on nodes with a taint."""
 
     key: str
     """Key of the taint."""
     operator: Literal["Exists", "Equal"] = "Exists"
-    """Whether the key alone or its value too must fit."""
+    """`Exists` matches by the key, `Equal` by key and value."""
     value: str = ""
     """Value of the taint, for `Equal`."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
@@ -51,20 +51,20 @@ class Toleration(Section):
 
 
 class Accelerator(Section):
-    """Where the Trainer runs, and on what; no other component takes part of it."""
+    """Where the Trainer runs, and on which devices. No other component uses them."""
 
     type: str = "nvidia.com/gpu"
-    """The device as Kubernetes names it."""
+    """Name of the device in Kubernetes."""
     count: Annotated[int, Field(ge=0)] = 1
-    """Devices; 0 trains on a pod like the others."""
+    """Number of devices; with 0, the Trainer runs on a pod like the others."""
     node_selector: dict[str, str] = Field(default_factory=dict)
     """Labels that the node must have."""
     tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu"),)
-    """Taints of nodes that the Trainer may run on."""
+    """Taints that the Trainer tolerates."""
     shared_memory: Annotated[str, Field(pattern=r"^\d+[MG]i$")] = "2Gi"
-    """Size of `/dev/shm`, which devices talk through, as in `2Gi`."""
+    """Size of `/dev/shm`, through which devices communicate, as in `2Gi`."""
     resources: Resources = Resources(cpu="4", memory="16Gi", minutes=720)
-    """What the Trainer's pod asks for."""
+    """What the Trainer's pod requests."""
 
 
 class Cluster(Section):
@@ -73,43 +73,43 @@ class Cluster(Section):
     endpoint: str = "http://localhost:8888"
     """Address of the Kubeflow Pipelines server."""
     namespace: str = "graftline"
-    """That of a Kubeflow profile; empty where there are no profiles."""
+    """Namespace of a Kubeflow profile; empty if there are no profiles."""
     experiment: str = "graftline"
-    """The experiment that runs are listed under."""
+    """Experiment that the runs are listed under."""
     image: str | None = None
-    """A repository, tagged by the git revision then, or a whole reference with a tag or a digest."""
+    """Image that pods run: a repository, which gets the git revision as tag, or a full reference with a tag or a digest."""
     volume: str = "graftline"
-    """A claim that many nodes can write to; everything that runs make is kept on it."""
+    """Volume claim that many nodes can write to; it holds everything that runs make."""
     mount: Path = Path("/mnt/graftline")
-    """Where pods have the volume."""
+    """Path of the volume in pods."""
     mysql: Mysql = Mysql()
-    """The metadata server that pods use."""
+    """Metadata server that pods use."""
     mysql_secret: str = "graftline-mysql"
-    """The secret that holds its password."""
+    """Secret that holds its password."""
     service_account: str = "graftline"
-    """The account that pods run as."""
+    """Service account that pods run as."""
     pods: Literal["stage", "component"] = "stage"
-    """What is a pod: all that comes before training, training, and all that comes after it; or each component."""
+    """`stage`: one pod before training, one for training, one after it; `component`: one pod per component."""
     resources: Resources = Resources()
-    """What each pod but the Trainer's asks for; a stage may wait as long for another run as it may work."""
+    """What each pod except the Trainer's requests. A stage may also wait this many `minutes` for another run."""
     trainer: Accelerator = Accelerator()
     """Where the Trainer runs."""
     retries: Annotated[int, Field(ge=0)] = 2
-    """How often a pod that failed is started again."""
+    """How often a failed pod is started again."""
     retry_seconds: Annotated[int, Field(ge=1)] = 30
-    """Wait before the first of these; each later one doubles it."""
+    """Seconds before the first retry; each later retry waits twice as long as the one before."""
     webhook: SecretStr | None = None
-    """Address that is told how a run ended; pods take it from `settings_secret`."""
+    """URL that gets a message about how each run ended; pods read it from `settings_secret`."""
     settings_secret: str = "graftline-settings"
-    """The secret that holds, under the keys `webhook` and `beam_args`, what of these settings is given."""
+    """Secret that holds the settings `webhook` and `beam_args` under these keys, if they are set."""
     time_zone: str = "UTC"
-    """The one that the server reads schedules in."""
+    """Time zone in which the server reads schedules."""
 
     @field_validator("image")
     @classmethod
     def _image_is_one_build(cls, image: str | None) -> str | None:
         if image and image.endswith(":latest"):
-            raise ValueError("is another image every day; give a revision as its tag, or a digest")
+            raise ValueError("is not a fixed image; give a revision as its tag, or a digest")
         return image
 
     @field_validator("time_zone")

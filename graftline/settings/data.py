@@ -1,4 +1,4 @@
-"""Settings of the data: what is read, how it is split, and what may be wrong with it."""
+"""Settings of the data: what to read, how to split it, and how much may be wrong with it."""
 
 from contextvars import ContextVar
 from pathlib import Path
@@ -14,7 +14,7 @@ from graftline.settings.section import Section
 from graftline.sources.kinds import source_of
 from graftline.sources.source import Source, Wanted
 
-DATA_IS_HERE: ContextVar[bool] = ContextVar("data_is_here", default=True)  # folders must be on this machine
+DATA_IS_HERE: ContextVar[bool] = ContextVar("data_is_here", default=True)  # whether folders must be on this machine
 
 HONOUR: Final = "honour"
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -24,11 +24,11 @@ class Splits(Section):
     """Fractions of the data that each split gets; they sum to 1."""
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    """Part that the head and the upper layers learn from."""
+    """Fraction that the head and the upper layers learn from."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Part that is looked at after each epoch."""
+    """Fraction that is evaluated after each epoch."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Part that the gate looks at, and nothing else."""
+    """Fraction that only the gate looks at."""
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
@@ -39,29 +39,29 @@ class Splits(Section):
 
 
 class Data(Section):
-    """What is read, and how it is split.
+    """What to read, and how to split it.
 
-    A folder that holds folders `span-1`, `span-2`, … is a dataset that grows.
+    A folder that contains folders `span-1`, `span-2`, … is a dataset that grows.
     """
 
     span: Annotated[str, Field(pattern=r"^(latest|\d+)$", coerce_numbers_to_str=True)] = LATEST
-    """Number of a folder `span-<number>`, or `latest`; only where the dataset is a folder that holds such ones."""
+    """Number of the span to read, or `latest`; only for a folder that contains spans."""
     labels: ProjectPath | None = None
-    """CSV file with a file and its class in each row, for a folder of any shape; relative to the project."""
+    """CSV file with one file and its class per row, for a folder of any layout; relative to the project."""
     given_splits: Literal["honour", "merge"] = HONOUR
-    """Whether splits that the dataset itself has are kept, what is missing drawn from train, or are split anew as one."""
+    """`honour` keeps the dataset's own splits and draws missing ones from train; `merge` joins them and splits again."""
     dataset: str
-    """Name of a TFDS set, such as `cats_vs_dogs`, or `folder:<path>` of a folder with a folder of photos per class."""
+    """Name of a TFDS set, such as `cats_vs_dogs`, or `folder:<path>` of a folder with one folder of photos per class."""
     data_dir: ProjectPath = Path("output/data")
-    """Where TFDS keeps its sets; relative to the project."""
+    """Folder in which TFDS keeps its sets; relative to the project."""
     splits: Splits = Splits()
-    """How images are split: by a hash of their bytes, so they keep their split when others come; each class gets some."""
+    """How images are split: by a hash of their bytes, so they keep it as data grows; each split gets every class."""
     max_bad_images: Fraction = 0.01
-    """Part of the files that may be unreadable, or of kinds that are not read, before the run is stopped."""
+    """Fraction of the files that may be unreadable, or of an unsupported kind, before the run stops."""
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000
-    """Width times height that an image may claim; larger ones are left out as bad."""
+    """Most pixels, width times height, that an image may claim; larger images are left out as bad."""
     max_examples: Annotated[int, Field(ge=1)] | None = None
-    """How many images are read at most; unset reads all."""
+    """Maximum number of images to read; if unset, all."""
 
     @field_validator("dataset")
     @classmethod
@@ -74,7 +74,7 @@ class Data(Section):
 
     @property
     def source(self) -> Source:
-        """The dataset, which answers everything that depends on its kind."""
+        """The dataset, which implements everything that depends on its kind."""
         wanted = Wanted(self.span, self.data_dir, self.labels, self.given_splits == HONOUR)
         return source_of(self.dataset, wanted)
 
@@ -85,23 +85,23 @@ class Data(Section):
 
 
 class DataGate(Section):
-    """How many copies the data may hold before a run is stopped; what else may be wrong with it is in the schema."""
+    """How many copies the data may contain before a run stops. The schema has the other limits."""
 
     max_duplicates: Fraction = 0.2
-    """Part of the images that may be exact copies of others."""
+    """Fraction of the images that may be exact copies of others."""
     max_contradictions: Fraction = 0.001
-    """Part of the images that may be there under several labels."""
+    """Fraction of the images that may appear under several labels."""
     max_near_duplicates: Fraction = 0.05
-    """Part of validation and test that may look like an image of another split."""
+    """Fraction of validation and test that may look like an image of another split."""
     infer_schema: bool = False
-    """Whether a run whose schema nobody has reviewed infers one, kept below `run.root` once all checks are passed."""
+    """Whether a run without a reviewed schema infers one, which is kept below `run.root` once all checks pass."""
 
 
 class Bulk(Section):
-    """A folder of photos without labels, which the model of each run classifies where it is blessed; at any depth."""
+    """A folder of unlabeled photos, at any depth, which the model of each run classifies if it is blessed."""
 
     folder: ProjectPath | None = None
-    """The folder; unset leaves this part of the pipeline out."""
+    """The folder; if unset, the pipeline leaves this part out."""
 
     @field_validator("folder")
     @classmethod

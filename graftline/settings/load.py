@@ -1,9 +1,9 @@
-"""Reads the settings of a run: from a file in `configs/`, overridden from the environment, every mistake told at once.
+"""Reads the settings of a run from a file and the environment, which overrides it, and reports all mistakes together.
 
-The file is chosen by the environment variable GRAFTLINE_CONFIG, for the `tfx` command passes no arguments through: a name in
-`configs/` or a path (`digits` by default), or a dataset with the recipe of `configs/photos.yaml`: `folder:<path>` of one's
-own photos, or `tfds:<name>`. Single keys are overridden from the environment, nested by two underscores:
-`GRAFTLINE_TRAINING__BATCH_SIZE=64`. Nothing here imports TensorFlow, so mistakes are told at once.
+The environment variable GRAFTLINE_CONFIG chooses the file, because the `tfx` command passes no arguments through. It is a
+name in `configs/` or a path (`digits` by default), or a dataset with the recipe of `configs/photos.yaml`: `folder:<path>`
+for your own photos, or `tfds:<name>`. Environment variables override single keys, with two underscores between levels:
+`GRAFTLINE_TRAINING__BATCH_SIZE=64`. Nothing here imports TensorFlow, so mistakes are reported at once.
 """
 
 import json
@@ -29,24 +29,24 @@ from graftline.sources.kinds import is_given_alone, source_of
 from graftline.sources.source import Wanted
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
-LABELS_VARIABLE = PREFIX + "DATA__LABELS"  # as `graftline run --labels` gives it
-DEFAULT = "digits"  # what runs where nothing is chosen
-PHOTOS = "photos"  # the recipe for a dataset that is given alone, without a configuration of its own
+LABELS_VARIABLE = PREFIX + "DATA__LABELS"  # set by `graftline run --labels`
+DEFAULT = "digits"  # what runs if nothing is chosen
+PHOTOS = "photos"  # the recipe for a dataset that is given without a configuration
 BEAM_ARGS = "beam_args"
-UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # settings that may be secret, and change no result
+UNTOLD = ("METADATA", "CLUSTER", f"RUN__{BEAM_ARGS.upper()}")  # may be secret, and no result depends on them
 SECRET = tuple(secrets(Settings))  # not shown in messages
-CURES = {  # by the type of pydantic's error, where its own words would not help
+CURES = {  # by type of pydantic's errors, if their own messages would not help
     "tuple_type": 'is not a list; write one as ["one", "two"]',
-    "model_type": "is a section; give keys and values below it, or in the environment JSON, or single keys after `__`",
-    "dict_type": 'is a table; give keys and values, in the environment as {"key": "value"}',
+    "model_type": "is a section; give keys and values below it; in the environment, give JSON, or single keys after `__`",
+    "dict_type": 'is a table; give keys and values; in the environment, give {"key": "value"}',
 }
-# What Kubernetes tells a pod of each Service, in variables that begin with its name (pkg/kubelet/envvars/envvars.go)
+# Kubernetes describes each Service to a pod in variables that begin with its name (pkg/kubelet/envvars/envvars.go)
 SERVICE_HOST, SERVICE_PORT = "_SERVICE_HOST", "_SERVICE_PORT"
 OF_A_SERVICE = rf"({SERVICE_HOST}|{SERVICE_PORT}(_\w+)?|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 
 
 def names() -> list[str]:
-    """Returns the configurations of the project."""
+    """Returns the names of the project's configurations."""
     return sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != PHOTOS)
 
 
@@ -54,13 +54,13 @@ def config_path() -> Path:
     """Returns the file that GRAFTLINE_CONFIG names.
 
     Raises:
-      SettingsError: where there is no such file, or it is the recipe alone.
+      SettingsError: if there is no such file, or it is only the recipe.
     """
     config = os.environ.get(CONFIG_VARIABLE) or DEFAULT
     if is_given_alone(config):
         return CONFIGS / f"{PHOTOS}.yaml"
     if config == PHOTOS:
-        raise SettingsError(f"{PHOTOS} is the recipe for a folder of photos: name one, as in `graftline run ~/photos`.")
+        raise SettingsError(f"{PHOTOS} is only the recipe for photos: give a folder, as in `graftline run ~/photos`.")
     for path in (CONFIGS / f"{config}.yaml", from_here(config), absolute(Path(config))):
         if path.is_file():
             return path
@@ -74,7 +74,7 @@ def load(data_is_here: bool = True) -> Settings:
       data_is_here: whether a dataset that is a folder must be on this machine.
 
     Raises:
-      SettingsError: with every mistake found, each with its key, its value and the cure.
+      SettingsError: with all mistakes, each with its key, its value and the fix.
     """
     token = DATA_IS_HERE.set(data_is_here)
     try:
@@ -86,13 +86,13 @@ def load(data_is_here: bool = True) -> Settings:
 def _load() -> Settings:
     source, values = _read()
     if not isinstance(values, dict):
-        raise SettingsError(f"{source} must hold keys and values, such as `name: digits`.")
+        raise SettingsError(f"{source} must contain keys and values, such as `name: digits`.")
     problems = _unknown_variables()
     try:
-        settings = Settings(**{str(key): value for key, value in values.items()})  # YAML has keys of other kinds
+        settings = Settings(**{str(key): value for key, value in values.items()})  # keys in YAML may have other types
     except ValidationError as error:
         problems += [_describe(problem) for problem in error.errors()]
-    except OSError as error:  # of a path that cannot even be looked for
+    except OSError as error:  # for a path that cannot even be looked up
         problems.append(f"{str(error.filename)[:80]!r}: {error.strerror}; give another path")
     if problems:
         raise SettingsError("\n".join([f"{source} cannot be used:", *(f"  {problem}" for problem in problems)]))
@@ -100,10 +100,10 @@ def _load() -> Settings:
 
 
 def load_or_exit(data_is_here: bool = True) -> Settings:
-    """Returns the settings of this run, or tells the mistakes on standard error and exits with status 2.
+    """Returns the settings of this run, or prints the mistakes on standard error and exits with status 2.
 
     Args:
-      data_is_here: as for `load`.
+      data_is_here: as in `load`.
     """
     try:
         return load(data_is_here)
@@ -113,13 +113,13 @@ def load_or_exit(data_is_here: bool = True) -> Settings:
 
 
 def _read() -> tuple[str, Any]:
-    """Returns where the settings are from, for messages, and what stands there."""
+    """Returns the source of the settings, for messages, and its content."""
     config = os.environ.get(CONFIG_VARIABLE, "")
     if config.startswith("{"):  # the settings themselves, as pods get them
         return CONFIG_VARIABLE, _parsed(CONFIG_VARIABLE, json.loads, config)
     try:
         path = config_path()
-        text = path.read_bytes()  # whose encoding YAML finds out
+        text = path.read_bytes()  # bytes, because YAML detects the encoding
         dataset, name = source_of(config).alone() if is_given_alone(config) else ("", "")
     except (OSError, ValueError) as error:
         raise SettingsError(f"{CONFIG_VARIABLE} = {config!r} cannot be used: {short(error)}.") from None
@@ -131,7 +131,7 @@ def _read() -> tuple[str, Any]:
 
 
 def _with_recipe(source: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Returns a configuration with the row of its recipes that suits its images."""
+    """Returns a configuration with the row of its recipes for its number of images."""
     try:
         return recipes.resolved(values, _images(values.get("data")) if DATA_IS_HERE.get() else None)
     except ValueError as error:
@@ -139,24 +139,24 @@ def _with_recipe(source: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _images(data: Any) -> int | None:
-    """Returns how many images a configuration's data have, where that can be seen."""
+    """Returns how many images a configuration's data has; None if that is unknown."""
     given = data if isinstance(data, dict) else {}
     table = os.environ.get(LABELS_VARIABLE) or given.get("labels")
     wanted = Wanted(str(given.get("span", LATEST)), labels=Path(table) if table else None)
     try:
         return source_of(str(given.get("dataset", "")), wanted).count()
-    except OSError:  # what is wrong with them is told when the settings are checked
+    except OSError:  # the check of the settings reports what is wrong
         return None
 
 
 def written() -> dict[str, Any]:
-    """Returns what the configuration itself says, without defaults and changes; `load` tells its mistakes."""
+    """Returns what the configuration itself says, without defaults and changes; `load` reports its mistakes."""
     _, values = _read()
     return dict(values)
 
 
 def _parsed(source: str, parse: Callable[[Any], Any], text: str | bytes) -> Any:
-    """Returns what a text holds, JSON or YAML, which it is parsed as."""
+    """Returns the content of a text, which is JSON, or of bytes, which are YAML."""
     try:
         return parse(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -165,9 +165,9 @@ def _parsed(source: str, parse: Callable[[Any], Any], text: str | bytes) -> Any:
 
 
 def command() -> str:
-    """Returns what a shell is given to make this run again: its configuration, and what the environment changes of it.
+    """Returns the shell command that repeats this run: its configuration, and what the environment changes in it.
 
-    Settings that may be secret are left out.
+    It leaves out settings that may be secret.
     """
     config, run = os.environ.get(CONFIG_VARIABLE) or DEFAULT, ["run"]
     if config.startswith("{"):  # in a pod
@@ -179,17 +179,17 @@ def command() -> str:
 
 
 def _without_secrets(name: str, value: str) -> str:
-    """Returns what may be told of a setting in the environment; empty where it is nothing."""
+    """Returns what may be shown of a setting in the environment; empty if nothing may be."""
     setting = name.upper().removeprefix(PREFIX)
     if setting.startswith(UNTOLD):
         return ""
-    if setting == "RUN":  # a section at once, as JSON
+    if setting == "RUN":  # a whole section, as JSON
         value = json.dumps({key: inner for key, inner in json.loads(value).items() if key.lower() != BEAM_ARGS})
     return value
 
 
 def _is_setting(name: str) -> bool:
-    """Tells whether an environment variable is meant as a setting: no configuration, nor a place, nor about a Service."""
+    """Returns whether a variable is meant as a setting: not the configuration, the home folder or a Service's address."""
     others = (CONFIG_VARIABLE, HOME_VARIABLE)
     return name.upper().startswith(PREFIX) and name not in others and not _is_service_link(name)
 
@@ -198,7 +198,7 @@ def variable(key: str) -> str:
     """Returns the environment variable of a setting, such as `training.batch_size`.
 
     Raises:
-      SettingsError: where there is no such setting.
+      SettingsError: if there is no such setting.
     """
     name = PREFIX + key.strip().upper().replace("-", "_").replace(".", "__")
     if name.removeprefix(PREFIX) not in (known := _variable_names(Settings)):
@@ -213,7 +213,7 @@ def key_of(name: str) -> str:
 
 
 def is_verbatim(config: str) -> bool:
-    """Tells whether what GRAFTLINE_CONFIG holds is neither a name nor a path: a dataset given alone, or whole settings."""
+    """Returns whether GRAFTLINE_CONFIG is neither a name nor a path: only a dataset, or the settings themselves."""
     return config.startswith("{") or is_given_alone(config)
 
 
@@ -227,7 +227,7 @@ def _is_service_link(name: str) -> bool:
 
 
 def _unknown_variables() -> list[str]:
-    """The settings source ignores environment variables it does not know, so typing errors would be ignored too."""
+    """Returns a message per unknown variable: pydantic's source ignores them, so typos would go unnoticed."""
     known = [PREFIX + name for name in _variable_names(Settings)]
     unknown = [name for name in os.environ if _is_setting(name) and name.upper() not in known]
     return [f"{name} = {os.environ[name]!r}: no such setting; {did_you_mean(name, known)}" for name in unknown]
@@ -243,13 +243,13 @@ def _variable_names(model: type[BaseModel]) -> list[str]:
 
 
 def _describe(problem: Any) -> str:
-    """Says one mistake: key, value, what is wrong and the cure."""
+    """Describes one mistake: key, value, what is wrong and the fix."""
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         cure = did_you_mean(str(problem["loc"][-1]), _siblings(problem["loc"]))
         return f"{key} = {problem['input']!r}: no such setting; {cure}"
     if problem["type"] == "missing":
-        return f"{key}: is missing; add it"
+        return f"{key} is missing; add it"
     message = CURES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     secret = key.startswith(SECRET) or any(name.startswith(f"{key}.") for name in SECRET)
     hidden = secret or isinstance(problem["input"], dict | BaseModel)

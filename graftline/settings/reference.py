@@ -44,12 +44,12 @@ def reference() -> str:
 
 
 def _section(key: str, section: dict[str, Any], defaults: dict[str, Any], sections: dict[str, Any]) -> list[str]:
-    """Returns the lines of a section: its name, what it is for, a table of its keys, and after it the sections within.
+    """Returns the lines of a section: its name, its description, a table of its keys, and then the sections in it.
 
     Args:
       key: such as `training.phase_1`; empty for the settings themselves.
       section: its JSON schema.
-      defaults: those that it has at this place, which come before its own.
+      defaults: those for this place, which override its own.
       sections: the JSON schemas of all sections by name.
     """
     lines = [f"## `{key}`", "", section["description"], ""] if key else []
@@ -68,14 +68,14 @@ def _section(key: str, section: dict[str, Any], defaults: dict[str, Any], sectio
 
 
 def section_of(field: dict[str, Any]) -> str:
-    """Returns the name of the section that a field holds, one or several; empty where it holds a plain value."""
+    """Returns the name of the section that a field holds, once or in a list; empty if it holds a plain value."""
     choices = [field, field.get("items", {}), *field.get("anyOf", ())]
     found = (choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice)
     return next(found, "")
 
 
 def _kind(field: dict[str, Any]) -> str:
-    """Returns what a value may be: a type with its range, or the choices there are."""
+    """Returns what a value may be: a type with its range, or the choices."""
     schema = next((choice for choice in field.get("anyOf", ()) if choice.get("type") != "null"), field)
     if "$ref" in schema:
         return "section"

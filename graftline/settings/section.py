@@ -1,4 +1,4 @@
-"""What every section of the settings is; the sections themselves are in the files beside this one."""
+"""The base class of all sections of the settings, which are in the other files here."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 
 class Section(BaseModel):
-    """Settings of one part of the pipeline: immutable, no unknown keys, a line below each says what it is."""
+    """Settings of one part of the pipeline: immutable, no unknown keys, a line below each describes it."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -21,12 +21,12 @@ class Section(BaseModel):
 
 
 def listed(value: Any) -> Any:
-    """Returns what is given for a list of words or numbers: a text is one with commas, as it is easily typed."""
+    """Splits text at commas, because that is easier to type than a list; returns anything else unchanged."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields nested settings by their whole keys, such as `training.phase_1.epochs`, and their values."""
+    """Yields nested settings as pairs of a full key, such as `training.phase_1.epochs`, and its value."""
     for name, value in values.items():
         if isinstance(value, dict) and value:
             yield from flat(value, f"{prefix}{name}.")
@@ -35,21 +35,21 @@ def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def text(value: Any) -> str:
-    """Returns the value of a setting as it is shown."""
+    """Returns the value of a setting as text."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def section_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """Returns the model of a field that is a section, optional or not; None of any other."""
+    """Returns the model of a field that is a section, optional or not; None for any other field."""
     return next((kind for kind in _kinds(model.model_fields[name].annotation) if issubclass(kind, BaseModel)), None)
 
 
 def secrets(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Returns the keys of the settings that are secret, which their type says.
+    """Returns the keys of the settings that are secret by their type.
 
     Args:
-      model: settings, or a section of them.
-      prefix: what stands before its keys.
+      model: the settings, or a section of them.
+      prefix: text to put before its keys.
     """
     found = []
     for name, field in model.model_fields.items():
@@ -62,6 +62,6 @@ def secrets(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _kinds(annotation: Any) -> list[type]:
-    """Returns the classes that an annotation names, however deep."""
+    """Returns the classes that an annotation names, at any depth."""
     inner = [kind for argument in get_args(annotation) for kind in _kinds(argument)]
     return [annotation, *inner] if isinstance(annotation, type) else inner

@@ -1,4 +1,4 @@
-"""Settings of serving: what it may cost."""
+"""Settings of serving: the time and memory that it may take."""
 
 from typing import Annotated
 
@@ -8,13 +8,13 @@ from graftline.settings.section import Section
 
 
 class Serving(Section):
-    """What serving a model may cost, in a fresh process on the machine of the check."""
+    """Time and memory that serving a model may take, in a fresh process on the machine of the check."""
 
     tensorflow_serving: str | None = None
-    """Tag of the image tensorflow/serving whose server TFX's InfraValidator asks on a cluster, instead of a process here."""
+    """Tag of the image tensorflow/serving that TFX's InfraValidator runs on a cluster, instead of a process here."""
     max_load_seconds: Annotated[float, Field(gt=0)] = 60
-    """Seconds until a fresh process has loaded the model."""
+    """Most seconds until a fresh process has loaded the model."""
     max_memory_gb: Annotated[float, Field(gt=0)] = 4
     """Most memory of that process, in GB."""
     max_latency_ms: Annotated[float, Field(gt=0)] = 1000
-    """Milliseconds to answer a request of one image, as the 99th percentile."""
+    """Most milliseconds to answer a request with one image, as the 99th percentile."""

@@ -1,6 +1,6 @@
-"""Every knob of a run: typed, checked, and said in a line what it is for.
+"""Every setting of a run: typed, checked, and described in one line.
 
-`load.py` reads them, from a file and the environment; `docs/reference/settings.md` lists them.
+`load.py` reads them from a file and the environment; `docs/reference/settings.md` lists them.
 """
 
 from pathlib import Path
@@ -28,23 +28,23 @@ class Run(Section):
     root: ProjectPath = Path("output")
     """Folder of everything that runs make; relative to the project."""
     serving_dir: ProjectPath = Path("output/serving")
-    """Folder that models are pushed below, each under the pipeline's name; relative to the project."""
+    """Folder to push models to, each below its pipeline's name; relative to the project."""
     keep_work_dirs: Annotated[int, Field(ge=1)] = 5
-    """How many folders of cached features, and of checkpoints, are kept."""
+    """How many folders of cached features, and how many of checkpoints, to keep."""
     keep_versions: Annotated[int, Field(ge=1)] = 5
-    """How many pushed versions are kept."""
+    """How many pushed versions to keep."""
     keep_runs: Annotated[int, Field(ge=1)] = 10
-    """How many runs keep what they made; what is a day old at most, or belongs to the model in production, stays anyway."""
+    """How many runs keep their artifacts; those up to a day old, and those of the model in production, always stay."""
     wait_minutes: Annotated[float, Field(ge=0)] = 0
-    """How long a run on this machine waits for another one of the same pipeline to end."""
+    """Minutes that a run on this machine waits for another run of the same pipeline to end."""
     adopt: bool = False
-    """Whether the pipeline's name, which belongs to the dataset it first ran with, is given to this one."""
+    """Whether this dataset takes over the pipeline's name from the dataset that first used it."""
     force_retrain: bool = False
-    """Whether the Trainer runs where nothing has changed, too."""
+    """Whether the Trainer runs even if nothing has changed."""
     log_level: Literal["error", "warning", "info"] = "warning"
-    """The least that libraries may say."""
+    """Least severe messages that libraries may log."""
     beam_args: tuple[SecretStr, ...] = ()
-    """Arguments of Apache Beam, such as another runner's; they may hold keys of a cloud, so nothing repeats them."""
+    """Arguments of Apache Beam, such as another runner's. They may contain cloud credentials, so nothing prints them."""
 
     @field_validator("root", "serving_dir")
     @classmethod
@@ -53,7 +53,7 @@ class Run(Section):
 
 
 class Environment(EnvSettingsSource):
-    """Settings in the environment; what is no JSON stays the text that it is, to be checked with everything else."""
+    """Settings in the environment; a value that is not JSON stays text, and is checked with everything else."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         """Returns the value of a section, a list or a table."""
@@ -64,7 +64,7 @@ class Environment(EnvSettingsSource):
 
 
 class Settings(BaseSettings):
-    """Every setting of a pipeline, a section for each of its parts."""
+    """Every setting of a pipeline, with one section per part."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     )
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    """Name of the pipeline, which its artifacts, metadata and pushed models are kept under."""
+    """Name of the pipeline, under which its artifacts, metadata and pushed models are kept."""
     data: Data
     data_gate: DataGate = DataGate()
     model: Model = Model()
@@ -85,12 +85,12 @@ class Settings(BaseSettings):
     tuning: Tuning = Tuning()
     gate: Gate
     exports: Annotated[tuple[Literal["tflite_fp16", "tflite_int8"], ...], BeforeValidator(listed)] = ()
-    """Smaller forms of the model, for phones, that are measured and pushed beside it."""
+    """Smaller forms of the model, for phones, to measure and push with it."""
     serving: Serving = Serving()
     bulk: Bulk = Bulk()
     run: Run = Run()
     metadata: Mysql | None = None
-    """A server that keeps the metadata; unset keeps it in a SQLite file below `run.root`."""
+    """Server that keeps the metadata; if unset, a SQLite file below `run.root` does."""
     cluster: Cluster = Cluster()
 
     @field_validator("tuning")
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
 
     @property
     def schema_path(self) -> Path:
-        """The reviewed schema of the dataset, named after it; where one may be inferred, named after the pipeline."""
+        """The reviewed schema of the dataset, named after it; if it may be inferred, named after the pipeline."""
         named_after = self.name if self.data_gate.infer_schema else self.data.source.schema_name
         reviewed = reviewed_schema(f"{named_after}.pbtxt")
         may_be_inferred = self.data_gate.infer_schema and not reviewed.is_file()
@@ -126,20 +126,20 @@ class Settings(BaseSettings):
 
     @property
     def reviewed_schema(self) -> Path:
-        """The schema, which is there.
+        """The path of the schema, which exists.
 
         Raises:
-          UserError: where the dataset has none yet.
+          UserError: if the dataset has none yet.
         """
         if not self.schema_path.is_file():
             raise UserError(
-                f"There is no schema {self.schema_path}: `graftline schema --data <this one>` infers one for you to review."
+                f"There is no schema {self.schema_path}: run `graftline schema --data <this one>` and review the result."
             )
         return self.schema_path
 
     @property
     def files(self) -> list[Path]:
-        """The files that settings name and results depend on."""
+        """The files that settings name and that results depend on."""
         return [path for path in (self.schema_path, Path(self.model.weights)) if path.is_file()]
 
     @property
@@ -149,12 +149,12 @@ class Settings(BaseSettings):
 
     @property
     def work_dir(self) -> Path:
-        """What outlives a run that failed, and serves other pipelines on the same data too: the cached features."""
+        """The folder of cached features, which outlive a failed run and also serve other pipelines on the same data."""
         return self.run.root / "work"
 
     @property
     def accepted_data(self) -> Path:
-        """The file of what a person accepted of the data, a line each."""
+        """The file that lists accepted data, one line per acceptance."""
         return self.run.root / "accepted" / f"{self.name}.jsonl"
 
     @property
@@ -164,5 +164,5 @@ class Settings(BaseSettings):
 
     @property
     def push_dir(self) -> Path:
-        """Where blessed models are pushed, a folder a version: what a model server watches."""
+        """The folder that a model server watches: models are pushed to it, one folder per version."""
         return self.run.serving_dir / self.name

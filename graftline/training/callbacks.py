@@ -1,4 +1,4 @@
-"""What watches a phase of training: notes what each step gave, saves, and stops when asked to or when it diverges."""
+"""The callbacks of a training phase: they record each step, save, and stop on request or when training diverges."""
 
 import sys
 import threading
@@ -12,18 +12,18 @@ import tensorflow as tf
 from graftline.base.errors import UserError
 from graftline.training.checkpoints import Position
 
-MOST_LOSS = 1e6  # guessing among a million classes costs 14: only weights that have run away give so much
+MOST_LOSS = 1e6  # guessing among a million classes costs 14, so only runaway weights reach this
 
 
 class Divergence(keras.callbacks.Callback):
-    """Ends a training whose loss is not a number any more, or one that no network comes back from.
+    """Ends a training whose loss is NaN, or so high that no network recovers from it.
 
-    It stands before whatever writes checkpoints, so that none is written after that step. The step before may have left
-    one of weights that were too large already, so all are discarded: the same training would only diverge again.
+    It comes before the callback that writes checkpoints, so none is written after that step. An earlier checkpoint may
+    already hold weights that are too large, so all are discarded: a resumed training would only diverge again.
 
     Args:
       phase: number of the phase.
-      rate: its learning rate.
+      rate: the phase's learning rate.
       discard: removes the checkpoints of this training.
     """
 
@@ -35,37 +35,37 @@ class Divergence(keras.callbacks.Callback):
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes which epoch it is."""
+        """Records the current epoch."""
         self._epoch = epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the loss of the epoch so far."""
+        """Checks the loss of the epoch so far."""
         self._check((logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the loss on the validation split too: only there the epoch's last step shows."""
+        """Also checks the validation loss, the only place where the effect of the epoch's last step shows."""
         self._check((logs or {})["val_loss"])
 
     def _check(self, loss: float) -> None:
-        if float(loss) <= MOST_LOSS:  # false of NaN
+        if float(loss) <= MOST_LOSS:  # False for NaN
             return
         self._discard()
         raise UserError(
-            f"Training diverged in phase {self._phase}, epoch {self._epoch}, at a rate of {self._rate:g} (the loss is "
-            f"{float(loss):.3g}): set training.phase_{self._phase}.learning_rate to a lower one."
+            f"Training diverged in phase {self._phase}, epoch {self._epoch}, at a learning rate of {self._rate:g} (loss "
+            f"{float(loss):.3g}): lower training.phase_{self._phase}.learning_rate."
         )
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Moves the position of a training on, step by step and epoch by epoch, and writes the curves for TensorBoard.
+    """Advances the position of a training with each step and epoch, and writes the curves for TensorBoard.
 
-    Keras's own callback needs the package tensorboard, which is for reading such files; writing them takes TensorFlow alone.
+    Keras's own callback needs the tensorboard package, although writing the files takes only TensorFlow.
 
     Args:
-      position: of the training; nothing else moves it on within a phase.
-      batch_size: examples in a batch, but for the last of an epoch.
+      position: of the training; nothing else advances it within a phase.
+      batch_size: examples in a batch; the last one of an epoch may be smaller.
       examples: number of examples in an epoch.
-      directory: where curves are written; None writes none.
+      directory: where the curves are written; None writes none.
     """
 
     def __init__(self, position: Position, batch_size: int, examples: int, directory: str | None) -> None:
@@ -75,7 +75,7 @@ class EpochLog(keras.callbacks.Callback):
         self._examples = examples
         self._writer = tf.summary.create_file_writer(directory) if directory else tf.summary.create_noop_writer()
         self._start = 0.0
-        # Steps of this epoch before it was resumed, and their means
+        # The steps of this epoch before it was resumed, and their means
         self._before: tuple[int, dict[str, float]] = (0, {})
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -83,12 +83,12 @@ class EpochLog(keras.callbacks.Callback):
         self._start, self._before = time.monotonic(), (self._position.step, self._position.logs)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the step, and the means of the epoch up to it."""
+        """Records the step, and the means of the epoch so far."""
         step = self._before[0] + batch + 1
         self._position.next_step(step, self._means(logs or {}, step))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the metrics, the seconds, validation included, and the time of day in seconds since 1970."""
+        """Records the metrics, the duration in seconds including validation, and the end time in seconds since 1970."""
         metrics = self._means(logs or {}, self._position.step)
         seconds = round(time.monotonic() - self._start, 2)
         self._position.next_epoch({"epoch": epoch + 1, **metrics, "seconds": seconds, "ended": time.time()})
@@ -99,9 +99,9 @@ class EpochLog(keras.callbacks.Callback):
         self._writer.flush()
 
     def _means(self, logs: dict[str, float], step: int) -> dict[str, float]:
-        """Returns means over the epoch's steps so far, where Keras's are of those since it was resumed."""
+        """Returns means over all steps of the epoch so far; Keras's cover only those since it was resumed."""
         steps, before = self._before
-        # Of the examples, for the last batch may be smaller
+        # A share of the examples, not of the steps, because the last batch may be smaller
         part = min(steps * self._batch_size, self._examples) / min(step * self._batch_size, self._examples)
         return {
             name: part * before[name] + (1 - part) * float(value) if name in before else float(value)
@@ -110,13 +110,13 @@ class EpochLog(keras.callbacks.Callback):
 
 
 class Saver(keras.callbacks.Callback):
-    """Saves after each epoch, every so many minutes, and when the process is asked to stop, which it then does.
+    """Saves after each epoch, every few minutes, and when the process is asked to stop, and then stops.
 
     Args:
       save: writes a checkpoint.
-      minutes: the most that lie between two.
-      stop: set where the process is asked to stop.
-      agree: says whether something is so for any of the workers, so that all save and stop at the same step.
+      minutes: the most time between two checkpoints.
+      stop: set when the process is asked to stop.
+      agree: returns whether a value is true for any worker, so that all of them save and stop at the same step.
     """
 
     def __init__(
@@ -130,12 +130,12 @@ class Saver(keras.callbacks.Callback):
         self._last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves where it is time to, or asked for."""
+        """Saves if it is time to, or if the process is asked to stop."""
         if self._agree(self._stop.is_set() or time.monotonic() - self._last > 60 * self._minutes):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves."""
+        """Saves at the end of each epoch."""
         self._save()
 
     def _save(self) -> None:
@@ -146,12 +146,12 @@ class Saver(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar, or a line an epoch where there is no terminal, for epochs that are fitted one by one."""
+    """Keras's progress bar, or one line per epoch without a terminal, for epochs that are fitted one at a time."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
         self._shown = {"epochs": epochs, "verbose": 1 if sys.stdout.isatty() else 2}
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Takes Keras's parameters, but for the number of epochs and how much is shown."""
+        """Takes Keras's parameters, except the number of epochs and the verbosity."""
         super().set_params(params | self._shown)

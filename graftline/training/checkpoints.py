@@ -1,7 +1,7 @@
-"""Where a training stands, on disk: what an interrupted one needs to go on as if nothing had happened.
+"""Checkpoints: the state of a training on disk, from which an interrupted one resumes as if nothing had happened.
 
-A checkpoint is one NumPy .npz file, written aside and renamed. It is a zip file, whose checksums tell a damaged one, and it
-is read without pickle. The two latest are kept, so that there is one before a damaged one.
+A checkpoint is one NumPy .npz file, written aside and renamed. It is a zip file, whose checksums reveal damage, and is read
+without pickle. The two latest are kept, so that if the last one is damaged, there is another.
 """
 
 import json
@@ -19,22 +19,22 @@ import numpy as np
 from graftline.base.paths import aside, in_use
 
 KEPT = 2
-POSITION = "position"  # the member that holds everything but arrays, as JSON
+POSITION = "position"  # the member that holds everything except the arrays, as JSON
 
-Epoch = dict[str, float]  # what was noted of one
+Epoch = dict[str, float]  # the record of one epoch
 
 
 @dataclass
 class Position:
-    """Where a training stands.
+    """How far a training has come.
 
     Attributes:
       phase: number of the phase.
-      epoch: finished epochs of the phase.
-      step: finished steps of the epoch after those.
-      logs: means over these steps, by metric.
-      epochs: what was noted of each finished epoch of the phase.
-      phases: what was noted of each finished phase.
+      epoch: number of finished epochs of the phase.
+      step: number of finished steps of the current epoch.
+      logs: means over those steps, by metric.
+      epochs: the record of each finished epoch of the phase.
+      phases: the record of each finished phase.
     """
 
     phase: int = 0
@@ -45,22 +45,22 @@ class Position:
     phases: list[dict[str, Any]] = field(default_factory=list)
 
     def next_step(self, step: int, means: dict[str, float]) -> None:
-        """Moves on by a step of the epoch; the means are those up to it."""
+        """Advances to a step of the epoch; the means are those up to it."""
         self.step, self.logs = step, means
 
     def next_epoch(self, record: Epoch) -> None:
-        """Moves on to the beginning of the next epoch; the record is what is noted of the one that is finished."""
+        """Advances to the start of the next epoch, and keeps the record of the finished one."""
         self.epochs.append(record)
         self.epoch, self.step, self.logs = self.epoch + 1, 0, {}
 
     def finished(self) -> list[tuple[int, Epoch]]:
-        """Returns the number of its phase, and what was noted, of each finished epoch of all phases."""
+        """Returns the phase number and the record of each finished epoch, of all phases."""
         before = [(phase["phase"], epoch) for phase in self.phases for epoch in phase["epochs"]]
         return before + [(self.phase, epoch) for epoch in self.epochs]
 
 
 def rank(epoch: Epoch) -> tuple[float, float]:
-    """Returns what is greater the better an epoch is: by validation accuracy, and where that is the same by the loss."""
+    """Returns a key that is greater for a better epoch: higher validation accuracy first, then lower validation loss."""
     return epoch["val_accuracy"], -epoch["val_loss"]
 
 
@@ -69,17 +69,17 @@ class Checkpoints:
     """The checkpoints of one training.
 
     Attributes:
-      folder: named after all that the training depends on.
-      used: folders that the training reads, which are touched with each checkpoint, so that nobody removes them.
+      folder: its name depends on everything that the training depends on.
+      used: folders that the training reads; each checkpoint touches them, so that they are not pruned.
     """
 
     folder: Path
     used: Sequence[Path] = ()
 
     def save(self, position: Position, values: Sequence[keras.Variable | np.ndarray]) -> Path:
-        """Writes a checkpoint, and removes all but the latest ones; returns its file.
+        """Writes a checkpoint, removes all but the latest ones, and returns its file.
 
-        The same training may go on in another process, with checkpoints as good as these.
+        The same training may run in another process, whose checkpoints are as good as these.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{position.phase}-{position.epoch:05}-{position.step:08}.npz"
@@ -92,7 +92,7 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
-            written.unlink(missing_ok=True)  # it takes the space that a full disk lacks
+            written.unlink(missing_ok=True)  # it takes up space, and the disk may be full
             raise
         written.replace(path)
         for folder in self.used:
@@ -102,9 +102,9 @@ class Checkpoints:
         return path
 
     def latest(self) -> tuple[Position, list[np.ndarray]] | None:
-        """Returns the latest sound checkpoint, with its arrays in the order of the values; None where there is none.
+        """Returns the latest sound checkpoint, with its arrays in the order of the values; None if there is none.
 
-        A damaged one is told, and removed.
+        Damaged ones are reported and removed.
         """
         for path in reversed(self._files()):
             try:
@@ -114,13 +114,13 @@ class Checkpoints:
             except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
                 reason = str(error).rstrip(".")
                 logging.getLogger("absl").warning(
-                    "Checkpoint %s is damaged (%s): the one before is used.", path, reason
+                    "Checkpoint %s is damaged (%s): it is removed, and the previous one is used.", path, reason
                 )
                 path.unlink(missing_ok=True)  # another worker may have removed it
         return None
 
     def remove(self) -> None:
-        """Removes all of them: the training is done. The folder stays, for the same training elsewhere may write into it."""
+        """Removes all checkpoints of a finished training; the folder stays, because another process may still write to it."""
         for path in self._files():
             path.unlink(missing_ok=True)
 
@@ -132,6 +132,6 @@ class Checkpoints:
 
 
 def restore(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> None:
-    """Assigns a checkpoint's arrays to variables of the same number and shapes."""
+    """Assigns a checkpoint's arrays to variables, which match in number and shapes."""
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

@@ -13,12 +13,12 @@ from graftline.training.workers import Workers
 class Loop:
     """Fits and evaluates a network over all workers, as Keras's `fit` and `evaluate` do in one process.
 
-    Those of Keras 3.15 fail with several workers: before the first step it calls `strategy.reduce` with a whole batch, a
-    tuple, and after each one with a scalar and `axis=0`; and of a batch that does not split evenly each worker's mean would
-    weigh the same.
+    Those of Keras 3.15 fail with several workers: they call `strategy.reduce` with a whole batch, a tuple, before the first
+    step, and with a scalar and `axis=0` after each one. Besides, if a batch did not split evenly, each worker's mean would
+    still weigh the same.
 
     Args:
-      model: compiled.
+      model: the compiled network.
       loss: a mean over the examples.
       accuracy: the metric, a mean over the examples.
       workers: all of them.
@@ -43,7 +43,7 @@ class Loop:
         callbacks: list[keras.callbacks.Callback],
         **_: Any,
     ) -> None:
-        """Trains one epoch and validates; arguments as Keras's, of which those about shuffling and printing have no use."""
+        """Trains one epoch and validates; takes Keras's arguments, and ignores those about shuffling and printing."""
         steps = int(dataset.cardinality())
         called = keras.callbacks.CallbackList(callbacks, model=self._model, epochs=epochs, steps=steps)
         called.on_train_begin()
@@ -56,11 +56,11 @@ class Loop:
         called.on_train_end()
 
     def evaluate(self, dataset: tf.data.Dataset, **_: Any) -> dict[str, float]:
-        """Returns loss and accuracy; arguments as Keras's."""
+        """Returns loss and accuracy; takes Keras's arguments."""
         return list(self._means(self._evaluate, dataset))[-1]
 
     def _means(self, step: Callable[..., tf.Tensor], dataset: tf.data.Dataset) -> Iterator[dict[str, float]]:
-        """Makes a step on every batch, and yields after each the means over the examples so far."""
+        """Runs a step on every batch, and after each yields the means over the examples so far."""
         totals = np.zeros(3)
         for part in self._strategy.experimental_distribute_dataset(self._split(dataset)):
             loss, hits, examples = step(*part).numpy()
@@ -68,13 +68,13 @@ class Loop:
             yield {"loss": totals[0] / totals[2], self._accuracy.name: totals[1] / totals[2]}
 
     def _split(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Makes batches (features, labels, weights) that split evenly; what repeats an example to that end has weight 0."""
+        """Makes batches (features, labels, weights) that split evenly; examples repeated for that have weight 0."""
         replicas = self._strategy.num_replicas_in_sync
 
         def fill(features: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             examples = tf.shape(labels)[0]
             rows = tf.range(-(-examples // replicas) * replicas)
-            # So that the mean over all rows, which is what Keras divides by, is that over the examples
+            # Keras takes the mean over all rows; with this weight it equals the mean over the examples
             weight = tf.cast(tf.size(rows) / examples, tf.float32)
             weights = tf.where(rows < examples, weight, 0.0)
             return tf.gather(features, rows % examples), tf.gather(labels, rows % examples), weights
@@ -84,7 +84,7 @@ class Loop:
         return dataset.map(fill).with_options(options)
 
     def _everywhere(self, part: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-        """Returns a function of a distributed batch that adds up what each replica makes of its part."""
+        """Returns a function of a distributed batch that sums what each replica computes from its part."""
 
         @tf.function(reduce_retracing=True)
         def whole(*batch: Any) -> tf.Tensor:
@@ -109,17 +109,17 @@ class Loop:
         return self._totals(self._loss(labels, logits, sample_weight=weights), labels, logits, weights)
 
     def _totals(self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """Returns float32 [3]: a replica's part of the mean loss, its right answers and its examples."""
+        """Returns float32 [3]: a replica's part of the mean loss, its number of correct answers and of examples."""
         counted = tf.cast(weights > 0, tf.float32)
         none = [tf.zeros([]) for _ in self._accuracy.variables]
         return tf.stack([loss, *self._accuracy.stateless_update_state(none, labels, logits, sample_weight=counted)])
 
 
 def _finite_for_all(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Returns gradients that are NaN where another replica's overflowed.
+    """Returns gradients that are NaN if those of any replica overflowed.
 
-    Keras 3.15's LossScaleOptimizer looks at the replica's own before they are added up: it would leave out a step that the
-    other workers take, who then wait for it for ever.
+    Keras 3.15's LossScaleOptimizer checks a replica's own gradients before they are summed: it would skip a step that the
+    other workers take, and those would wait for it forever.
     """
     own = tf.add_n([tf.reduce_sum(gradient * 0) for gradient in gradients])
     nothing = tf.distribute.get_replica_context().all_reduce("SUM", own)  # 0, or NaN

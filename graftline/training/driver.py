@@ -1,4 +1,4 @@
-"""The driver of what trains: other pretrained weights are another entry of the cache."""
+"""The driver of the training components: different pretrained weights get a different cache entry."""
 
 import json
 from typing import Any
@@ -16,16 +16,16 @@ WEIGHTS = "pretrained_weights"  # a property of an execution
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Puts the content of the pretrained weights into the cache key: a name such as `imagenet` says nothing of it."""
+    """Puts the hash of the pretrained weights into the cache key: a name such as `imagenet` does not identify them."""
 
     def run(self, execution_info: ExecutionInfo) -> DriverOutput:
-        """Finds the weights, and fetches them where that was never done.
+        """Finds the weights, and fetches them if that was never done.
 
         Args:
           execution_info: of this execution.
 
         Raises:
-          UserError: where no way leads to them.
+          UserError: if they cannot be obtained.
         """
         output = DriverOutput()
         data_types_utils.set_metadata_value(output.exec_properties[WEIGHTS], of(execution_info.exec_properties))
@@ -33,6 +33,6 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
 
 
 def of(exec_properties: dict[str, Any]) -> str:
-    """Returns the hash of the weights that the `custom_config` of an execution asks for; empty where it is none."""
+    """Returns the hash of the weights that the `custom_config` of an execution asks for; empty for `none`."""
     model = Model(**json.loads(exec_properties["custom_config"])["model"])
     return weights.identity(model.backbone, model.image_size, model.weights)

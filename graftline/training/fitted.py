@@ -1,4 +1,4 @@
-"""What is fitted to a network once it is trained: on the validation split, for the test split is there to measure by."""
+"""What is fitted to a trained network, on the validation split: the test split is only for the gate."""
 
 from typing import NamedTuple
 
@@ -13,16 +13,16 @@ from graftline.settings.training import Training
 from graftline.training import temperature
 from graftline.training.phases import EVALUATION_BATCH
 
-REFERENCE = 1000  # training images that an image is held against, 0.4 MB of MobileNetV2's 96 channels
-PASSED = 0.95  # share of the validation images that are known
+REFERENCE = 1000  # training images that an image is compared with; 0.4 MB for MobileNetV2's 96 channels
+PASSED = 0.95  # share of the validation images that count as known
 
 
 class Fitted(NamedTuple):
-    """What a model is exported with, beside its network.
+    """What a model is exported with besides its network.
 
     Attributes:
-      temperature: what logits are divided by; None leaves them.
-      known: what tells an image of the classes from one of anything else.
+      temperature: the divisor of the logits; None leaves them as they are.
+      known: what distinguishes images of the classes from all others.
     """
 
     temperature: float | None
@@ -33,9 +33,9 @@ def fit(fine_tuned: keras.Model, splits: dict[str, CachedSplit], training: Train
     """Fits what a model is exported with.
 
     Args:
-      fine_tuned: from activations where the base is cut to logits, as it is exported.
+      fine_tuned: the network from activations at the cut to logits, as it is exported.
       splits: features of the splits.
-      training: whether there is a `temperature`, and the seed that draws the reference.
+      training: says whether to fit a `temperature`, and holds the seed that draws the reference.
     """
     labels, features, logits = _validated(fine_tuned, splits[VALIDATION])
     train = Rows(splits[TRAIN].views[:1], ACTIVATION)
@@ -45,7 +45,7 @@ def fit(fine_tuned: keras.Model, splits: dict[str, CachedSplit], training: Train
 
 
 def _validated(network: keras.Model, validation: CachedSplit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns labels of the validation images, their pooled features where the base is cut, and the network's logits."""
+    """Returns the labels of the validation images, their pooled features at the cut, and the network's logits."""
     stored, found = Rows(validation.views[:1], ACTIVATION), []
     for rows in _batches(np.arange(validation.examples)):
         activation, labels = stored.read(rows)
@@ -63,7 +63,7 @@ def _pooled(activation: np.ndarray) -> np.ndarray:
 
 
 def reference_rows(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Returns the numbers of at most REFERENCE images, drawn so that each class has as many as another, if it can.
+    """Returns the numbers of at most REFERENCE images, drawn as evenly from all classes as their sizes allow.
 
     Args:
       labels: int64 [images].
@@ -77,10 +77,10 @@ def reference_rows(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def fit_known(train: np.ndarray, validation: np.ndarray) -> Known:
-    """Returns what tells known images: those that are as like training as PASSED of the validation images are.
+    """Returns the criterion for known images: as like the training images as a share PASSED of the validation images.
 
     Args:
-      train: pooled features where the base is cut, float32 [images, channels].
+      train: pooled features of training images at the cut, float32 [images, channels].
       validation: those of the validation split.
     """
     reference = known.unit(train)

@@ -7,13 +7,13 @@ import tensorflow as tf
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam by TensorFlow's own kernel, which reads and writes each number once; the same formula, term by term.
+    """Keras's Adam with TensorFlow's own kernel, which reads and writes each number once; the formula is the same.
 
-    The kernel: `ApplyAdam` in tensorflow/core/kernels/training_ops.cc; Kingma and Ba 2014, the end of section 2.
+    The kernel is `ApplyAdam` in tensorflow/core/kernels/training_ops.cc; see Kingma and Ba 2014, end of section 2.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Takes one step; arguments as Keras's own."""
+        """Takes one step; takes Keras's arguments."""
         index, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

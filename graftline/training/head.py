@@ -1,7 +1,7 @@
-"""The head, solved: logistic regression on the pooled features of the frozen base.
+"""Solves the head: logistic regression on the pooled features of the frozen base.
 
-The problem is convex, so L-BFGS finds in seconds the one solution that steps only come near. How strong the penalty is that
-keeps the solution small is chosen by cross-validation, in which an image is never on both sides.
+The problem is convex, so L-BFGS finds its one solution in seconds, where gradient steps only come near it. Cross-validation,
+in which an image is never on both sides, chooses the strength of the penalty that keeps the solution small.
 """
 
 import warnings
@@ -17,14 +17,14 @@ from threadpoolctl import threadpool_limits
 from graftline.features.cache import POOLED, CachedSplit, Rows
 from graftline.network import losses
 
-MOST_ROWS = 50_000  # features of 1,280 channels: a quarter of a gigabyte, which the solver holds twice
+MOST_ROWS = 50_000  # with features of 1,280 channels, a quarter of a gigabyte, which the solver holds twice
 STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 FOLDS = 5
-MANY = 5000  # images from which on one fold is enough to choose by
+MANY = 5000  # with more images than this, one fold is enough to choose the strength
 ITERATIONS = 100
-# Threads wait for each other at each of thousands of small products: one is ten times as fast, fifty on a busy machine
+# Threads wait for each other at each of thousands of small products: one thread is 10 times as fast, 50 on a busy machine
 one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-LOWEST = np.log(1e-6)  # log probability: one sure mistake does not decide
+LOWEST = np.log(1e-6)  # log probability: one confident mistake does not decide the choice
 
 
 class Solution(NamedTuple):
@@ -33,7 +33,7 @@ class Solution(NamedTuple):
     Attributes:
       kernel: float32 [channels, 1 or classes].
       bias: float32 [1 or classes].
-      strength: what the likelihood of an image weighs against the penalty, scikit-learn's C.
+      strength: weight of an image's likelihood against the penalty, scikit-learn's C.
     """
 
     kernel: np.ndarray
@@ -42,7 +42,7 @@ class Solution(NamedTuple):
 
 
 def is_solvable(train: CachedSplit) -> bool:
-    """Tells whether the features of a split can be held in memory."""
+    """Returns whether the features of a split are few enough to be held in memory."""
     return train.examples * len(train.views) <= MOST_ROWS
 
 
@@ -50,8 +50,8 @@ def solve(train: CachedSplit, seed: int, balanced: bool = False) -> Solution:
     """Solves the head on the features of a split.
 
     Args:
-      train: with an image of each class at least.
-      seed: of the folds.
+      train: features of the training split, with at least one image of each class.
+      seed: draws the folds.
       balanced: whether all classes count alike, however many images each has.
     """
     rows = Rows(train.views, POOLED)
@@ -64,12 +64,12 @@ def solved(features: np.ndarray, labels: np.ndarray, seed: int, balanced: bool =
     """Solves a head.
 
     Args:
-      features: float32 [views, images, channels]; the first view is the images as they are.
+      features: float32 [views, images, channels]; the first view shows the images as they are.
       labels: int64 [images], from 0, each class at least once.
-      seed: of the folds.
+      seed: draws the folds.
       balanced: as for `solve`.
     """
-    # The plain view is enough to choose by, and several times faster than all of them
+    # The plain view is enough to choose the strength, and several times faster than all views
     strength, _ = cross_validated(features[0], labels, folds(labels, seed), balanced)
     kernel, bias = _fitted(features, labels, strength, balanced)
     return Solution(kernel, bias, strength)
@@ -87,8 +87,8 @@ def cross_validated(
       balanced: as for `solve`.
 
     Returns:
-      The strength, and probabilities, float [images, classes], of each image by a head that learnt from other folds; of the
-      images of folds that were not computed, NaN.
+      The strength, and probabilities, float [images, classes], each image's by a head that did not learn from its fold; NaN
+      for images of folds that were not computed.
     """
     tried = np.full((len(STRENGTHS), len(labels), labels.max() + 1), np.nan)
     for fold in range(FOLDS if len(labels) <= MANY else 1):
@@ -105,9 +105,9 @@ def cross_validated(
 
 
 def folds(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Returns the fold of each image, int [images], so that each class is spread over all of them.
+    """Returns the fold of each image, int [images], with each class spread over all folds.
 
-    scikit-learn's own stratified folds refuse a class that has fewer images than there are folds.
+    scikit-learn's own stratified folds refuse a class with fewer images than folds.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
@@ -117,12 +117,12 @@ def folds(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def grouped_folds(labels: np.ndarray, first: np.ndarray, seed: int) -> np.ndarray:
-    """Returns the fold of each image, int [images]: that of the first one of its series, which are spread as by `folds`.
+    """Returns the fold of each image, int [images]: that of the first image of its series, which `folds` spreads.
 
     Args:
       labels: int64 [images].
-      first: of each image the number of the first one of its series, int [images].
-      seed: of the folds.
+      first: for each image, the number of the first image of its series, int [images].
+      seed: draws the folds.
     """
     (counted,) = np.nonzero(first == np.arange(len(first)))
     fold_of = np.empty(len(first), int)
@@ -139,14 +139,14 @@ def log_probabilities(
     strengths: Sequence[float] = STRENGTHS,
     balanced: bool = False,
 ) -> np.ndarray:
-    """Returns what heads answer to images that they have not learnt from.
+    """Returns what heads answer about images that they did not learn from.
 
     Args:
-      features: what they learn from, float32 [images, channels].
-      labels: int64 [images], of two classes at least.
-      held_out: features of the images that are asked, of another number.
-      classes: number of classes; one that has no label has the lowest probability.
-      strengths: one for each head.
+      features: what the heads learn from, float32 [images, channels].
+      labels: int64 [images], of at least two classes.
+      held_out: features of the images that they answer about, float32 [images, channels].
+      classes: number of classes; one that has no label gets the lowest probability.
+      strengths: one per head.
       balanced: as for `solve`.
 
     Returns:
@@ -163,7 +163,7 @@ def log_probabilities(
 
 @one_thread
 def _fitted(features: np.ndarray, labels: np.ndarray, strength: float, balanced: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Returns kernel and bias."""
+    """Returns the kernel and the bias."""
     rows = features.reshape(-1, features.shape[-1])
     space, model = _Space(rows), _model(balanced, C=strength / len(features))
     _fit(model, space.rows(rows), np.tile(labels, len(features)))
@@ -171,10 +171,10 @@ def _fitted(features: np.ndarray, labels: np.ndarray, strength: float, balanced:
 
 
 class _Space:
-    """Where a head is solved: standardised features, in no more coordinates than there are rows to learn from.
+    """The space in which a head is solved: standardized features, in no more coordinates than there are rows to learn from.
 
-    The penalty knows no direction, so a solution has no part outside the span of those rows (the representer theorem): of a
-    hundred photos it has a hundred coordinates instead of 1,280, and is the same.
+    The penalty is the same in all directions, so the solution lies in the span of those rows (the representer theorem): for
+    a hundred photos, a hundred coordinates instead of 1,280 give the same solution.
     """
 
     def __init__(self, features: np.ndarray) -> None:
@@ -183,12 +183,12 @@ class _Space:
         self._basis = np.linalg.qr(self._scaler.transform(features).T)[0] if fewer else None  # [channels, coordinates]
 
     def rows(self, features: np.ndarray) -> np.ndarray:
-        """Returns features [images, channels] in this space."""
+        """Returns features [images, channels] as rows in this space."""
         scaled = self._scaler.transform(features)
         return scaled if self._basis is None else scaled @ self._basis
 
     def head(self, model: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a solution's kernel and bias for features as they are: what makes them rows is folded in."""
+        """Returns a solution's kernel and bias for plain features: the transformation to rows is folded in."""
         scaled = model.coef_ if self._basis is None else model.coef_ @ self._basis.T
         kernel = scaled / self._scaler.scale_
         bias = model.intercept_ - kernel @ self._scaler.mean_
@@ -201,5 +201,5 @@ def _model(balanced: bool, **parameters: float | bool) -> LogisticRegression:
 
 def _fit(model: LogisticRegression, rows: np.ndarray, targets: np.ndarray) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: which answers are right changes no more
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: further steps do not change which answers are right
         model.fit(rows, targets)

@@ -1,4 +1,4 @@
-"""The two phases of training, on cached features, and how they are stopped and resumed."""
+"""The two phases of training on cached features, and how they stop and resume."""
 
 import logging
 import math
@@ -26,16 +26,16 @@ from graftline.training.fused_adam import FusedAdam
 from graftline.training.workers import Workers
 
 EVALUATION_BATCH = 256
-WARMUP = 0.05  # part of a cosine schedule's steps
+WARMUP = 0.05  # share of a cosine schedule's steps
 
 
 class Batches(Protocol):
-    """Where a phase has its batches from."""
+    """Where a phase gets its batches."""
 
     def dataset(
         self, split: str, batch_size: int, seed: int | None = None, epoch: int = 0, start: int = 0
     ) -> tf.data.Dataset:
-        """Returns batches of features and labels of a split; arguments as of `CachedSplit.dataset`."""
+        """Returns batches of features and labels of a split; takes the arguments of `CachedSplit.dataset`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class OnDisk:
 
     Attributes:
       splits: features of the splits, by name.
-      field: which of them, `ACTIVATION` or `POOLED`.
+      field: which features, `ACTIVATION` or `POOLED`.
     """
 
     splits: dict[str, CachedSplit]
@@ -53,7 +53,7 @@ class OnDisk:
     def dataset(
         self, split: str, batch_size: int, seed: int | None = None, epoch: int = 0, start: int = 0
     ) -> tf.data.Dataset:
-        """Returns batches of features and labels of a split; arguments as of `CachedSplit.dataset`."""
+        """Returns batches of features and labels of a split; takes the arguments of `CachedSplit.dataset`."""
         return self.splits[split].dataset(self.field, batch_size, seed, epoch, start)
 
 
@@ -61,7 +61,7 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": FusedAdam,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
-    SOLVER: FusedAdam,  # where the head is solved it takes no step; the Tuner's trials take some
+    SOLVER: FusedAdam,  # a solved head takes no steps, but the Tuner's trials do
 }
 
 
@@ -71,11 +71,11 @@ class Network:
 
     base: keras.Model
     head: keras.Model  # what phase 1 trains, on pooled features
-    fine_tuned: keras.Model  # what phase 2 trains, on activations where the base is cut
+    fine_tuned: keras.Model  # what phase 2 trains, on activations at the cut of the base
 
 
 class Plan(NamedTuple):
-    """What a phase trains and on what."""
+    """What a phase trains, and on which features."""
 
     number: int
     phase: Phase
@@ -86,20 +86,20 @@ class Plan(NamedTuple):
 
 @dataclass
 class Run:
-    """A training of both phases, from the latest checkpoint on where there is one.
+    """A training of both phases, which resumes from the latest checkpoint if there is one.
 
     Attributes:
-      network: what is trained, in place.
+      network: the network, trained in place.
       splits: features of the splits, by name.
-      model: its settings.
+      model: settings of the network.
       training: settings of the training.
       num_classes: 2 or more.
-      saved: where its checkpoints are.
+      saved: the checkpoints of this training.
       log_dir: where curves for TensorBoard are written.
-      workers: who train together.
-      position: where it stands.
-      optimizer_states: what a checkpoint held of an optimizer, by the number of the phase that it was of.
-      best: the network's weights after the best epoch so far; none before any, or where the last one is exported.
+      workers: the processes that train together.
+      position: how far the training has come.
+      optimizer_states: the optimizer's state from a checkpoint, by the number of its phase.
+      best: the network's weights after the best epoch so far; empty before the first epoch, or if the last one is exported.
     """
 
     network: Network
@@ -115,14 +115,14 @@ class Run:
     best: list[np.ndarray] = field(default_factory=list)
 
     def run(self) -> list[dict[str, Any]]:
-        """Trains the phases that have epochs; each leaves the network as it is to be exported, if no other follows.
+        """Trains the phases that have epochs; each leaves the network ready for export, in case no other follows.
 
         Returns:
-          For each its number, learning curves, which epoch's weights it left, and how accurate these are.
+          For each phase its number, learning curves, which epoch's weights it left, and how accurate these are.
 
         Raises:
-          KeyboardInterrupt: when the process was asked to stop, after a checkpoint was written.
-          UserError: where it diverges; no checkpoint is left then.
+          KeyboardInterrupt: if the process was asked to stop; a checkpoint is written first.
+          UserError: if training diverges; no checkpoint is left then.
         """
         self._resume()
         for plan in self._plans():
@@ -134,14 +134,14 @@ class Run:
         return self.position.phases
 
     def save(self, trained: keras.Model) -> None:
-        """Writes a checkpoint, where this worker is the one that does."""
+        """Writes a checkpoint if this worker is the chief."""
         if not self.workers.is_chief:
             return
         path = self.saved.save(self.position, [*self._variables(), *self.best, *trained.optimizer.variables])
-        logging.getLogger("absl").info("Checkpoint %s written.", path)
+        logging.getLogger("absl").info("Wrote checkpoint %s.", path)
 
     def _resume(self) -> None:
-        """Restores position and network from the latest checkpoint, where there is one; keeps what else it holds."""
+        """Restores position and network from the latest checkpoint, if there is one; keeps the rest of it for later."""
         latest = self.saved.latest()
         self.workers.check_same(self.saved.folder.name, latest and latest[0])
         if latest is None:
@@ -153,13 +153,13 @@ class Run:
         held_best = size if self._candidates() else 0
         phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
         self.best, self.optimizer_states[phase] = arrays[size : size + held_best], arrays[size + held_best :]
-        print(f"Going on where training stopped: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
+        print(f"Resuming training: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
 
     def _variables(self) -> list[keras.Variable]:
-        return [*self.network.base.variables, *self.network.head.variables]  # with the state of dropout
+        return [*self.network.base.variables, *self.network.head.variables]  # including the state of dropout
 
     def _candidates(self) -> list[tuple[int, Epoch]]:
-        """Returns the phase and the record of each epoch so far that may become the model; none where the last one does."""
+        """Returns phase and record of each epoch so far that may become the model; empty if the last one always does."""
         if self.training.export == "best":
             return self.position.finished()
         ended = [(phase["phase"], phase["epochs"][-1]) for phase in self.position.phases]
@@ -178,7 +178,7 @@ class Run:
         return [plan for plan in both if plan.phase.epochs]
 
     def _stepped(self, phase: Phase) -> Phase:
-        """Returns phase 1 as it is run: solved where it can be, which one pass does."""
+        """Returns phase 1 as it runs: in one epoch if the head can be solved, with Adam if it has too many rows."""
         if phase.optimizer != SOLVER or not phase.epochs:
             return phase
         if head.is_solvable(self.splits[TRAIN]):
@@ -186,14 +186,14 @@ class Run:
         return phase.model_copy(update={"optimizer": "adam"})
 
     def _phase(self, plan: Plan) -> dict[str, Any]:
-        """Runs one phase, and returns what `run` returns of it."""
+        """Runs one phase, and returns what `run` returns about it."""
         train = self.splits[TRAIN]
         backbone.set_trainable(self.network.base, plan.fine_tune_at)
         counts = class_weights(train, self.training, self.num_classes)
         loss = losses.loss(self.num_classes, self.training.label_smoothing, counts)
         accuracy = losses.accuracy(self.num_classes)
         batches, trained = self._placed(plan)
-        # A fresh optimizer: phase 1's moments belong to other variables
+        # A fresh optimizer, because phase 1's moments belong to other variables
         optimizer = make_optimizer(plan.phase, train.steps(self.training.batch_size))
         trained.compile(optimizer=optimizer, loss=loss, metrics=[accuracy])
         trained.optimizer.build(trained.trainable_variables)
@@ -204,14 +204,14 @@ class Run:
         with stopped_gently() as stop:
             train_it = self._solve if plan.phase.optimizer == SOLVER else self._fit
             train_it(plan, fitted, batches, lambda: self.save(trained), stop)
-            if self.workers.any(stop.is_set()):  # after the last step, whose checkpoint is written
+            if self.workers.any(stop.is_set()):  # asked during the last step, whose checkpoint is written
                 raise KeyboardInterrupt
         return self._left(plan, fitted, batches)
 
     def _left(self, plan: Plan, fitted: keras.Model | Loop, batches: Batches) -> dict[str, Any]:
-        """Leaves the network as it is to be exported if no phase follows, and returns what `run` returns of the phase."""
+        """Leaves the network ready for export, in case no phase follows, and returns what `run` returns about the phase."""
         phase, epoch = self._chosen()
-        # For the report alone: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair.
+        # Only for the report: nothing is chosen by the test split, so that the Evaluator's verdict on it stays fair
         test = fitted.evaluate(batches.dataset(TEST, EVALUATION_BATCH), verbose=0, return_dict=True)
         left = {
             "phase": plan.number,
@@ -224,7 +224,7 @@ class Run:
         return left
 
     def _chosen(self) -> tuple[int, Epoch]:
-        """Gives the network the weights of the epoch that is to be exported so far; returns its phase and what was noted."""
+        """Gives the network the weights of the best epoch to export so far; returns that epoch's phase and record."""
         last, candidates = self.position.finished()[-1], self._candidates()
         if self.training.export == "settled":
             self._keep_if_best(last, candidates)
@@ -232,15 +232,15 @@ class Run:
         if not candidates:
             return last
         checkpoints.restore(self._variables(), self.best)
-        return max(candidates, key=lambda one: self._rank(one[1]))  # of equal ones the first, whose weights were kept
+        return max(candidates, key=lambda one: self._rank(one[1]))  # the first of equals, because its weights were kept
 
     def _rank(self, epoch: Epoch) -> tuple[float, ...]:
-        """Returns what is greater the better an epoch is: of few images the loss says more than the accuracy."""
+        """Returns a key that is greater for a better epoch; with few images, the loss says more than the accuracy."""
         return (-epoch["val_loss"],) if self.training.export == "settled" else rank(epoch)
 
     def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
-        """Returns what gives a phase its batches, and its network as it takes them: from the GPU's memory or the disk."""
-        alone = self.workers.strategy.num_replicas_in_sync == 1  # or other devices would read from this one's memory
+        """Returns the source of a phase's batches, GPU memory or the disk, and the network in the form that takes them."""
+        alone = self.workers.strategy.num_replicas_in_sync == 1  # otherwise the other devices would read from this one's memory
         resident = on_device.place(self.splits, plan.features) if alone else None
         if resident:
             return resident, resident.network(plan.trained)
@@ -256,7 +256,7 @@ class Run:
         watching = self._watching(plan, save, stop)
         if self.position.step == steps:  # stopped before the epoch was validated
             self._validate(fitted, validation, watching)
-        # EpochLog moves the position on: after each epoch it is at the first step of the next
+        # EpochLog advances the position: after each epoch it is at the first step of the next
         while (epoch := self.position.epoch) < plan.phase.epochs and not self._is_out_of_patience():
             fitted.fit(
                 batches.dataset(TRAIN, batch_size, seed, epoch, start=self.position.step),
@@ -271,18 +271,18 @@ class Run:
     def _solve(
         self, plan: Plan, fitted: keras.Model | Loop, batches: Batches, save: Callable[[], None], stop: threading.Event
     ) -> None:
-        """Gives the head the weights that solve it, all workers the same ones; that is the phase's only epoch."""
+        """Solves the head, to the same weights on all workers; that is the phase's only epoch."""
         if self.position.epoch:
             return
         found = head.solve(self.splits[TRAIN], self.training.seed, self.training.class_weights == "balanced")
         self.network.head.get_layer("logits").set_weights([found.kernel, found.bias])
-        print(f"Solved, with a strength of {found.strength:.2g} by cross-validation.", flush=True)
+        print(f"Solved the head: cross-validation chose a strength of {found.strength:.2g}.", flush=True)
         learnt = fitted.evaluate(batches.dataset(TRAIN, EVALUATION_BATCH), verbose=0, return_dict=True)
         self.position.next_step(self.splits[TRAIN].steps(self.training.batch_size), learnt)
         self._validate(fitted, batches.dataset(VALIDATION, EVALUATION_BATCH), self._watching(plan, save, stop))
 
     def _watching(self, plan: Plan, save: Callable[[], None], stop: threading.Event) -> list[keras.callbacks.Callback]:
-        """Returns what watches a phase, in the order in which each is to see what a step gave."""
+        """Returns the callbacks of a phase, in the order in which they must see the result of a step."""
         log_dir = f"{self.log_dir}/phase_{plan.number}" if self.workers.is_chief else None
         return [
             Divergence(plan.number, plan.phase.learning_rate, self.saved.remove),
@@ -292,7 +292,7 @@ class Run:
         ]
 
     def _keep_best(self) -> None:
-        """Keeps the weights of the epoch that has just ended, where the best one is exported and none before was as good."""
+        """Keeps the weights of the last epoch if the best one is to be exported and no earlier one was as good."""
         if self.training.export == "best":
             *before, last = self.position.finished()
             self._keep_if_best(last, before)
@@ -302,7 +302,7 @@ class Run:
             self.best = [variable.numpy() for variable in self._variables()]
 
     def _is_out_of_patience(self) -> bool:
-        """Returns whether the phase has gone on for too many epochs after its best one."""
+        """Returns whether too many epochs of the phase have passed since its best one."""
         epochs, patience = self.position.epochs, self.training.patience
         if patience is None or not epochs:
             return False
@@ -311,7 +311,7 @@ class Run:
     def _validate(
         self, fitted: keras.Model | Loop, validation: tf.data.Dataset, watching: list[keras.callbacks.Callback]
     ) -> None:
-        """Ends an epoch whose steps are all done."""
+        """Validates an epoch whose steps are all done, and so ends it."""
         epoch, metrics = self.position.epoch, fitted.evaluate(validation, verbose=0, return_dict=True)
         logs = self.position.logs | {f"val_{name}": value for name, value in metrics.items()}
         for callback in watching:
@@ -320,14 +320,14 @@ class Run:
 
 
 def class_weights(train: CachedSplit, training: Training, num_classes: int) -> np.ndarray | None:
-    """Returns what an image of each class counts, float [classes]; None where all count alike."""
+    """Returns the weight of an image of each class, float [classes]; None if all weigh the same."""
     if training.class_weights == "none":
         return None
     return losses.balanced(Rows(train.views[:1], POOLED).labels, num_classes)
 
 
 def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
-    """Returns a fresh optimizer of a phase whose epochs have so many steps."""
+    """Returns a fresh optimizer for a phase, given the number of steps in an epoch."""
     rate: float | keras.optimizers.schedules.LearningRateSchedule = phase.learning_rate
     if phase.schedule == "cosine":
         total = phase.epochs * steps

@@ -1,4 +1,4 @@
-"""The arithmetic of training, and the configuration that the Tuner's values change."""
+"""The arithmetic of training, and how the Tuner's values change a configuration."""
 
 import contextlib
 import copy
@@ -14,7 +14,7 @@ from graftline.network import inference
 
 
 def with_values(config: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Returns a configuration with other values, each under the setting's name, such as `training.phase_1.learning_rate`."""
+    """Returns a copy of a configuration with other values, by the setting's name, such as `training.phase_1.learning_rate`."""
     config = copy.deepcopy(config)
     for name, value in values.items():
         *sections, key = name.split(".")
@@ -26,7 +26,7 @@ AMPERE = (8, 0)  # compute capability of the first GPUs that multiply in bfloat1
 
 
 def choose_arithmetic(mixed_precision: str) -> str:
-    """Returns the dtype in which convolutions multiply: a smaller one where the machine gains from it."""
+    """Returns the dtype in which convolutions multiply: a smaller one if the machine gains from it."""
     if mixed_precision == "off":
         return "float32"
     if gpus := tf.config.list_physical_devices("GPU"):
@@ -35,13 +35,13 @@ def choose_arithmetic(mixed_precision: str) -> str:
 
 
 def _has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
-    """Returns whether a GPU has bfloat16, whose range is float32's: with float16 gradients overflow, and steps are lost."""
+    """Returns whether a GPU has bfloat16, which has float32's range: float16 gradients overflow, and steps are lost."""
     return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= AMPERE
 
 
 @contextlib.contextmanager
 def precision(arithmetic: str) -> Iterator[None]:
-    """Builds layers in a smaller dtype on a GPU; on a CPU all but the convolutions is faster in float32."""
+    """Builds layers in a smaller dtype on a GPU; on a CPU, all but the convolutions run faster in float32."""
     before = keras.mixed_precision.dtype_policy()
     smaller = arithmetic != "float32" and tf.config.list_physical_devices("GPU")
     keras.mixed_precision.set_dtype_policy(f"mixed_{arithmetic}" if smaller else "float32")

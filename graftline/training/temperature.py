@@ -1,7 +1,7 @@
-"""The temperature that logits are divided by, so that probabilities are what they say.
+"""Fits the temperature that logits are divided by, so that probabilities are right as often as they say.
 
-C. Guo et al., On Calibration of Modern Neural Networks, 2017. It is one number, fitted on the validation split, and changes
-no answer: which class is likeliest stays the same.
+See C. Guo et al., On Calibration of Modern Neural Networks, 2017. It is one number, fitted on the validation split, and
+changes no answer: the most probable class stays the same.
 """
 
 import math
@@ -13,11 +13,10 @@ BOUNDS = (0.05, 20.0)
 
 
 def fit(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Returns the temperature at which logits have the least log loss.
+    """Returns the temperature at which logits have the lowest log loss.
 
-    As much of each label is spread over all classes as one example more would be: where the network has all of a few images
-    right, the lowest temperature would be best otherwise (as J. Platt, Probabilistic Outputs for Support Vector Machines,
-    1999).
+    Part of each label is spread over all classes, 1 / (examples + 2) of it. Otherwise the lowest temperature would be best
+    whenever the network has all of a few images right (see J. Platt, Probabilistic Outputs for Support Vector Machines, 1999).
 
     Args:
       labels: true classes, int64 [examples].

@@ -1,4 +1,4 @@
-"""The notebook, executed on two dozen photos of each class: its figures are those of the page."""
+"""The notebook, executed on thirty photos of each class: its figures match the page."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_the_notebook_gives_what_it_says(no_overrides: None, tmp_path: Path, mon
         photo.parent.mkdir(parents=True, exist_ok=True)
         photo.write_bytes(tiny.photo(number))
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # where it is set, kernels show nothing of what their children print
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # if it is set, kernels do not show what their children print
     for name, value in (SHORT | {"DATA__DATASET": f"folder:{tmp_path / 'photos'}"}).items():
         monkeypatch.setenv(PREFIX + name, value)
     executed = papermill.execute_notebook(

@@ -1,4 +1,4 @@
-"""The tutorials, word by word: every block of commands is run in one shell, with settings that make it short."""
+"""The tutorials, word by word: every block of commands is run in one shell, with settings that keep it short."""
 
 import os
 import re
@@ -34,7 +34,7 @@ SAID = {
         "Moved ",
         "Not blessed",
         '"probabilities"',
-        "is withdrawn",
+        "Withdrew version",
     ],
 }
 

@@ -68,7 +68,7 @@ def test_the_command_line_tells_its_exit_status_and_writes_nothing_at_home(serve
 
     started = kubeflow_client.run(client, settings_of(server.url, "digits"), package, {})
     done = commanded(server, home, "status")
-    assert (done.returncode, done.stderr) == (0, "Data: digits (GRAFTLINE_CONFIG says so)\n")
+    assert (done.returncode, done.stderr) == (0, "Data: digits (from GRAFTLINE_CONFIG)\n")
     assert re.search(rf"{started.run_id}.*PENDING", done.stdout) and "Not scheduled." in done.stdout
     assert list(home.rglob("*")) == []
 
@@ -86,7 +86,7 @@ def command(server, monkeypatch, capsys, tmp_path):
         with ThreadPoolExecutor(1) as thread:  # KFP walks the stack at every step, which takes 5 s under pytest
             status = thread.submit(main, ["kubeflow", *arguments]).result()
         out, error = capsys.readouterr()
-        return status, out, error.removeprefix("Data: digits (GRAFTLINE_CONFIG says so)\n")
+        return status, out, error.removeprefix("Data: digits (from GRAFTLINE_CONFIG)\n")
 
     return run
 

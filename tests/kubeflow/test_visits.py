@@ -324,7 +324,7 @@ def test_the_model_in_production_is_taken_back_by_whom_and_why(called, volume, m
     status, shown, _ = called("rollback", "--data", "digits", "--reason", "calls dogs 'cats'")
     last = versions.production(past.settings_of(volume).push_dir)
     assert (
-        status == 0 and f"Version {bad} is withdrawn; in production is {volume}/serving/digits/{last.version}." in shown
+        status == 0 and f"Withdrew version {bad}; {volume}/serving/digits/{last.version} is in production now." in shown
     )
     assert (last.who, last.why, last.withdrawn) == ("someone", "calls dogs 'cats'", bad)
 

@@ -78,9 +78,7 @@ def sampled(temperature: float, examples: int = 20_000) -> tuple[np.ndarray, np.
 
 def test_what_a_temperature_gains_is_told_against_the_probabilities_without_it():
     labels, overconfident = sampled(temperature=2.0)
-    served = overconfident**0.5 / (overconfident**0.5).sum(
-        axis=1, keepdims=True
-    )  # as if the logits were divided by two
+    served = overconfident**0.5 / (overconfident**0.5).sum(axis=1, keepdims=True)  # as if logits were divided by two
     found, without = numbers.calibrate(labels, served, 2.0), numbers.calibrate(labels, overconfident, None)
     assert (found.temperature, without.temperature) == (2.0, None)
     assert found.ece < 0.02 < 0.1 < found.ece_without

@@ -1,4 +1,4 @@
-"""The command as a whole: its help, what it says of a mistake, and how fast it is there."""
+"""The command as a whole: its help, how it reports mistakes, and how fast it starts."""
 
 import importlib
 import os
@@ -61,7 +61,7 @@ def test_there_is_no_command_that_is_not_listed():
             ["runs", "--set", "gate.min_acuracy=1"],
             "There is no setting 'gate.min_acuracy': did you mean gate.min_accuracy",
         ),
-        (["runs", "--set", "gate.min_accuracy"], "--set gate.min_accuracy: gives no value"),
+        (["runs", "--set", "gate.min_accuracy"], "--set gate.min_accuracy has no value"),
         (["settings", "gat"], "There is no setting 'gat': did you mean gate"),
     ],
 )

@@ -27,7 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of 70 photos at two depths, more than two batches, and something that is none."""
+    """A folder with 70 photos at two depths, more than two batches, and a file that is not a photo."""
     (tmp_path / "photos/deep").mkdir(parents=True)
     for number in range(70):
         path = tmp_path / "photos" / ("deep" if number % 2 else "") / f"{number:02}.jpg"
@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def run(model: Path, *arguments: object) -> int:
-    """Does what `graftline predict --model MODEL ARGUMENT …` does, with errors passed on."""
+    """Does what `graftline predict --model MODEL ARGUMENT …` does, but raises errors."""
     given = ["--data", "digits", "--model", str(model), *map(str, arguments)]
     status: int = predict.main(given, standalone_mode=False)
     return status
@@ -119,7 +119,7 @@ def test_a_file_is_written_whole_or_left_as_it_was(model, photos, tmp_path):
     assert run(model, photos, "--csv", "--top", 2, "--output", output) == 0
     before = output.read_text()
     assert len(before.splitlines()) == 71
-    with pytest.raises(UserError, match="No image was classified, 1 could not be"):
+    with pytest.raises(UserError, match="No image was classified, and 1 were skipped"):
         run(model, photos / "notes.txt", "--output", output)
     assert output.read_text() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["found.csv", "photos"]
@@ -159,7 +159,7 @@ def test_without_a_model_it_ends_before_tensorflow_is_imported(photos, tmp_path)
 
 
 def started(root: Path, *arguments: str, python: list[str] | None = None) -> subprocess.CompletedProcess:
-    """Runs the program as a user would, with a serving directory of its own."""
+    """Runs the program as a user would, with its own serving directory."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("GRAFTLINE_")}
     return subprocess.run(
         [sys.executable, *(python or []), "-m", "graftline.cli", "predict", *arguments],

@@ -1,4 +1,4 @@
-"""What `graftline run` makes of its command line; the run itself is in tests/test_pipeline.py."""
+"""How `graftline run` reads its command line; the run itself is tested in tests/test_pipeline.py."""
 
 import os
 
@@ -13,7 +13,7 @@ from tests import tiny
 
 @pytest.fixture
 def ran(monkeypatch):
-    """The settings of each run that was started, which runs nothing."""
+    """The settings of each run that was started; none really runs."""
     found = []
 
     def program(settings, *_):
@@ -44,7 +44,7 @@ def test_data_may_be_an_argument_or_an_option_and_is_said_first(ran, photos, cap
         assert main(["run", *given]) == 0
         assert capsys.readouterr().err == f"Data: {photos} (as given)\n"
     assert {settings.data.dataset for settings in ran} == {f"folder:{photos}"}
-    assert os.environ[CONFIG_VARIABLE] == f"folder:{photos}"  # which every process that is started reads
+    assert os.environ[CONFIG_VARIABLE] == f"folder:{photos}"  # where child processes read it
 
 
 def test_a_table_of_classes_is_seen_from_where_the_user_is(ran, photos, tmp_path, monkeypatch):
@@ -93,5 +93,8 @@ def test_an_unknown_backbone_is_told(ran, capsys):
 def test_a_dry_run_of_photos_that_never_ran_says_so(ran, photos, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("GRAFTLINE_RUN__ROOT", str(tmp_path))
     assert main(["run", str(photos), "--dry-run"]) == 0
-    assert "This data has never run: a schema is inferred first, and every component runs." in capsys.readouterr().out
+    assert (
+        "No run has used this data yet: the first one infers a schema and then runs every component."
+        in capsys.readouterr().out
+    )
     assert ran == []

@@ -1,1 +1,1 @@
-"""Tests of graftline/graftline/doctor."""
+"""Tests of graftline/doctor."""

@@ -1,4 +1,4 @@
-"""What is wrong with a machine is found, with its cure."""
+"""The doctor finds what is wrong with a machine, and how to fix it."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from graftline.doctor.probe import Probe
 
 
 class Answers(Probe):
-    """A probe whose process has ended, and answered this."""
+    """A probe whose process has ended and given these answers."""
 
     def __init__(self, log: str = "", **answers: object) -> None:
         self._outputs = ("".join(json.dumps({key: {"is": value}}) + "\n" for key, value in answers.items()), log)
@@ -24,7 +24,7 @@ def one(findings):
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch) -> Path:
-    """A folder that is the whole PATH."""
+    """The only folder in PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 
@@ -61,7 +61,7 @@ def test_packages_that_the_lock_does_not_pin_so_are_named(tmp_path, monkeypatch)
     monkeypatch.setattr(bootstrap, "LOCK", lock)
     found = one(environment.check_packages())
     assert found.mark == BAD
-    assert ", not 0.1; no-such-package is missing, not 1.0" in found.value
+    assert " (should be 0.1); no-such-package is missing (should be 1.0)" in found.value
     assert "windows-only" not in found.value
 
 
@@ -90,7 +90,9 @@ def test_where_tensorflow_sees_no_gpu_the_missing_libraries_are_counted(programs
     write_nvidia_smi(programs)
     *_, gpu = machine.check_tensorflow(Answers(tensorflow={"version": "2.21.0", "gpus": []}))
     assert gpu.mark == WARNING
-    assert "the driver sees 2 (NVIDIA H100 80GB HBM3, NVIDIA T4), TensorFlow 0: 12 of its 12 libraries" in gpu.value
+    assert (
+        "the driver sees 2 (NVIDIA H100 80GB HBM3, NVIDIA T4), TensorFlow sees 0: 12 of its 12 libraries" in gpu.value
+    )
     assert "-r kubeflow/image/gpu.lock" in gpu.cure
 
 
@@ -105,7 +107,7 @@ def no_library_missing(programs, tmp_path, monkeypatch):
 def test_where_gpus_are_hidden_that_is_told(no_library_missing, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     *_, gpu = machine.check_tensorflow(Answers(tensorflow={"version": "2.21.0", "gpus": []}))
-    assert gpu.cure == "`unset CUDA_VISIBLE_DEVICES`"
+    assert gpu.cure == "run `unset CUDA_VISIBLE_DEVICES`"
 
 
 def test_else_tensorflow_is_quoted(no_library_missing, monkeypatch):

@@ -1,4 +1,4 @@
-"""The whole of `graftline doctor`, on a machine that is well and on broken ones."""
+"""`graftline doctor` as a whole, on a healthy machine and on broken ones."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def config(tmp_path) -> str:
 
 
 def write_tensorflow(folder: Path, source: str) -> str:
-    """Puts another TensorFlow before the installed one; returns the environment's PYTHONPATH."""
+    """Writes a TensorFlow that shadows the installed one; returns the PYTHONPATH to use."""
     (folder / "tensorflow").mkdir()
     (folder / "tensorflow/__init__.py").write_text(source)
     return str(folder)
@@ -59,7 +59,7 @@ def test_damaged_settings_are_told_and_the_machine_is_looked_at_all_the_same(tmp
     assert "✘ settings       gate.min_accuracy = 3: input should be less than or equal to 1" in done.stdout
     assert "✘ settings       traning = {'seed': 1}: no such setting; did you mean training" in done.stdout
     assert "✔ Python" in done.stdout
-    assert "! not looked at" in done.stdout
+    assert "! not checked" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -1,4 +1,4 @@
-"""What runs left, and what a configuration lacks, is found, with its cure."""
+"""The doctor finds what runs left behind and what a configuration lacks, and how to fix it."""
 
 import os
 import signal
@@ -58,7 +58,7 @@ def test_a_stopped_process_that_holds_the_lock_is_a_fault(settings, holder):
     holder.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, holder.pid, os.WSTOPPED | os.WNOWAIT)
     found = one(project.check_lock(settings))
-    assert (found.mark, found.cure) == (BAD, f"`kill -CONT {holder.pid}` lets it go on, `kill -9 {holder.pid}` ends it")
+    assert (found.mark, found.cure) == (BAD, f"`kill -CONT {holder.pid}` resumes it, `kill -9 {holder.pid}` ends it")
 
 
 def test_no_store_yet_is_well(settings):
@@ -117,7 +117,7 @@ def test_a_disk_too_small_for_a_run_is_told(tmp_path):
         root, *_ = project.check_disk(settings_of(tmp_path), Answers(writes=5e9))
     assert root.mark == BAD
     assert f"0.0 GB free in {tmp_path}" in root.value
-    assert root.cure == "free some, or set run.root to another disk: a run writes up to 6.0 GB"
+    assert root.cure == "free some space, or set run.root to another disk: a run writes up to 6.0 GB"
 
 
 def test_weights_that_are_not_there_are_fetched_by_a_command(tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_weights_that_are_not_there_are_fetched_by_a_command(tmp_path, monkeypat
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Knows one file."""
+    """A server that has one file."""
 
     def do_HEAD(self) -> None:
         self.send_response(200 if self.path == "/pets.zip" else 404)
@@ -161,7 +161,7 @@ def test_a_dataset_that_is_there_needs_no_network(settings):
 
 def test_a_dataset_that_can_be_downloaded_is_well(settings, host):
     found = look_at(settings, f"http://{host}/pets.zip")
-    assert (found.mark, found.value) == (GOOD, f"digits is not there yet, but can be had from {host}")
+    assert (found.mark, found.value) == (GOOD, f"digits does not exist yet, but can be downloaded from {host}")
 
 
 @pytest.mark.parametrize(("address", "reason"), [("/gone.zip", "status 404"), (None, "ConnectionError")])

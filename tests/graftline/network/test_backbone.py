@@ -25,7 +25,7 @@ def _parameters(model: keras.Model) -> int:
 
 
 def _network(model: Model, num_classes: int = 2) -> tuple[keras.Model, keras.Model, keras.Model]:
-    """Returns base, head, and what phase 2 trains."""
+    """Returns the base, the head, and the network that phase 2 trains."""
     base = backbone.build(model, None)
     head = backbone.head(base, model, num_classes)
     return base, head, backbone.fine_tuned(base, head, model, backbone.cut(base, model.fine_tune_at))
@@ -104,7 +104,7 @@ def test_an_entry_is_true_of_its_network_and_enough_to_train_it(name: str) -> No
 
 def test_wrong_file_is_told_with_its_cure(tmp_path) -> None:
     path = tmp_path / "weights.h5"
-    path.write_text("no HDF5")
+    path.write_text("not HDF5")
     with pytest.raises(UserError, match=r"weights\.h5 does not hold the weights of MobileNetV3Small .* none"):
         backbone.build(_model("MobileNetV3Small"), path)
 

@@ -1,4 +1,4 @@
-"""Faster arithmetic: the same outputs, gradients and variables as Keras's own layers."""
+"""Tests that faster arithmetic gives the same outputs, gradients and variables as Keras's own layers."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from graftline.settings.training import Model
 
 
 def _suffix(name: str) -> keras.Model:
-    """Returns a suffix with a residual block, whose BatchNorms do not start from means of nought."""
+    """Returns a suffix with a residual block, whose BatchNorms do not start with means of zero."""
     layers = BACKBONES[name].layers
     model = Model(backbone=name, weights="none", image_size=32, fine_tune_at=layers[int(0.6 * len(layers))])
     keras.utils.set_random_seed(1)
@@ -24,7 +24,7 @@ def _suffix(name: str) -> keras.Model:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
         if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0  # two calls are compared
+            layer.rate = 0  # the tests compare two calls
     return backbone.suffix(base, backbone.cut(base, model.fine_tune_at))
 
 
@@ -87,7 +87,7 @@ def test_smaller_arithmetic_is_used_and_stays_inside() -> None:
 
 
 def _trained(network: keras.Model, call: Any, inputs: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Returns output and gradients of a call in training; the moving statistics are updated by it."""
+    """Returns output and gradients of a call in training, which updates the moving statistics."""
     outputs = []
 
     def noted(batch: np.ndarray) -> Any:
@@ -106,7 +106,7 @@ def test_fused_batch_norm_gives_learns_and_keeps_the_same(name: str) -> None:
     expected, gradients = _trained(network, network, inputs)
     kept = network.get_weights()
     moved = not all(np.array_equal(*pair) for pair in zip(before, kept, strict=True))
-    assert moved == BACKBONES[name].batch_norm, "whether a statistic has moved"
+    assert moved == BACKBONES[name].batch_norm, "only networks with BatchNorm have moving statistics"
     network.set_weights(before)
     found, learned = _trained(network, fused, inputs)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""The engines: they agree, and nothing of OpenVINO's leaves the machine."""
+"""Tests that the engines agree, and that OpenVINO sends nothing off the machine."""
 
 import importlib.metadata
 import os
@@ -48,14 +48,14 @@ def test_auto_is_openvino_in_float32_on_a_cpu_and_tensorflow_on_a_gpu(monkeypatc
 def test_bfloat16_where_there_is_none_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "has_bfloat16", lambda: False)
     for engine in ("tensorflow", "openvino"):
-        with pytest.raises(UserError, match=f"{engine} on this processor has none; set it to auto"):
+        with pytest.raises(UserError, match=f"{engine} on this processor does not support it; set it to auto"):
             inference.choose(Prefix(engine=engine, precision="bfloat16"))
 
 
 def test_a_missing_openvino_is_told_with_its_cure_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference.importlib.util, "find_spec", lambda name: None)
     assert inference.choose(Prefix()).name == "tensorflow"
-    with pytest.raises(UserError, match="not installed; set it to auto or tensorflow"):
+    with pytest.raises(UserError, match="OpenVINO is not installed; set it to auto or tensorflow"):
         inference.choose(Prefix(engine="openvino"))
 
 

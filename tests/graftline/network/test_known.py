@@ -1,4 +1,4 @@
-"""How like the images that were learnt from an image is."""
+"""Tests of the likeness of an image to the training images."""
 
 import numpy as np
 import pytest

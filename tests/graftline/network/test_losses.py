@@ -1,4 +1,4 @@
-"""The loss of training, in which classes may count alike."""
+"""Tests of the training loss, which can balance the classes."""
 
 import keras
 import numpy as np

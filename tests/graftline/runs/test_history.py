@@ -110,7 +110,7 @@ def test_the_latest_runs_are_printed_first_and_the_others_counted(settings, caps
     assert "0.8000 → 0.9000" in printed
     assert printed.index("│ 3 ") < printed.index("│ 2 ")
     assert "│ 1 " not in printed
-    assert "1 earlier ones: `graftline runs --all`." in printed
+    assert "1 earlier runs: list them with `graftline runs --all`." in printed
 
 
 def test_other_programs_get_json(settings):
@@ -223,7 +223,7 @@ def test_a_run_without_a_report_says_why_and_which_has_one(settings, tmp_path):
     done = program(settings, "report")
     assert done.returncode == 1
     assert (
-        done.stderr == "Run 2 has no report (failed at Trainer): the latest that has one is 1, `graftline report 1`.\n"
+        done.stderr == "Run 2 has no report (failed at Trainer): the latest run with one is 1 (`graftline report 1`).\n"
     )
 
 

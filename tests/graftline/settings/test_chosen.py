@@ -1,4 +1,4 @@
-"""What a command is about: what is given, exported, ran last, or the digits."""
+"""The data that a command acts on: what is given, exported, ran last, or the digits."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from graftline.settings.load import CONFIG_VARIABLE, load
 
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path, monkeypatch):
-    """A user in a folder, of whom nothing ran yet."""
+    """A user in a folder, who has not run anything yet."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRAFTLINE_RUN__ROOT", str(tmp_path / "output"))
     monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
@@ -57,7 +57,7 @@ def test_what_is_given_comes_before_what_is_exported_and_that_before_the_last_ru
     assert choose(None, of_last_run=True) == Chosen("cats_vs_dogs", "the data of the last run")
     assert choose(None, of_last_run=False).config == "digits"
     monkeypatch.setenv(CONFIG_VARIABLE, "cats_vs_dogs_tutorial")
-    assert choose(None, of_last_run=True) == Chosen("cats_vs_dogs_tutorial", f"{CONFIG_VARIABLE} says so")
+    assert choose(None, of_last_run=True) == Chosen("cats_vs_dogs_tutorial", f"from {CONFIG_VARIABLE}")
     assert choose("digits", of_last_run=True) == Chosen("digits", "as given")
 
 

@@ -1,4 +1,4 @@
-"""Settings are read, overridden, and every mistake is told at once."""
+"""Settings are read and overridden, and all mistakes are reported together."""
 
 import copy
 import datetime
@@ -78,7 +78,7 @@ def test_all_mistakes_are_told_together_each_with_key_value_and_cure(load, monke
     assert "GRAFTLINE_TRAINNG__SEED = '1': no such setting; did you mean GRAFTLINE_TRAINING__SEED" in told
     assert "data.dataset = 'folder:/no/such/folder': there is no folder /no/such/folder; give one" in told
     assert "data.splits: train, validation and test sum to 1.2; change them" in told
-    assert "model.fine_tune_at = 'block_11': names no layer of MobileNetV2; choose one such as" in told
+    assert "model.fine_tune_at = 'block_11': is not a layer of MobileNetV2; choose one such as" in told
     assert "training.zzz = 3: no such setting; the known ones are batch_size" in told
     assert "training.batch_size = 'many': input should be a valid integer" in told
     assert "gate.min_accuracy = 1.5: input should be less than or equal to 1" in told
@@ -86,7 +86,7 @@ def test_all_mistakes_are_told_together_each_with_key_value_and_cure(load, monke
 
 
 def test_a_missing_key_is_named(load):
-    assert "gate.min_accuracy: is missing; add it" in problems(load, gate={})
+    assert "gate.min_accuracy is missing; add it" in problems(load, gate={})
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_section_in_the_environment_that_is_not_json_is_told_with_all_other_mi
     monkeypatch.setenv("GRAFTLINE_TRAINING", value)
     told = problems(load, gate={"min_accuracy": 2})
     assert "training = " in told
-    assert "is a section; give keys and values below it, or in the environment JSON" in told
+    assert "is a section; give keys and values below it; in the environment, give JSON" in told
     assert "gate.min_accuracy = 2: input should be less than or equal to 1" in told
 
 
@@ -287,7 +287,7 @@ def test_a_wrong_folder_is_told_in_a_sentence(of_folder, tmp_path):
 def test_the_recipe_alone_is_no_configuration(monkeypatch):
     monkeypatch.setenv(CONFIG_VARIABLE, "photos")
     with pytest.raises(
-        SettingsError, match="photos is the recipe for a folder of photos: name one, as in `graftline run "
+        SettingsError, match="photos is only the recipe for photos: give a folder, as in `graftline run "
     ):
         configuration.load()
 

@@ -1,4 +1,4 @@
-"""Settings are typed and in range; each is told what it is."""
+"""Settings are typed, in range and described."""
 
 import pytest
 from pydantic import ValidationError
@@ -84,7 +84,7 @@ def test_a_backbone_from_the_environment_is_enough(monkeypatch):
 def test_layers_to_fine_tune_from_must_be_the_backbone_s():
     assert valid(tuning={"boundaries": ["block_3_expand"]}).tuning.boundaries == ("block_3_expand",)
     told = problems(tuning={"boundaries": ["block_3_expand", "blok_11"]})
-    assert "boundaries: 'blok_11' names no layer of MobileNetV2; choose one such as block_1" in told
+    assert "boundaries: 'blok_11' is not a layer of MobileNetV2; choose one such as block_1" in told
 
 
 @pytest.mark.parametrize("rates", [(1e-3, 1e-3), (1e-2, 1e-3)])
@@ -105,7 +105,7 @@ def test_a_schema_that_may_be_inferred_is_kept_with_what_runs_make_unless_a_revi
 @pytest.mark.parametrize(
     ("cluster", "told"),
     [
-        ({"image": "registry/graftline:latest"}, "is another image every day"),
+        ({"image": "registry/graftline:latest"}, "is not a fixed image"),
         ({"time_zone": "Mars"}, "is not a time zone; give one such as UTC"),
         ({"trainer": {"shared_memory": "2 GB"}}, "String should match pattern"),
     ],

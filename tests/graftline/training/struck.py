@@ -18,25 +18,25 @@ if __name__ == "__main__":
     save, fsync, fit = checkpoints.Checkpoints.save, os.fsync, phases.Run._fit
 
     def strike() -> None:
-        """Sends the signal when it is time."""
+        """Sends the signal at the n-th call."""
         global left
         left -= 1
         if left == 0:
             os.kill(os.getpid(), int(signal_number))
 
     def after(*arguments: Any) -> Path:
-        """Writes a checkpoint, and strikes."""
+        """Writes a checkpoint, then sends the signal."""
         path = save(*arguments)
         strike()
         return path
 
     def during(file: int) -> None:
-        """Flushes a file, and strikes before it is renamed."""
+        """Flushes a file, then sends the signal before it is renamed."""
         fsync(file)
         strike()
 
     def late(*arguments: Any) -> None:
-        """Fits a phase, and strikes after its last step."""
+        """Fits a phase, then sends the signal after its last step."""
         fit(*arguments)
         strike()
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what goes in comes out, the latest two are kept, a damaged one is told and the one before is used."""
+"""Checkpoints: what goes in comes out, the latest two are kept, a damaged one is reported and the previous one used."""
 
 import logging
 import os
@@ -83,7 +83,7 @@ def test_no_bit_can_be_flipped_unseen(saved: Checkpoints) -> None:
         found = saved.latest()
         assert found is not None
         same = found[0] == expected[0] and all(map(np.array_equal, found[1], expected[1]))
-        assert same or found[0].step == 7, f"a flipped bit at {place} of {len(sound)} goes unseen"
+        assert same or found[0].step == 7, f"a flipped bit at {place} of {len(sound)} goes unnoticed"
 
 
 def test_a_half_written_one_is_not_read(saved: Checkpoints) -> None:
@@ -118,7 +118,7 @@ def test_the_same_training_in_two_processes_takes_nothing_from_either(tmp_path):
     one, other = (Checkpoints(tmp_path / "key") for _ in range(2))
     variables = [keras.Variable(np.ones(3))]
     one.save(Position(phase=1, epoch=3), variables)
-    other.save(Position(phase=1, epoch=1), variables)  # which is behind
+    other.save(Position(phase=1, epoch=1), variables)  # which lags behind
     one.remove()
     assert other.save(Position(phase=1, epoch=2), variables).is_file()
     latest = other.latest()

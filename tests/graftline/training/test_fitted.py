@@ -1,4 +1,4 @@
-"""What is fitted to a trained network: which images it is held against, and where the line is drawn."""
+"""What is fitted to a trained network: the images to compare with, and the line between known and not."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def test_each_class_gives_as_many_images_as_another_where_it_has_them() -> None:
     rows = fitted.reference_rows(labels, 0)
     assert np.bincount(labels[rows]).tolist() == [485, 485, 30]
     assert len(set(rows.tolist())) == fitted.REFERENCE
-    assert (rows != fitted.reference_rows(labels, 1)).any(), "the seed draws them"
+    assert (rows != fitted.reference_rows(labels, 1)).any(), "the seed must change the draw"
 
 
 def test_all_images_of_a_small_set_are_taken() -> None:

@@ -1,4 +1,4 @@
-"""The fused Adam: Keras's own, step by step, whoever gives it its rate and wherever its variables are."""
+"""The fused Adam equals Keras's step by step, whatever sets its learning rate and wherever its variables are."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ TARGETS = (ROWS @ np.arange(1.0, 7.0)[:, None] + 0.5).astype(np.float32)
 
 
 def trained(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
-    """Returns the weights, and the optimizer's own state, after two epochs on a problem that has a slope everywhere."""
+    """Returns the weights, and the optimizer's own state, after two epochs on a problem whose gradient is never zero."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5), keras.layers.Dense(1)])
     model.compile(optimizer=optimizer, loss="mse")

@@ -1,4 +1,4 @@
-"""The solved head: as good as scikit-learn's own, whatever the scale of features, and fair about what it did not see."""
+"""The solved head: as good as scikit-learn's own at any scale of features, and honest about images that it did not see."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ IMAGES, CHANNELS = 120, 24
 def features(
     classes: int, views: int = 1, spread: float = 1.0, channels: int = CHANNELS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns features of classes that lie apart, on scales that differ by channel, and their labels."""
+    """Returns features of well-separated classes, on scales that differ by channel, and their labels."""
     random = np.random.default_rng(0)
     labels = np.arange(IMAGES) % classes
     centers = random.normal(size=(classes, channels))
@@ -54,19 +54,19 @@ def test_noise_is_not_learnt_by_heart():
     found = head.solved(rows, labels, seed=0)
     strength, held_out = head.cross_validated(rows[0], labels, head.folds(labels, 0))
     right = held_out.argmax(axis=1) == labels
-    assert 0.3 < right.mean() < 0.7, "what is held out says that there is nothing to learn"
-    assert held_out.max() < 0.8, "the penalty that is chosen makes no answer sure"
+    assert 0.3 < right.mean() < 0.7, "held-out images must show that there is nothing to learn"
+    assert held_out.max() < 0.8, "the chosen penalty must keep every answer unsure"
     assert found.strength == strength
 
 
 def test_an_image_is_judged_by_a_head_that_saw_none_of_its_fold():
     labels = np.tile(np.arange(IMAGES) % 2, 2)  # each image twice
     noise = np.random.default_rng(0).normal(size=(IMAGES, 2 * IMAGES)).astype(np.float32)
-    rows = np.tile(noise, (2, 1))  # of more channels than images: any labels can be learnt by heart
+    rows = np.tile(noise, (2, 1))  # more channels than images, so any labels can be memorized
     together = np.tile(head.folds(labels[:IMAGES], 0), 2)
     _, apart = head.cross_validated(rows, labels, np.repeat([0, 1], IMAGES))
     _, held_out = head.cross_validated(rows, labels, together)
-    assert (apart.argmax(axis=1) == labels).mean() > 0.9, "a head that saw the copy knows the image"
+    assert (apart.argmax(axis=1) == labels).mean() > 0.9, "a head that saw the copy must know the image"
     assert (held_out.argmax(axis=1) == labels).mean() < 0.7
 
 

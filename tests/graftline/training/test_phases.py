@@ -1,7 +1,7 @@
 """Training that does not go as it should.
 
-Interrupted anywhere it goes on to the same end, diverging it ends and says so, and epochs that make it worse are not
-exported.
+Interrupted anywhere, it resumes and ends with the same result. If it diverges, it stops and says so. Epochs that make the
+network worse are not exported.
 """
 
 import json
@@ -23,11 +23,11 @@ from graftline.training.workers import Workers
 from tests import tiny, warm
 
 EPOCHS = {"phase_1": {"epochs": 2, "learning_rate": 1e-2}, "phase_2": {"epochs": 2, "learning_rate": 1e-3}}
-# Each step is saved; dropout, so that its state must be too
+# Each step is saved; dropout has a state, which must be saved too
 TRAINING: dict[str, Any] = {"checkpoint_minutes": 1e-9, **EPOCHS}
 MODEL = {"dropout": 0.2}
-STEPS = 3  # an epoch: 12 images in batches of 4
-SAVES = STEPS + 1  # an epoch: after each step, and at its end
+STEPS = 3  # per epoch: 12 images in batches of 4
+SAVES = STEPS + 1  # per epoch: after each step, and at its end
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def _interrupt(data: tuple[Path, str], output: Path, moment: str, number: int, s
     """Runs a training that gets a signal at a checkpoint, and returns its exit status."""
     arguments = [str(data[0]), data[1], str(output), moment, str(number), str(int(sent))]
     done = warm.run("tests.graftline.training.struck", *arguments)
-    assert done.returncode != 0, "it was to be interrupted"
+    assert done.returncode != 0, "it should have been interrupted"
     return done.returncode
 
 
@@ -92,10 +92,10 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     left = list((tmp_path / "work/checkpoints").glob("*/*"))
     assert any(path.suffix == ".tmp" for path in left) == (moment == "during")
     history = tiny.train(*data, tmp_path, training=TRAINING, model=MODEL)
-    assert "Going on where training stopped" in capsys.readouterr().out
+    assert "Resuming training" in capsys.readouterr().out
     _assert_same((history, tmp_path), uninterrupted)
-    # What was being written is somebody's for a day
-    assert list((tmp_path / "work/checkpoints").glob("*/*.npz")) == [], "checkpoints of a finished training are left"
+    # For a day, an unfinished file may belong to another process
+    assert list((tmp_path / "work/checkpoints").glob("*/*.npz")) == [], "checkpoints of a finished training must be removed"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -134,7 +134,7 @@ def test_another_recipe_does_not_go_on_from_it(data: tuple[Path, str], tmp_path:
     _interrupt(data, tmp_path, "after", 2, signal.SIGKILL)
     other = TRAINING | {"seed": 7}
     history = tiny.train(*data, tmp_path, training=other, model=MODEL)
-    assert "Going on" not in capsys.readouterr().out
+    assert "Resuming training" not in capsys.readouterr().out
     assert [len(phase["epochs"]) for phase in history["phases"]] == [2, 2]
 
 
@@ -143,11 +143,11 @@ def test_a_training_that_diverges_ends_and_leaves_nothing_behind(
     data: tuple[Path, str], tmp_path: Path, phase: int
 ) -> None:
     wild = TRAINING | {f"phase_{phase}": {"epochs": 2, "learning_rate": 1e30}}
-    told = rf"diverged in phase {phase}, epoch 1, at a rate of 1e\+30 .* set training\.phase_{phase}"
+    told = rf"diverged in phase {phase}, epoch 1, at a learning rate of 1e\+30 .* lower training\.phase_{phase}"
     with pytest.raises(UserError, match=told):
         tiny.train(*data, tmp_path, training=wild, model=MODEL)
     assert not (tmp_path / "serving").exists()
-    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "a next run would go on from such weights"
+    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "the next run would resume from such weights"
 
 
 def test_one_that_diverges_in_the_last_step_of_an_epoch_is_found_on_validation(
@@ -172,7 +172,7 @@ def test_epochs_that_make_it_worse_are_not_exported_even_after_an_interruption(
         _stop_at_checkpoint(patch, 2 * SAVES + 2)
         tiny.train(*data, tmp_path / "ruined", training=RUINOUS, model=NORMS)
     *_, found = tiny.train(*data, tmp_path / "ruined", training=RUINOUS, model=NORMS)["phases"]
-    assert rank(max(found["epochs"], key=rank)) < rank(max(expected["epochs"], key=rank)), "phase 2 ruined nothing"
+    assert rank(max(found["epochs"], key=rank)) < rank(max(expected["epochs"], key=rank)), "phase 2 was meant to make the network worse"
     assert found["weights_of"] == expected["weights_of"]
     assert found["validation_accuracy"] == expected["validation_accuracy"]
     assert found["test_accuracy"] == expected["test_accuracy"]
@@ -183,7 +183,7 @@ def test_epochs_that_make_it_worse_are_not_exported_even_after_an_interruption(
 
 
 def _stop_at_checkpoint(patch: pytest.MonkeyPatch, number: int) -> None:
-    """Lets a training be interrupted as soon as it has written so many checkpoints."""
+    """Interrupts a training as soon as it has written so many checkpoints."""
     save, left = Checkpoints.save, iter(range(number - 1, -1, -1))
 
     def saved(*arguments: Any) -> Path:
@@ -212,7 +212,7 @@ def test_a_phase_without_a_better_epoch_ends_early(data: tuple[Path, str], tmp_p
 def test_features_go_to_a_device_only_where_it_trains_alone(monkeypatch, devices, placed):
     asked = []
     monkeypatch.setattr(on_device, "place", lambda _, features: asked.append(features))
-    strategy = SimpleNamespace(num_replicas_in_sync=devices)  # of one process
+    strategy = SimpleNamespace(num_replicas_in_sync=devices)  # all in one process
     run = SimpleNamespace(workers=Workers(strategy), splits={})
     batches, _ = phases.Run._placed(run, SimpleNamespace(features=POOLED, trained=None))
     assert asked == [POOLED] * placed
@@ -236,7 +236,7 @@ def test_a_solved_head_is_one_epoch_and_what_phase_2_begins_with(data: tuple[Pat
     history = tiny.train(*data, tmp_path, training=SOLVED | {"augmentation": "crops", "crops": 2}, model=MODEL)
     solved, fine_tuned = history["phases"]
     (epoch,) = solved["epochs"]
-    assert epoch["epoch"] == 1 and epoch["accuracy"] == 1.0, "brightness tells the classes"
+    assert epoch["epoch"] == 1 and epoch["accuracy"] == 1.0, "brightness alone separates the classes"
     assert len(fine_tuned["epochs"]) == 2
     assert [Path(view).name for view in history["features"]["train"]] == [
         "train_plain",
@@ -260,7 +260,7 @@ def test_a_training_with_a_solved_head_goes_on_to_the_same_end(
         nonlocal saves
         saves += 1
         path = save(self, *arguments)
-        if saves == 3:  # one of the head, two of phase 2
+        if saves == 3:  # one for the head, two in phase 2
             raise KeyboardInterrupt
         return path
 
@@ -292,7 +292,7 @@ def test_steps_are_whole_passes(data: tuple[Path, str], tmp_path: Path, steps: i
 def test_of_epochs_that_phases_end_with_the_one_of_the_lowest_loss_is_exported(
     data: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ruined: bool
 ) -> None:
-    # What validation says of each epoch: in the middle of phase 2 it is luck, and so is a single image more
+    # Validation results per epoch: those in the middle of phase 2 are luck, and so is one more correct image
     said = iter([(0.5, 1.0), (0.75, 0.5), (1.0, 0.1), (0.8, 0.6) if ruined else (0.7, 0.4)])
     real = phases.EpochLog.on_epoch_end
 

@@ -1,4 +1,4 @@
-"""The temperature: the one that calibrates, and none that a few images would ask for."""
+"""The temperature: it calibrates, and a few images do not drive it to extremes."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from graftline.training import temperature
 
 
 def sampled(true: float, classes: int, examples: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Returns labels, and logits that would be right if they were divided by a temperature; one stands for two classes."""
+    """Returns labels, and logits that are calibrated once divided by a temperature; one logit stands for two classes."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 3, (examples, classes))
     if classes == 2:
@@ -29,4 +29,4 @@ def test_a_few_images_that_are_all_right_do_not_make_it_certain() -> None:
     confidence = 1 / (1 + np.exp(-2 / temperature.fit(labels, logits)))
     assert confidence == pytest.approx(
         1 - 1 / 44, abs=1e-3
-    )  # a twenty-second part of each label is spread over two classes
+    )  # 1/22 of each label is spread over two classes

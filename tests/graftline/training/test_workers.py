@@ -1,4 +1,4 @@
-"""Training in two processes is training in one, and workers that cannot train together say why."""
+"""Training in two processes equals training in one, and workers that cannot train together say why."""
 
 import json
 import os
@@ -26,15 +26,15 @@ from graftline.training import workers
 from tests import tiny
 
 TRAINING: dict[str, Any] = {
-    "batch_size": 4,  # of 13 images: the last batch does not split evenly
+    "batch_size": 4,  # with 13 images, the last batch does not split evenly
     "mixed_precision": "off",  # so that rounding is small
     "phase_1": {"epochs": 2, "learning_rate": 1e-2},
     "phase_2": {"epochs": 2, "learning_rate": 1e-4, "schedule": "cosine", "optimizer": "rmsprop"},
 }
-STEPS = 4  # an epoch
+STEPS = 4  # per epoch
 LIMIT = 240  # seconds for two processes
 
-# A worker that tells what it computes and writes, and may send itself a signal after a number of steps
+# A worker that prints what it computes and writes, and may send itself a signal after a number of steps
 CHILD = """
 import json, os, sys
 from pathlib import Path
@@ -111,7 +111,7 @@ def _free_addresses() -> list[str]:
 def _train_together(
     data: SimpleNamespace, output: Path, *changes: dict[str, Any], strike: tuple[int, int] = (0, 0)
 ) -> list[SimpleNamespace]:
-    """Runs two workers, the second with changes or struck by a signal after some steps; returns how each ended."""
+    """Runs two workers, the second with changes or stopped by a signal after some steps; returns how each ended."""
     addresses, children = _free_addresses(), []
     for index in range(2):
         training = json.dumps(TRAINING | (changes[0] if changes and index else {}))
@@ -169,7 +169,7 @@ def test_two_workers_train_as_one_process_does(data: SimpleNamespace, alone: Sim
     assert _done(other) == set()
     assert chief.said.count("does export") == 1
     assert len(list((tmp_path / "run/phase_1").iterdir())) == 1
-    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "checkpoints of a finished training are left"
+    assert list((tmp_path / "work/checkpoints").glob("*/*")) == [], "checkpoints of a finished training must be removed"
     for worker in (chief, other):
         assert "waiting for all 2 workers" in worker.said
 
@@ -206,7 +206,7 @@ def test_workers_that_diverge_all_say_so_and_export_nothing(data: SimpleNamespac
     monkeypatch.setitem(TRAINING, "phase_2", {"epochs": 2, "learning_rate": 1e30})
     for worker in _train_together(data, tmp_path):
         assert worker.status == 1
-        assert "UserError: Training diverged in phase 2, epoch 1, at a rate of 1e+30" in worker.said
+        assert "UserError: Training diverged in phase 2, epoch 1, at a learning rate of 1e+30" in worker.said
     assert not (tmp_path / "serving").exists()
     assert list((tmp_path / "work/checkpoints").glob("*/*")) == []
 
@@ -215,7 +215,7 @@ def test_workers_that_diverge_all_say_so_and_export_nothing(data: SimpleNamespac
 def test_workers_with_other_settings_do_not_train(data: SimpleNamespace, tmp_path: Path) -> None:
     for worker in _train_together(data, tmp_path, {"seed": 7}):
         assert worker.status == 1
-        assert "The workers would not train the same" in worker.said
+        assert "The workers would not train the same model" in worker.said
     assert not (tmp_path / "serving").exists()
 
 
@@ -242,7 +242,7 @@ def test_a_worker_that_does_not_see_the_chiefs_features_says_so(data: SimpleName
         ('{"cluster": {"worker": ["a:1", "b:1"]}}', "must list the workers"),
         (_tf_config(["a:1", "b:1"], 2), "task.index = 2, but cluster.worker lists 2: .* from 0 to 1"),
         (_tf_config(["a:1", "b:1"], -1), "task.index = -1"),
-        (_tf_config(["a:1", "b:1", "c:1"], 0), "batch_size = 32: .* 3 workers .* a multiple of 3"),
+        (_tf_config(["a:1", "b:1", "c:1"], 0), "batch_size = 32 .* 3 workers .*: .* a multiple of 3"),
     ],
 )
 def test_a_tf_config_that_cannot_be_used_is_told(tf_config: str, told: str, monkeypatch) -> None:
