@@ -1,4 +1,4 @@
-"""Commands that show what can be chosen: `graftline settings` and `backbones`."""
+"""Commands that show the choices: `graftline settings` and `backbones`."""
 
 import json
 import os
