@@ -1,4 +1,4 @@
-"""What would improve a model of few photos: whether more photos would, and of which classes.
+"""What would improve a model with few photos: whether more photos would help, and of which classes.
 
 Heads on the frozen backbone learn from a part of the photos, or from all of them, and are tested on others: if the last
 photos still helped, more photos will too. This uses cached features and takes seconds.
@@ -87,5 +87,5 @@ def _classes(right: np.ndarray, labels: np.ndarray, classes: list[str]) -> list[
         if inside.any():
             recall = float(whole[inside].mean())
             found.append(ClassAdvice(name, int(inside.sum()), recall, recall - float(half[inside].mean())))
-    # A class that is found anyway needs no more photos; of the others, those come first that the last photos still helped
+    # Classes that are found anyway need no more photos; of the others, those that the last photos still helped come first
     return sorted(found, key=lambda one: (-(max(one.gain, 0) + 1 - one.recall), one.images, one.name))

@@ -1,4 +1,4 @@
-"""What CardGen and ReportGen share: what they look up before the cache is asked, their parameters, and how they write."""
+"""What CardGen and ReportGen share: their driver, which runs before the cache is consulted, their parameters and writing."""
 
 import abc
 import json

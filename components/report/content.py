@@ -155,7 +155,7 @@ class ClassAdvice:
 
 @dataclass(frozen=True)
 class Advice:
-    """What would improve a model of few photos."""
+    """What would improve a model with few photos."""
 
     learnt: list[Learnt]  # from a quarter, half, three quarters and all of the photos
     classes: list[ClassAdvice]  # first those where more photos would help most
@@ -233,7 +233,7 @@ class Facts:
     parameters: int  # of the whole network; 0 if unknown
     known: dict[
         str, float
-    ]  # number of `images` to compare with, `least` likeness to one of them that makes an image known
+    ]  # `images` to compare with, and the `least` likeness to one of them that makes an image known
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ GLANCE = (64, 64)  # smallest size to which a JPEG is decoded for its brightness
 
 
 class Example(NamedTuple):
-    """An image as it is among the examples."""
+    """An image from the examples."""
 
     image: bytes
     image_id: str

@@ -14,8 +14,8 @@ ASIDE = "baseline"  # prefix of the inputs that an artifact is compared with, no
 def steps(store: MetadataStore, artifact_ids: Iterable[int]) -> list[Step]:
     """Returns the executions that led to artifacts, each after those whose outputs it read.
 
-    Every call returns the same, so that what is made from it can be cached: an execution counts as cached if it is in an
-    earlier run than the latest of them.
+    Every call returns the same steps, so that what is made from them can be cached: an execution counts as cached if it is
+    from an earlier run than the latest one.
 
     Args:
       store: the metadata store.

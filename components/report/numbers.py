@@ -20,7 +20,7 @@ ROUNDING = 1e-6  # TFMA's accuracy has 32 bits
 
 CurveOf = Callable[
     [np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, float]
-]  # from which images are of a class, and their scores
+]  # from whether each image is of a class, and its score
 
 
 def measure(
@@ -94,7 +94,7 @@ def _parts(group: str, values: np.ndarray, unit: str, right: np.ndarray) -> Iter
 
 
 def _curves(predictions: Predictions, classes: list[str], curve: CurveOf) -> Iterator[Curve]:
-    """Yields a curve for each class of some, but not all, examples; of two classes, the second's curve speaks for both."""
+    """Yields a curve for each class of some, but not all, examples; for two classes, the second's curve stands for both."""
     for label in [1] if len(classes) == 2 else range(len(classes)):
         is_class = predictions.labels == label
         if 0 < is_class.sum() < len(is_class):

@@ -51,11 +51,11 @@ $("copy").addEventListener("click", async () => {
     $("copied").textContent = "Copied";
   } catch {
     getSelection().selectAllChildren($("command"));
-    $("copied").textContent = "Selected: copy it with the keyboard";
+    $("copied").textContent = "Selected. Copy it with the keyboard.";
   }
 });
 
-// The navigation marks the section that is being read
+// The navigation marks the section that the reader is in
 const links = new Map([...document.querySelectorAll("nav a")].map((link) => [$(link.hash.slice(1)), link]));
 const reading = new IntersectionObserver(
   (entries) => {

@@ -1,4 +1,4 @@
-"""A whole report as a run might leave it, with names of files and classes that mean harm."""
+"""A whole report as a run might write it, with malicious names of files and classes."""
 
 import functools
 from itertools import cycle, islice
@@ -30,7 +30,7 @@ from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
 from graftline.artifacts.verdict import POINTS, Rule
 
 SCRIPT = "<script>alert(1)</script>"
-TURNED = "photo\u202egpj.exe"  # the mark turns what follows it around
+TURNED = "photo\u202egpj.exe"  # the mark reverses the text after it
 NAMES = ["cat", f"{SCRIPT} & $x_1$", "_an eel whose name is rather long, and longer than a line of a phone"]
 FILES = [
     f"{SCRIPT}.jpg",
@@ -198,7 +198,7 @@ def _images(names: list[str], count: int, seed: int = 0) -> list[GalleryImage]:
 
 @functools.cache
 def image(seed: int) -> bytes:
-    """Returns an image of soft colours, encoded: upright, wide or tiny."""
+    """Returns an encoded image of soft colors: tall, wide or tiny."""
     random = np.random.default_rng(seed)
     height, width = [(300, 220), (180, 320), (8, 8)][seed % 3]
     small = random.uniform(0, 255, (4, 4, 3))

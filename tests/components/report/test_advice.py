@@ -1,4 +1,4 @@
-"""What would help: more photos where the last ones still did, and of the classes that need them."""
+"""Advice: more photos if the last ones still helped, and of which classes."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ NAMES = ["cat", "dog", "eel"]
 
 
 def folders(tmp_path: Path, signal: float, labels: np.ndarray, hard: float | None = None) -> dict[str, str]:
-    """Writes features in which the classes lie apart so far; the third one less, where that is told."""
+    """Writes features whose classes are `signal` apart; the third class is `hard` apart if that is given."""
     tmp_path.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
     strength = np.where(labels == 2, signal if hard is None else hard, signal)[:, None]

@@ -93,17 +93,19 @@ def test_markdown_tells_verdict_scores_and_how_to_make_it_again(told):
     text = card.as_markdown(told)
     assert "**Blessed.**" in text
     assert "**81.25 %**, 95 % interval 57.00 to 93.00 %" in text
-    assert "heads on the frozen base have **85.00 %** of all 160 images right" in text
-    assert "nearest of 130 training images is below 0.612 then" in text
-    assert "has 75.00 % on the same images; the difference is within -10.00 to 20.00 %" in text
+    assert "heads on the frozen backbone are right about **85.00 %** of all 160 images" in text
+    assert "nearest of 130 training images is below 0.612," in text
+    assert "is 75.00 % on the same images; the 95 % interval of the difference is -10.00 to 20.00 %" in text
     assert "| cat | 8 | 72.00 % | 100.00 % | 84.00 % |" in text
     assert "Nothing is new." in text
     assert "| test accuracy | yes | 81.25 % | at least 75.00 % | +6.25 points |" in text
     assert "GRAFTLINE_TRAINING__SEED=7 graftline run pets\n" in text
     assert "- Left out: 2, empty file." in text
-    assert "16 images that nothing was chosen by (2 more look like one of training and are left out): **" in text
+    assert "16 images that no choice was based on (without 2 more that look like a training image): **" in text
     assert "2,259,265 parameters" in text
-    assert "- What would have stopped the run, a class lost images, was accepted by me: a new camera\n" in text
+    assert (
+        "- Problems that would have stopped the run (a class lost images) were accepted by me: a new camera\n" in text
+    )
     assert "| phase 1 | epoch 1 of phase 1 | 60.00 % | 55.00 % |" in text
 
 
@@ -133,7 +135,7 @@ def test_markdown_tells_the_temperature_and_what_it_gains(told):
 def test_a_model_without_a_temperature_says_so(told):
     without = replace(CALIBRATION, temperature=None, ece=0.1, log_loss=0.5)
     text = card.as_markdown(replace(told, numbers=replace(told.numbers, calibration=without)))
-    assert "no temperature was fitted: the expected calibration error is 0.1000." in text
+    assert "no temperature was fitted. The expected calibration error is 0.1000." in text
     assert "divides its logits" not in text
 
 

@@ -1,4 +1,4 @@
-"""ReportGen as a whole: what it writes of a real evaluation, real images and cached features."""
+"""ReportGen as a whole: what it writes about a real evaluation, real images and cached features."""
 
 import json
 import re
@@ -59,7 +59,7 @@ def artifact(kind, folder: Path, **properties: str | int):
 
 @pytest.fixture
 def features_of(tmp_path) -> dict[str, list[str]]:
-    """Cached features of all splits, in which one training image is where the other class is."""
+    """Cached features of all splits, in which one training image is among those of the other class."""
     labels = {TRAIN: np.array(TRAINED), VALIDATION: np.array([0, 1]), TEST: np.array(LABELS)}
     true = labels[TRAIN].copy()
     true[WRONG] = 1 - true[WRONG]
@@ -72,7 +72,7 @@ def features_of(tmp_path) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory) -> Path:
-    """A folder with examples, a candidate, and its evaluation against a baseline that has all right."""
+    """A folder with examples, a candidate, and its evaluation against a baseline that is always right."""
     folder = tmp_path_factory.mktemp("judged")
     oracle.evaluate(folder, Gate(min_accuracy=0.75), CANDIDATE_ANSWERS, production=LABELS)
     oracle.write_split(folder / "examples", TRAIN, TRAINED, "train-")
@@ -83,7 +83,7 @@ def judged(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def inputs(tmp_path, judged, features_of) -> dict:
-    """ReportGen's inputs by key, but for those of a run with a baseline."""
+    """ReportGen's inputs by key, without those of a run with a baseline."""
     counts = {split: dict.fromkeys(NAMES[:2], 5) for split in SPLITS}
     history = {
         "phases": [PHASE],
@@ -150,7 +150,7 @@ def test_the_page_is_written(inputs, properties, tmp_path):
     assert sorted(path.name for path in Path(made.uri).iterdir()) == [FINDINGS_FILE, PAGE]
     text = Path(made.uri, PAGE).read_text()
     assert "pets" in text
-    assert "What would help" not in text, "the Evaluator has not cross-validated"
+    assert "What would help" not in text, "the Evaluator did not cross-validate"
 
 
 def test_of_a_small_set_the_page_tells_what_would_help(inputs, properties, features_of):
@@ -181,15 +181,15 @@ def test_what_deserves_a_look_is_told_with_what_to_do_about_it(inputs, propertie
 
 
 def test_the_card_needs_nothing_that_is_drawn_or_guessed(inputs, properties, tmp_path, features_of, monkeypatch):
-    """It goes with a push that no plot, no library for label errors and no check of the report can stop."""
+    """A push needs the card, so a failure in plots, in the search for label errors or in the report must not stop it."""
     for name in ("page", "gather", "plots", "galleries", "label_errors"):
-        monkeypatch.setitem(sys.modules, f"components.report.{name}", None)  # whoever imports it fails
+        monkeypatch.setitem(sys.modules, f"components.report.{name}", None)  # importing it fails
     made = artifact(ModelCard, tmp_path / "card")
     card_gen.Executor().Do({key: [one] for key, one in inputs.items()} | {"exports": []}, {"card": [made]}, properties)
     assert sorted(path.name for path in Path(made.uri).iterdir()) == sorted(CARDS)
     card = json.loads(Path(made.uri, CARDS[1]).read_text())
     assert card["verdict"]["accuracy"] == pytest.approx(0.8)
-    assert card["verdict"]["blessed"] is False  # the model in production has all right
+    assert card["verdict"]["blessed"] is False  # the model in production is always right
     assert card["numbers"]["calibration"]["temperature"] == 1.25
     assert card["facts"]["command"] == "graftline run pets"
     assert "graftline run pets" in Path(made.uri, CARDS[0]).read_text()

@@ -1,4 +1,4 @@
-"""The images of the page: small, readable by every browser, and with maps that lie where they belong."""
+"""The images of the page: small, readable by every browser, and with heat maps in the right place."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Likely label errors: labels that were changed on purpose are found among features that tell the classes apart."""
+"""Likely label errors: labels changed on purpose are found if the features separate the classes."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.clusters import CHANNELS, clusters, write
 
 @pytest.fixture
 def folders(tmp_path) -> dict[str, str]:
-    """Three splits of three classes; the labels of the numbers 5 and 20 of train and 3 of test are wrong."""
+    """Three splits of three classes; the labels of images 5 and 20 in train and 3 in test are wrong."""
     found = {}
     wrong = {TRAIN: [5, 20], VALIDATION: [], TEST: [3]}
     for seed, (split, changed) in enumerate(wrong.items()):
@@ -54,12 +54,12 @@ def test_a_wrong_label_is_found_though_copies_of_the_image_have_it_too(tmp_path)
     true = np.arange(60) % 3
     pooled = clusters(0, true)
     same = [5, 20, 35, 50]
-    pooled[same] = 4 * np.eye(CHANNELS)[2] + np.eye(CHANNELS)[5]  # of class 2, and a little apart
+    pooled[same] = 4 * np.eye(CHANNELS)[2] + np.eye(CHANNELS)[5]  # of class 2, and slightly off its center
     told = true.copy()
     told[same] = 0
     folders = {TRAIN: write(tmp_path / "train", pooled, told)}
     copies = [(TRAIN, number) for number in same]
-    assert not set(found_in(label_errors.find(folders))) & set(copies), "each is judged by what learnt from its copies"
+    assert not set(found_in(label_errors.find(folders))) & set(copies), "each is judged after learning from its copies"
     assert set(found_in(label_errors.find(folders, [copies]))) == set(copies)
 
 

@@ -1,4 +1,4 @@
-"""How a model came to be, read back from a real metadata store."""
+"""How a model was made, read from a real metadata store."""
 
 import pytest
 from ml_metadata.metadata_store import MetadataStore
@@ -26,7 +26,7 @@ class History:
     def run(
         self, node: str, run: str, inputs: dict[str, int], output: int | None = None, state: int = kept.COMPLETE
     ) -> int:
-        """Writes an execution and returns the id of what it made, or found in the cache: `output`."""
+        """Writes an execution and returns the id of its output, new or, if `output` is given, from the cache."""
         type_id = self.store.put_execution_type(mlmd.ExecutionType(name=node))
         execution = mlmd.Execution(type_id=type_id, last_known_state=state)
         execution.custom_properties[kept.SECONDS].double_value = 2.5

@@ -1,4 +1,4 @@
-"""The numbers of the report: TFMA's own, and intervals, curves and calibration whose values are known."""
+"""The numbers of the report: those of TFMA, and intervals, curves and calibration with known values."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ NAMES = ["cat", "dog"]
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory) -> str:
-    """An evaluation of a candidate that has eight of ten right against a baseline that has all."""
+    """An evaluation of a candidate that gets eight of ten right, against a baseline that gets all right."""
     folder: Path = tmp_path_factory.mktemp("evaluated")
     return oracle.evaluate(folder, Gate(min_accuracy=0.9), CANDIDATE_ANSWERS, production=LABELS)[0]
 
@@ -66,7 +66,7 @@ def test_images_whose_look_is_unknown_are_in_no_slice(uri):
 
 
 def sampled(temperature: float, examples: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Returns labels, and probabilities of three classes that would be right if logits were divided by a temperature."""
+    """Returns labels, and probabilities of three classes that dividing the logits by a temperature would calibrate."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 2, (examples, 3))
     told = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -78,7 +78,9 @@ def sampled(temperature: float, examples: int = 20_000) -> tuple[np.ndarray, np.
 
 def test_what_a_temperature_gains_is_told_against_the_probabilities_without_it():
     labels, overconfident = sampled(temperature=2.0)
-    served = overconfident**0.5 / (overconfident**0.5).sum(axis=1, keepdims=True)  # as of logits divided by two
+    served = overconfident**0.5 / (overconfident**0.5).sum(
+        axis=1, keepdims=True
+    )  # as if the logits were divided by two
     found, without = numbers.calibrate(labels, served, 2.0), numbers.calibrate(labels, overconfident, None)
     assert (found.temperature, without.temperature) == (2.0, None)
     assert found.ece < 0.02 < 0.1 < found.ece_without
@@ -110,7 +112,7 @@ def test_curves_are_short_and_their_areas_are_those_of_all_examples():
         assert len(curve.x) == len(curve.y) <= numbers.POINTS
         assert (curve.x[0], curve.y[0], curve.x[-1], curve.y[-1]) == (0, 0, 1, 1)
         is_class, scores = labels == label, probabilities[:, label]
-        better = (scores[is_class][:500, None] > scores[~is_class][None, :500]).mean()  # what the area stands for
+        better = (scores[is_class][:500, None] > scores[~is_class][None, :500]).mean()  # what the area measures
         assert curve.area == pytest.approx(better, abs=0.03)
 
 

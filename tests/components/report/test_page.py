@@ -1,4 +1,4 @@
-"""The page as text: complete, harmless whatever its files are called, and small."""
+"""The page as text: complete, small, and harmless whatever its files are called."""
 
 import base64
 import itertools
@@ -19,7 +19,7 @@ from tests.exif import secretive
 
 
 class Reader(HTMLParser):
-    """What a browser would make of a page."""
+    """Parses a page as a browser would."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -46,7 +46,7 @@ def text() -> str:
 
 
 def strings(value: object) -> Iterator[str]:
-    """Yields every text in a report but the names of a gallery's kind and of a curve's class."""
+    """Yields every text in a report."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -70,8 +70,8 @@ def test_every_text_of_the_report_is_there(num_classes):
     parts = replace(
         report,
         facts=replace(report.facts, settings={}, serving={}),
-        numbers=replace(report.numbers, measured={}),  # by keys that only programs read
-        verdict=replace(report.verdict, outcome=""),  # of the card; the page has its reasons in a list
+        numbers=replace(report.numbers, measured={}),  # its keys are only for programs
+        verdict=replace(report.verdict, outcome=""),  # only in the card; the page lists the reasons
     )
     for found in strings([getattr(parts, field.name) for field in fields(Report)]):
         assert found.split("#")[0] in shown or found in report.facts.settings, found
@@ -184,7 +184,7 @@ def test_nothing_that_a_camera_wrote_into_a_photo_is_left_in_the_page(tmp_path):
 
 
 def photo(seed: int) -> bytes:
-    """Returns an image of noise, which is larger than any photo of its size."""
+    """Returns a JPEG of noise, which takes more bytes than any photo with as many pixels."""
     return tiny.tf.io.encode_jpeg(np.random.default_rng(seed).integers(0, 256, (375, 500, 3)).astype(np.uint8)).numpy()
 
 
@@ -195,9 +195,9 @@ def test_the_same_report_gives_the_same_page(text):
 @pytest.mark.parametrize(
     ("blessed", "servable", "told", "goes"),
     [
-        (True, True, "Blessed", "Went to"),
-        (True, False, "Blessed, but cannot be served", "Would have gone to"),
-        (False, True, "Not blessed", "Would have gone to"),
+        (True, True, "Blessed", "Pushed to"),
+        (True, False, "Blessed, but cannot be served", "Would have been pushed to"),
+        (False, True, "Not blessed", "Would have been pushed to"),
     ],
 )
 def test_the_verdict_comes_first(blessed, servable, told, goes):
@@ -229,7 +229,12 @@ def test_a_first_run_has_no_baseline_no_drift_and_nothing_in_production():
     data = replace(report.data, drift=[], drift_against=None, left_out={})
     facts = replace(report.facts, serving={}, steps=[], parameters=0)
     text = page.render(replace(report, verdict=verdict, data=data, facts=facts, exports=[]), None)
-    for told in (nothing, "nothing, or a version that is gone", "No image was left out", "nothing yet that the data"):
+    for told in (
+        nothing,
+        "nothing, or a version that no longer exists",
+        "No image was left out",
+        "no earlier data to compare with yet",
+    ):
         assert told in text
     assert 'id="exports"' not in text
     assert "candidate is better" not in text

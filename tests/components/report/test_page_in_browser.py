@@ -1,4 +1,4 @@
-"""The page in a real browser: quiet, readable by everybody, on a phone, in the dark, by keyboard and on paper."""
+"""The page in a real browser: accessible, without errors, on phones, in dark mode, by keyboard and in print."""
 
 import contextlib
 import shutil
@@ -47,7 +47,7 @@ def opened(
     scheme: Literal["light", "dark"] = "light",
     **options,
 ) -> Iterator[Page]:
-    """Opens a page; nothing may be asked of anyone, complained about, or started."""
+    """Opens a page, and checks that it sends no requests, logs nothing and opens no dialog."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **options)
     page = context.new_page()
 

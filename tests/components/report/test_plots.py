@@ -1,4 +1,4 @@
-"""The plots: elements that a page can hold side by side, in its own colours."""
+"""The plots: SVG elements that can share a page, in the colors of that page."""
 
 import os
 import re
