@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         os.environ |= {HOME_VARIABLE: home, "FORCE_COLOR": "1", "COLUMNS": str(COLUMNS)}
         shutil.copytree(FOLDER, Path(home, "output/weights"))
-        said = _graftline("run", "digits")
+        said = _graftline("run", "digits").replace(f"{home}/", "")
         report = _graftline("report").splitlines()[-1]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         _terminal(browser, said, Path(home))

@@ -1,1 +1,1 @@
-"""The command line: thin calls of what the rooms below do, a file a group of commands."""
+"""The command line: thin wrappers around the packages below, one file per group of commands."""

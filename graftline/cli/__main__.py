@@ -1,4 +1,4 @@
-"""`python -m graftline.cli` is what `graftline` is."""
+"""`python -m graftline.cli` does what `graftline` does."""
 
 import sys
 

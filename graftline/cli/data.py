@@ -33,7 +33,7 @@ def data(settings: Settings, archive: Path) -> None:
 @about(of_last_run=True)
 @reason_option
 def accept_data(settings: Settings, reason: str) -> None:
-    """Let the next run go on with exactly the data that the latest one stopped at."""
+    """Let the next run use exactly the data that the latest one stopped at."""
     from graftline.runs.accept_data import accept_data as accept
 
     told = accept(settings, reason).told
@@ -42,7 +42,7 @@ def accept_data(settings: Settings, reason: str) -> None:
 
 @click.group()
 def clean_up() -> None:
-    """Correct a folder of photos: wrong labels, copies, files that cannot be read. Nothing is deleted.
+    """Correct a folder of photos: wrong labels, copies, unreadable files. Nothing is deleted.
 
     `export` writes what deserves a look as a table, with suggestions. Write into its column action: keep, drop, or move to
     CLASS; then `apply` moves these files, and `undo` moves them back.
@@ -52,9 +52,9 @@ def clean_up() -> None:
 @clean_up.command(name="export")
 @click.argument("table", type=click.Path(path_type=Path))
 @about(of_last_run=True)
-@click.option("--suggested", is_flag=True, help="Fill in what is suggested, to be looked through.")
+@click.option("--suggested", is_flag=True, help="Fill in the suggested actions; review them before you apply them.")
 def export(settings: Settings, table: Path, suggested: bool) -> None:
-    """Write to TABLE, a CSV file, what the latest report found."""
+    """Write what the latest report found to TABLE, a CSV file."""
     from graftline.runs.clean_up import export as write
 
     count = write(settings, table, suggested)
@@ -67,7 +67,7 @@ def export(settings: Settings, table: Path, suggested: bool) -> None:
 @click.argument("table", type=click.Path(path_type=Path))
 @about(of_last_run=True, data_is_here=True)
 def apply(settings: Settings, table: Path) -> None:
-    """Move the files of TABLE as its column action says."""
+    """Move the files that TABLE lists, as its column action says."""
     from graftline.runs.clean_up import apply as move
 
     moved, kept = move(settings, table)
@@ -82,7 +82,7 @@ def apply(settings: Settings, table: Path) -> None:
 @clean_up.command(name="undo")
 @about(of_last_run=True)
 def undo(settings: Settings) -> None:
-    """Move back what the latest `apply` has moved."""
+    """Move back what the latest `apply` moved."""
     from graftline.runs.clean_up import undo as back
 
     console.line(f"Moved {back(settings):,} files back.")

@@ -108,7 +108,7 @@ def _flat(values: dict[str, Any]) -> Values:
 
 
 def show_report(settings: Settings, name: str) -> None:
-    """Prints the path of a run's report, and opens it in a browser where there is one.
+    """Prints the path of a run's report, and opens it if there is a browser.
 
     Args:
       settings: those of the configuration.
@@ -158,7 +158,7 @@ def link_logs(settings: Settings) -> Path:
 
 
 def become_tensorboard(settings: Settings, port: int | None) -> None:
-    """Becomes TensorBoard, on this machine alone, over all runs.
+    """Replaces this process by TensorBoard, which shows all runs and only listens on this machine.
 
     Args:
       settings: those of the configuration.
@@ -205,14 +205,14 @@ def compare(settings: Settings, one: str, other: str, as_json: bool) -> None:
 @click.argument("run", default=LATEST, required=False)
 @about(of_last_run=True)
 def report(settings: Settings, run: str) -> None:
-    """Print the path of a run's report, and open it in the browser; of the latest RUN by default."""
+    """Print the path of a run's report, by default the latest, and open it in the browser."""
     console.quiet(settings.run.log_level)
     show_report(settings, run)
 
 
 @click.command()
 @about(of_last_run=True)
-@click.option("--port", type=click.IntRange(0, 65535), help="Where it listens; 6006 or the next free one by default.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; by default 6006 or the next free one.")
 def tensorboard(settings: Settings, port: int | None) -> None:
     """Show the curves of all runs; only this machine can connect."""
     become_tensorboard(settings, port)

@@ -27,9 +27,9 @@ run_argument = click.argument("run", default="latest", required=False)
 
 @click.group()
 def kubeflow() -> None:
-    """Run the DAG on Kubeflow Pipelines, on a schedule, and look after it there.
+    """Run the DAG on Kubeflow Pipelines, now or on a schedule, and look after the runs.
 
-    Where the server and the volume are stands in the section `cluster` of the configuration.
+    The section `cluster` of the configuration says where the server and the volume are.
     """
     if not IS_CHECKOUT:
         raise UserError(
@@ -38,10 +38,10 @@ def kubeflow() -> None:
 
 
 def on_cluster(stopped: str, **choice: bool) -> Callable[[Command], Command]:
-    """Gives a command the options of all commands and `--image`, and says how things stand where it is stopped.
+    """Adds the common options and `--image` to a command, and prints what Ctrl-C leaves behind.
 
     Args:
-      stopped: what is said then.
+      stopped: what is printed then.
       **choice: as of `about`.
     """
 
@@ -56,7 +56,7 @@ def on_cluster(stopped: str, **choice: bool) -> Callable[[Command], Command]:
 
         chosen = about(**(choice or {"of_last_run": True}))(told)
 
-        @click.option("--image", metavar="IMAGE", help="The image that pods run, in place of cluster.image.")
+        @click.option("--image", metavar="IMAGE", help="The image that pods run, instead of cluster.image.")
         @functools.wraps(chosen)
         def called(image: str | None, **named: Any) -> Any:
             if image:
@@ -90,8 +90,13 @@ def _compiled(settings: Settings, assignments: tuple[str, ...]) -> tuple[Path, d
 @kubeflow.command()
 @click.argument("name", metavar="IMAGE")
 @click.option("--variant", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True)
-@click.option("--base", help="Another image to begin with.")
-@click.option("--weights-of", multiple=True, metavar="CONFIG", help="Put the weights of these configurations in.")
+@click.option("--base", help="Base image to build on.")
+@click.option(
+    "--weights-of",
+    multiple=True,
+    metavar="CONFIG",
+    help="Include the pretrained weights of this configuration; may be repeated.",
+)
 def image(name: str, variant: str, base: str | None, weights_of: tuple[str, ...]) -> int:
     """Build the image that pods run, as IMAGE:<revision>, with podman or docker."""
     engine = shutil.which("podman") or shutil.which("docker")
@@ -135,7 +140,7 @@ def run(settings: Settings, assignments: tuple[str, ...]) -> None:
 @click.option("--cron", required=True, help="Five fields, such as '0 3 * * *', or six with the seconds first.")
 @parameters_option
 def schedule(settings: Settings, cron: str, assignments: tuple[str, ...]) -> None:
-    """Run the DAG on the cluster again and again, in place of the schedule before."""
+    """Run the DAG on the cluster on a schedule, which replaces an earlier one."""
     from kubeflow.client import connected
     from kubeflow.schedules import next_times, with_seconds
     from kubeflow.schedules import schedule as replace
@@ -178,9 +183,9 @@ def status(settings: Settings) -> None:
 @kubeflow.command()
 @run_argument
 @on_cluster("The run goes on.")
-@click.option("--follow", is_flag=True, help="Until the run ends.")
+@click.option("--follow", is_flag=True, help="Keep printing until the run ends.")
 def logs(settings: Settings, run: str, follow: bool) -> None:
-    """Print the logs of a run, of the latest by default."""
+    """Print the logs of a run, by default the latest."""
     from kubeflow import logs as log
     from kubeflow.client import connected
 
@@ -204,7 +209,7 @@ def stop(settings: Settings, run: str) -> None:
 @run_argument
 @on_cluster("No report was fetched.")
 def report(settings: Settings, run: str) -> None:
-    """Fetch the report of a run, of the latest by default, into output/kubeflow/reports."""
+    """Fetch the report of a run, by default the latest, into output/kubeflow/reports."""
     from kubeflow.visits.report import fetch
 
     console.line(f"Report: {fetch(settings, run, OUTPUT / 'reports')}")
@@ -213,10 +218,10 @@ def report(settings: Settings, run: str) -> None:
 @kubeflow.command()
 @click.argument("folder")
 @on_cluster("Nothing was copied.")
-@click.option("--to", default="", metavar="NAME", help="Its name on the volume; by default the folder's.")
+@click.option("--to", default="", metavar="NAME", help="Name on the volume; by default the folder's.")
 @labels_option
 def upload(settings: Settings, folder: str, to: str, labels: str | None) -> None:
-    """Copy a FOLDER of photos onto the cluster's volume: a folder for each class, or of any shape with --labels."""
+    """Copy a FOLDER of photos onto the cluster's volume: one folder per class, or any layout with --labels."""
     from kubeflow.visits.put import put
 
     named = put(settings, folder, to, Path(labels) if labels else None)
@@ -231,7 +236,7 @@ def upload(settings: Settings, folder: str, to: str, labels: str | None) -> None
 )
 @reason_option
 def rollback(settings: Settings, reason: str) -> None:
-    """Take the model in production on the cluster back."""
+    """Withdraw the model in production on the cluster and republish the previous good one."""
     from kubeflow.visits.rollback import roll_back
 
     roll_back(settings, reason)

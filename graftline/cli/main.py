@@ -15,10 +15,10 @@ from graftline.base.stop import STATUS as STOPPED
 # Command, the module it is in, and what it does, by what it is for
 COMMANDS = {
     "Train": {
-        "run": ("run", "Train, evaluate and push a model: of a folder of photos, a TFDS set or a configuration."),
+        "run": ("run", "Train, evaluate and push a model of photos, a TFDS set or a configuration."),
         "schema": ("data", "Infer a schema for a dataset that has none, so that you can review it."),
-        "backbones": ("settings", "List the networks that a head can be put on."),
-        "settings": ("settings", "Show every setting, its value and where that is from."),
+        "backbones": ("settings", "List the pretrained networks to build on."),
+        "settings": ("settings", "Show every setting, its value and its source."),
     },
     "Inspect": {
         "report": ("history", "Open the report of a run, the latest by default."),
@@ -28,17 +28,17 @@ COMMANDS = {
     },
     "Use": {
         "predict": ("predict", "Classify images with the model in production."),
-        "serve": ("production", "Serve it, with a page to try it and TensorFlow Serving's REST form."),
-        "rollback": ("production", "Take it back: the one before is in production again."),
-        "push": ("production", "Push the model of a run that the gate has refused."),
+        "serve": ("production", "Serve that model: a page to try it, and TensorFlow Serving's REST interface."),
+        "rollback": ("production", "Withdraw that model and republish the previous good one."),
+        "push": ("production", "Push the model of a run although the gate refused it."),
     },
-    "Deploy": {"kubeflow": ("kubeflow", "Run it on Kubeflow Pipelines, on a schedule, and look after it there.")},
+    "Deploy": {"kubeflow": ("kubeflow", "Run on Kubeflow Pipelines, now or on a schedule, and look after the runs.")},
     "Maintain": {
         "doctor": ("maintain", "Check this machine and print how to fix what is wrong."),
         "data": ("data", "Prepare a TFDS set from a local copy of its archive."),
         "weights": ("maintain", "Fetch the pretrained weights of a backbone."),
-        "accept-data": ("data", "Let the next run go on with the data that the latest one stopped at."),
-        "clean-up": ("data", "Correct a folder of photos: wrong labels, copies, files that cannot be read."),
+        "accept-data": ("data", "Let the next run use the data that the latest one stopped at."),
+        "clean-up": ("data", "Correct a folder of photos: wrong labels, copies, unreadable files."),
         "clean": ("maintain", "Remove all runs; keep datasets, weights and pushed models."),
         "completion": ("maintain", "Print the script that completes commands in a shell."),
     },

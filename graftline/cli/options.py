@@ -1,4 +1,4 @@
-"""The options that commands share: which data they are about, and what is changed of its settings."""
+"""The options that commands share: which data they act on, and which settings they change."""
 
 import functools
 import os
@@ -22,7 +22,7 @@ class Data(click.ParamType):
     name = "data"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        """Returns what a shell offers."""
+        """Returns completions for a shell."""
         from click.shell_completion import CompletionItem
 
         from graftline.settings.load import names
@@ -44,16 +44,16 @@ labels_option = click.option(
     "--labels",
     callback=_seen_from_here,
     metavar="CSV",
-    help="Table of the classes, with a file and its class in a row.",
+    help="Table of the classes, with one file and its class per row.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
-reason_option = click.option("--reason", required=True, help="Why, which is kept.")
+reason_option = click.option("--reason", required=True, help="The reason, which is recorded.")
 
 
 def about(
     *, of_last_run: bool = False, demanded: bool = False, data_is_here: bool = False
 ) -> Callable[[Command], Command]:
-    """Gives a command `--data` and `--set`, and calls it with the settings of what it is about, which it says first.
+    """Adds `--data` and `--set` to a command, prints what it acts on, and calls it with those settings.
 
     Args:
       of_last_run: whether it is about the data of the last run where none is given.
@@ -80,7 +80,7 @@ def _help(of_last_run: bool, demanded: bool) -> str:
 
 
 def settings_of(data: str | None, changes: tuple[str, ...], of_last_run: bool, data_is_here: bool) -> Any:
-    """Returns the settings of what a command is about, which it says first.
+    """Prints what a command acts on, and returns its settings.
 
     Whatever is imported later, and every process that is started, finds the choice in the environment.
 
@@ -103,7 +103,7 @@ def settings_of(data: str | None, changes: tuple[str, ...], of_last_run: bool, d
 
 
 def change_setting(change: str) -> None:
-    """Changes a setting for this process and those that it starts.
+    """Changes a setting for this process and its children.
 
     Args:
       change: KEY=VALUE.

@@ -30,17 +30,19 @@ AT_LEAST_ONE = click.IntRange(min=1)
 @click.argument("images", nargs=-1, required=True)
 @about(of_last_run=True)
 @click.option(
-    "--model", type=click.Path(path_type=Path), help="Another model: a SavedModel's folder, or its versions'."
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Another model: a SavedModel's folder, or the folder of its versions.",
 )
-@click.option("--json", "kind", flag_value="json", help="Print objects, with all probabilities.")
+@click.option("--json", "kind", flag_value="json", help="Print JSON objects with all probabilities.")
 @click.option("--csv", "kind", flag_value="csv", help="Print CSV with a header.")
 @click.option(
-    "--top", type=AT_LEAST_ONE, default=1, show_default=True, help="Tell so many of the most probable classes."
+    "--top", type=AT_LEAST_ONE, default=1, show_default=True, help="Print this many of the most probable classes."
 )
 @click.option("--batch-size", type=AT_LEAST_ONE, default=32, show_default=True, help="Images computed at once.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write there, once all is done.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead, when all is done.")
 def predict(settings: Settings, images: tuple[str, ...], model: Path | None, **how: Any) -> int:
-    """Classify IMAGES with the model in production: a line each, with path, label and probability.
+    """Classify IMAGES with the model in production, one line each: path, label and probability.
 
     An image may be a folder, whose images are meant; - reads paths from standard input.
     """
@@ -79,7 +81,7 @@ def _run(
 
 
 def _paths(names: Sequence[str]) -> tuple[Iterable[Path], int | None]:
-    """Returns the images, and how many there are, where that is known beforehand."""
+    """Returns the images, and how many there are if that is known beforehand."""
     paths = itertools.chain.from_iterable(map(_below, names))
     if "-" in names:
         return paths, None
@@ -97,7 +99,7 @@ def _below(name: str) -> Iterable[Path]:
 
 
 def _listed(lines: TextIO) -> Iterator[Path]:
-    """Yields paths, a line each, or each ended by NUL as `find -print0` does."""
+    """Yields paths, one per line, or each ended by NUL as `find -print0` does."""
     for line in lines:
         if "\0" in line:
             yield from (Path(path) for path in (line + lines.read()).split("\0") if path.strip())
@@ -127,7 +129,7 @@ def _predict(answers: Answers, count: int | None, write: Write, bar: bool) -> tu
 
 @contextlib.contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
-    """Opens standard output, or a file that is written aside: what was there stays until all is done."""
+    """Opens standard output, or a file that replaces the previous one when all is written."""
     if path is None:
         yield sys.stdout
         return

@@ -12,9 +12,15 @@ from graftline.settings.settings import Settings
 
 @click.command()
 @about(of_last_run=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8501,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
 def serve(settings: Settings, port: int) -> None:
-    """Serve the model in production, with a page to try it and TensorFlow Serving's REST form."""
+    """Serve the model in production: a page to try it, and TensorFlow Serving's REST interface."""
     from graftline.server.serve import serve as become_server
 
     with contextlib.suppress(
@@ -28,7 +34,7 @@ def serve(settings: Settings, port: int) -> None:
 @about(demanded=True)
 @reason_option
 def rollback(settings: Settings, reason: str) -> None:
-    """Take the model in production back: the good one before it is in production again, as a new version."""
+    """Withdraw the model in production and republish the previous good one, as a new version."""
     from graftline.runs.rollback import roll_back
 
     push = roll_back(settings, reason)
@@ -41,7 +47,7 @@ def rollback(settings: Settings, reason: str) -> None:
 @about(demanded=True)
 @reason_option
 def push(settings: Settings, run: str, reason: str) -> None:
-    """Push the model of RUN, a number or id of `graftline runs`, that the gate has refused."""
+    """Push the model of RUN, a number or id of `graftline runs`, although the gate refused it."""
     from graftline.runs.push import push as publish
 
     place = settings.push_dir / str(publish(settings, run, reason).version)

@@ -1,4 +1,4 @@
-"""Keeps standard error for what matters: TensorFlow talks as it starts, before its own log level counts."""
+"""Keeps standard error for what matters: TensorFlow logs as it starts, before its log level applies."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Drops what this process, its C++ libraries too, writes to standard error."""
+    """Discards what this process writes to standard error, including its C++ libraries."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -19,7 +19,7 @@ def silenced() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow, and lets it look for GPUs, without a word of it."""
+    """Imports TensorFlow and lets it look for GPUs, silently."""
     with silenced():
         import tensorflow as tf
 

@@ -25,10 +25,10 @@ SHORT = {
 
 
 class Run(click.Command):
-    """A command whose data may be given as an argument, and whose options may be settings."""
+    """A command whose data may be an argument, and some of whose options are settings."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Puts both where all commands have them, and does what the command does."""
+        """Turns both into what all commands have, and runs the command."""
         from graftline.sources.folder import listed_once
 
         place, given = ctx.params.pop("place"), ctx.params.get("data")
@@ -58,9 +58,9 @@ class Run(click.Command):
 def run(settings: Settings, dry_run: bool, as_json: bool) -> int:
     """Train, evaluate and push a model.
 
-    DATA is a folder of photos with a folder for each class, or of any shape with --labels; the name of a TFDS set such as
-    tf_flowers, or a configuration; without it the digits run. What is finished is kept: the same command goes on where it
-    stopped.
+    DATA is a folder with one folder of photos per class, or of any layout with --labels; the name of a TFDS set such as
+    tf_flowers; or a configuration. Without it, the handwritten digits run. Finished work is kept: the same command resumes
+    where it stopped.
     """
     console.quiet(settings.run.log_level)
     stop.leave_when_asked()  # while imports take seconds

@@ -1,4 +1,4 @@
-"""Commands that show what can be chosen: `graftline settings` and `backbones`."""
+"""Commands that show the choices: `graftline settings` and `backbones`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from graftline.settings.settings import Settings
 @about(of_last_run=True)
 @json_option
 def settings(settings: Settings, key: str | None, as_json: bool) -> None:
-    """Show every setting, its value and where that is from; of a KEY, such as training or gate.min_accuracy, alone."""
+    """Show every setting, its value and its source; with a KEY, such as training or gate.min_accuracy, only that one."""
     values = dict(flat(settings.model_dump(mode="json", exclude={"metadata": {"password"}, "cluster": True})))
     shown = {name: value for name, value in values.items() if key is None or f"{name}.".startswith(f"{key}.")}
     if not shown:
@@ -44,7 +44,7 @@ def _origin(name: str, written: dict[str, Any]) -> str:
 @click.command()
 @json_option
 def backbones(as_json: bool) -> None:
-    """List the networks that a head can be put on, with the image size and first trained layer of each."""
+    """List the pretrained networks to build on, each with its image size and the first layer that phase 2 trains."""
     rows = [
         {
             "name": backbone.name,

@@ -8,6 +8,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from graftline.base.paths import PROJECT
 from graftline.cli import main as command
@@ -123,3 +124,11 @@ def test_a_terminal_that_cannot_show_a_name_is_no_reason_to_fail(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "k?nstlich" in done.stdout
+
+
+def test_the_docs_show_the_help_screen_as_it_is():
+    screen = (
+        CliRunner().invoke(graftline, ["--help"], prog_name="graftline", terminal_width=78).output
+    )  # as on a terminal of 80 columns
+    page = (PROJECT / "docs/reference/command.md").read_text()
+    assert f"$ graftline --help\n{screen}```" in page
