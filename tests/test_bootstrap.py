@@ -19,7 +19,7 @@ def test_supported_platforms_pass(system, machine, libc):
 @pytest.mark.parametrize(
     ("system", "machine", "libc", "told"),
     [
-        ("Linux", "aarch64", "glibc", "no wheels for Linux aarch64: use a container image on Debian 13"),
+        ("Linux", "aarch64", "glibc", "no wheels for Linux aarch64: use a container image based on Debian 13"),
         ("Darwin", "x86_64", "", "no wheels for Darwin x86_64"),
         ("Windows", "AMD64", "", "no wheels for Windows AMD64"),
         ("Linux", "x86_64", "", "needs the GNU C library"),

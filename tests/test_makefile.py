@@ -22,7 +22,7 @@ def dry(*arguments: str, **exported: str) -> subprocess.CompletedProcess[str]:
         (["run", "CONFIG= "], "CONFIG is empty"),
         (["run", "data=/x"], "There is no variable data: give DATA="),
         (["run", "SPAN=3"], "There is no variable SPAN"),
-        (["run", "/tmp"], "/tmp is no target: give data as in `make run DATA=~/photos`"),
+        (["run", "/tmp"], "/tmp is not a target: give data as in `make run DATA=~/photos`"),
         (["run", "DATA=x", "CONFIG=y"], "Give DATA or CONFIG, not both"),
     ],
 )

@@ -1,1 +1,1 @@
-"""The command line: thin wrappers around the packages below, one file per group of commands."""
+"""The command line: a thin layer over the other packages, with one file per group of commands."""

@@ -14,7 +14,7 @@ from graftline.settings.settings import Settings
 def schema(settings: Settings) -> None:
     """Infer a schema for a dataset that has none, so that you can review it."""
     console.quiet(settings.run.log_level)
-    # These bring TensorFlow, which mistakes in the settings need not wait for
+    # These import TensorFlow, which takes seconds; errors in the settings are reported before that
     from graftline.runs.infer_schema import infer_schema
     from pipeline import reading
 
@@ -37,15 +37,15 @@ def accept_data(settings: Settings, reason: str) -> None:
     from graftline.runs.accept_data import accept_data as accept
 
     told = accept(settings, reason).told
-    console.line(f"The data of the latest run is {told}. The next run on it goes on.")
+    console.line(f"The data of the latest run is {told}. The next run will use it.")
 
 
 @click.group()
 def clean_up() -> None:
     """Correct a folder of photos: wrong labels, copies, unreadable files. Nothing is deleted.
 
-    `export` writes what deserves a look as a table, with suggestions. Write into its column action: keep, drop, or move to
-    CLASS; then `apply` moves these files, and `undo` moves them back.
+    `export` writes a table of the files that deserve a look, with suggestions. Fill in its column `action` with keep, drop
+    or move to CLASS; then `apply` moves these files, and `undo` moves them back.
     """
 
 
@@ -54,12 +54,12 @@ def clean_up() -> None:
 @about(of_last_run=True)
 @click.option("--suggested", is_flag=True, help="Fill in the suggested actions; review them before you apply them.")
 def export(settings: Settings, table: Path, suggested: bool) -> None:
-    """Write what the latest report found to TABLE, a CSV file."""
+    """Write the findings of the latest report to TABLE, a CSV file."""
     from graftline.runs.clean_up import export as write
 
     count = write(settings, table, suggested)
     console.line(
-        f"{count:,} files deserve a look: {table}. Fill in its column action, then `graftline clean-up apply`."
+        f"{count:,} files deserve a look: see {table}. Fill in its action column, then run `graftline clean-up apply`."
     )
 
 
@@ -67,22 +67,22 @@ def export(settings: Settings, table: Path, suggested: bool) -> None:
 @click.argument("table", type=click.Path(path_type=Path))
 @about(of_last_run=True, data_is_here=True)
 def apply(settings: Settings, table: Path) -> None:
-    """Move the files that TABLE lists, as its column action says."""
+    """Move the files in TABLE as its action column says."""
     from graftline.runs.clean_up import apply as move
 
     moved, kept = move(settings, table)
     if not moved:
-        console.line(f"{table} asks for no change: write keep, drop or move to CLASS into its column action.")
+        console.line(f"{table} requests no changes: write keep, drop or move to CLASS in its action column.")
         return
     console.line(
-        f"Moved {moved:,} files; what was dropped is in {kept}. `graftline clean-up undo` moves all of them back."
+        f"Moved {moved:,} files; the dropped ones are in {kept}. `graftline clean-up undo` moves all of them back."
     )
 
 
 @clean_up.command(name="undo")
 @about(of_last_run=True)
 def undo(settings: Settings) -> None:
-    """Move back what the latest `apply` moved."""
+    """Move the files of the latest `apply` back."""
     from graftline.runs.clean_up import undo as back
 
     console.line(f"Moved {back(settings):,} files back.")

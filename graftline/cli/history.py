@@ -20,7 +20,7 @@ from graftline.settings.section import flat, text
 from graftline.settings.settings import Settings
 from graftline.sources.kinds import source_of
 
-SHOWN = 20  # runs that are listed where not all are asked for
+SHOWN = 20  # runs to list without --all
 
 
 def show_runs(settings: Settings, last: int | None, as_json: bool) -> None:
@@ -29,10 +29,10 @@ def show_runs(settings: Settings, last: int | None, as_json: bool) -> None:
     Args:
       settings: those of the configuration.
       last: how many; None shows all.
-      as_json: prints a list of objects for other programs instead of a table.
+      as_json: whether to print a list of objects for other programs instead of a table.
 
     Raises:
-      UserError: where there is none.
+      UserError: if there is no run.
     """
     runs = read(settings, last)
     rows = [facts(settings, runs, run, alive(settings, runs, run)) for run in reversed(runs)]
@@ -42,9 +42,9 @@ def show_runs(settings: Settings, last: int | None, as_json: bool) -> None:
     texts, figures = ["run", "started", "state", "dataset", "verdict", "baseline"], ["validation", "test", "time"]
     console.table(f"Runs of {settings.name}", texts + figures, [_row(row) for row in rows], len(texts))
     if runs[0].number > 1:
-        console.line(f"{runs[0].number - 1:,} earlier ones: `graftline runs --all`.")
+        console.line(f"{runs[0].number - 1:,} earlier runs: list them with `graftline runs --all`.")
     for line in pruning.told(settings):
-        console.line(f"On the disk, {line}.")
+        console.line(f"On disk: {line}.")
 
 
 def _row(row: dict[str, Any]) -> list[str]:
@@ -76,16 +76,16 @@ def _duration(seconds: float) -> str:
 
 
 def show_pair(settings: Settings, one: str, other: str, as_json: bool) -> None:
-    """Prints settings and metrics of two runs side by side.
+    """Prints the settings and metrics of two runs side by side.
 
     Args:
       settings: those of the configuration.
       one: number or id of a run, latest or production.
-      other: the same.
-      as_json: prints an object for other programs instead of tables.
+      other: another one.
+      as_json: whether to print an object for other programs instead of tables.
 
     Raises:
-      UserError: where there is no such run.
+      UserError: if there is no such run.
     """
     runs = read(settings)
     pair = [find(settings, runs, name) for name in (one, other)]
@@ -100,7 +100,7 @@ def show_pair(settings: Settings, one: str, other: str, as_json: bool) -> None:
         console.side_by_side(title, names, lines)
     bare = [f"{run.number}" for run in pair if not run.settings]
     if bare:
-        console.line(f"The settings of run {' and '.join(bare)} were not kept then.")
+        console.line(f"The settings of run {' and '.join(bare)} were not recorded.")
 
 
 def _flat(values: dict[str, Any]) -> Values:
@@ -115,7 +115,7 @@ def show_report(settings: Settings, name: str) -> None:
       name: number or id of a run, latest or production.
 
     Raises:
-      UserError: where the run has no report.
+      UserError: if the run has no report.
     """
     runs = read(settings)
     run = find(settings, runs, name)
@@ -123,7 +123,7 @@ def show_report(settings: Settings, name: str) -> None:
     if page is None:
         others = [str(other.number) for other in reversed(runs) if history.report(other)]
         hint = (
-            f"the latest that has one is {others[0]}, `graftline report {others[0]}`"
+            f"the latest run with one is {others[0]} (`graftline report {others[0]}`)"
             if others
             else "`graftline run` makes one"
         )
@@ -134,13 +134,13 @@ def show_report(settings: Settings, name: str) -> None:
 
 
 def link_logs(settings: Settings) -> Path:
-    """Makes a folder with a link to the curves of each run, named after it, and returns it.
+    """Makes a folder with a link to the curves of each run, named after the run, and returns it.
 
     Args:
       settings: those of the configuration.
 
     Raises:
-      UserError: where no run has curves.
+      UserError: if no run has curves.
     """
     folder = settings.run.root / "tensorboard" / settings.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,24 +148,24 @@ def link_logs(settings: Settings) -> Path:
         link.unlink()
     for run in read(settings):
         trainer = run.node("Trainer")
-        # By TFX's layout, not from the artifact, which is only there when the Trainer is done
+        # From TFX's layout, because the artifact exists only when the Trainer is done
         logs = settings.pipeline_root / "Trainer" / "model_run" / str(trainer.id if trainer else "")
         if trainer and logs.is_dir():
             (folder / f"{run.number:03}_{local(run):%Y-%m-%d_%H.%M}").symlink_to(logs)
     if not any(folder.iterdir()):
-        raise UserError(f"No run of {settings.name} has curves: `graftline run` makes some as soon as it trains.")
+        raise UserError(f"No run of {settings.name} has curves yet: `graftline run` writes some as soon as it trains.")
     return folder
 
 
 def become_tensorboard(settings: Settings, port: int | None) -> None:
-    """Replaces this process by TensorBoard, which shows all runs and only listens on this machine.
+    """Replaces this process with TensorBoard, which shows all runs and only listens on this machine.
 
     Args:
       settings: those of the configuration.
-      port: where it listens; None takes 6006 or the next free one.
+      port: the port to listen on; None takes 6006 or the next free one.
 
     Raises:
-      UserError: where no run has curves.
+      UserError: if no run has curves.
     """
     place = [
         "--logdir",
@@ -179,7 +179,7 @@ def become_tensorboard(settings: Settings, port: int | None) -> None:
 
 @click.command()
 @about(of_last_run=True)
-@click.option("--all", "every", is_flag=True, help=f"Not only the latest {SHOWN}.")
+@click.option("--all", "every", is_flag=True, help=f"List all runs, not only the latest {SHOWN}.")
 @json_option
 def runs(settings: Settings, every: bool, as_json: bool) -> None:
     """List past runs, latest first."""
@@ -193,9 +193,9 @@ def runs(settings: Settings, every: bool, as_json: bool) -> None:
 @about(of_last_run=True)
 @json_option
 def compare(settings: Settings, one: str, other: str, as_json: bool) -> None:
-    """Show two runs side by side: numbers or ids of `graftline runs`, latest or production.
+    """Show two runs side by side. A and B are numbers or ids of `graftline runs`, latest or production.
 
-    Without any, the one whose model is in production and the latest.
+    Without A and B, compare production with latest.
     """
     console.quiet(settings.run.log_level)
     show_pair(settings, one, other, as_json)

@@ -1,4 +1,4 @@
-"""`graftline kubeflow …`: runs, schedules and watches the DAG on Kubeflow Pipelines, and looks after its files there."""
+"""`graftline kubeflow …`: runs, schedules and watches the DAG on Kubeflow Pipelines, and manages its files there."""
 
 import functools
 import shutil
@@ -33,7 +33,7 @@ def kubeflow() -> None:
     """
     if not IS_CHECKOUT:
         raise UserError(
-            "graftline kubeflow needs a checkout of the project, not only its wheel: clone it, and run the command there."
+            "graftline kubeflow needs a checkout of the project, not only its wheel: clone it and run the command there."
         )
 
 
@@ -42,7 +42,7 @@ def on_cluster(stopped: str, **choice: bool) -> Callable[[Command], Command]:
 
     Args:
       stopped: what is printed then.
-      **choice: as of `about`.
+      **choice: as in `about`.
     """
 
     def decorate(command: Command) -> Command:
@@ -56,7 +56,7 @@ def on_cluster(stopped: str, **choice: bool) -> Callable[[Command], Command]:
 
         chosen = about(**(choice or {"of_last_run": True}))(told)
 
-        @click.option("--image", metavar="IMAGE", help="The image that pods run, instead of cluster.image.")
+        @click.option("--image", metavar="IMAGE", help="Image that pods run, instead of cluster.image.")
         @functools.wraps(chosen)
         def called(image: str | None, **named: Any) -> Any:
             if image:
@@ -69,14 +69,14 @@ def on_cluster(stopped: str, **choice: bool) -> Callable[[Command], Command]:
 
 
 parameters_option = click.option(
-    "-p", "--param", "assignments", multiple=True, metavar="NAME=VALUE", help="A parameter of the run; may be repeated."
+    "-p", "--param", "assignments", multiple=True, metavar="NAME=VALUE", help="Parameter of the run; may be repeated."
 )
 
 
 def _compiled(settings: Settings, assignments: tuple[str, ...]) -> tuple[Path, dict[str, Any]]:
-    """Compiles the pipeline and checks the run parameters given."""
+    """Compiles the pipeline and checks the given run parameters."""
     console.quiet(settings.run.log_level)
-    from kubeflow import compile as compiler  # imports TFX, which takes longer than all that the other commands do
+    from kubeflow import compile as compiler  # imports TFX, which takes longer than all other commands
     from kubeflow.parameters import checked
     from kubeflow.pods import secrets_needed
 
@@ -109,7 +109,7 @@ def image(name: str, variant: str, base: str | None, weights_of: tuple[str, ...]
         [engine, "build", "--file", str(IMAGE_FILE), "--tag", tag, *given, str(PROJECT)], check=False
     ).returncode
     if not built:
-        console.line(f"Built {tag}. `{Path(engine).name} push {tag}` takes it to where the cluster finds it.")
+        console.line(f"Built {tag}. `{Path(engine).name} push {tag}` publishes it for the cluster.")
     return built
 
 
@@ -136,11 +136,11 @@ def run(settings: Settings, assignments: tuple[str, ...]) -> None:
 
 
 @kubeflow.command()
-@on_cluster("The schedule is as it was before.", of_last_run=False)
+@on_cluster("The schedule has not changed.", of_last_run=False)
 @click.option("--cron", required=True, help="Five fields, such as '0 3 * * *', or six with the seconds first.")
 @parameters_option
 def schedule(settings: Settings, cron: str, assignments: tuple[str, ...]) -> None:
-    """Run the DAG on the cluster on a schedule, which replaces an earlier one."""
+    """Run the DAG on the cluster on a schedule, which replaces any earlier one."""
     from kubeflow.client import connected
     from kubeflow.schedules import next_times, with_seconds
     from kubeflow.schedules import schedule as replace
@@ -157,7 +157,7 @@ def schedule(settings: Settings, cron: str, assignments: tuple[str, ...]) -> Non
 
 @kubeflow.command()
 @on_cluster(
-    "The schedule is paused and starts nothing; `graftline kubeflow unschedule` removes it when its run has ended."
+    "The schedule is paused and starts no runs; `graftline kubeflow unschedule` removes it once its run has ended."
 )
 def unschedule(settings: Settings) -> None:
     """End the schedule."""
@@ -182,7 +182,7 @@ def status(settings: Settings) -> None:
 
 @kubeflow.command()
 @run_argument
-@on_cluster("The run goes on.")
+@on_cluster("The run continues.")
 @click.option("--follow", is_flag=True, help="Keep printing until the run ends.")
 def logs(settings: Settings, run: str, follow: bool) -> None:
     """Print the logs of a run, by default the latest."""
@@ -218,7 +218,7 @@ def report(settings: Settings, run: str) -> None:
 @kubeflow.command()
 @click.argument("folder")
 @on_cluster("Nothing was copied.")
-@click.option("--to", default="", metavar="NAME", help="Name on the volume; by default the folder's.")
+@click.option("--to", default="", metavar="NAME", help="Name on the volume; by default, that of the folder.")
 @labels_option
 def upload(settings: Settings, folder: str, to: str, labels: str | None) -> None:
     """Copy a FOLDER of photos onto the cluster's volume: one folder per class, or any layout with --labels."""
@@ -226,12 +226,12 @@ def upload(settings: Settings, folder: str, to: str, labels: str | None) -> None
 
     named = put(settings, folder, to, Path(labels) if labels else None)
     section = ", ".join(f'{key}: "{value}"' for key, value in named.items())
-    console.line(f"A configuration names them as data: {{{section}}}, and finds them on the cluster.")
+    console.line(f"To use them on the cluster, write data: {{{section}}} into a configuration.")
 
 
 @kubeflow.command()
 @on_cluster(
-    "The cluster has not said how it went, and may have taken the model back; see which version the model server serves.",
+    "The cluster has not reported the result, and may have rolled back; check which version the model server serves.",
     demanded=True,
 )
 @reason_option

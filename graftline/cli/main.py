@@ -1,4 +1,4 @@
-"""The command `graftline`: its help, and where each of its commands is; what one does is imported when it is asked for."""
+"""The command `graftline`: its help, and the module of each of its commands, which is imported only when it is needed."""
 
 import importlib
 import os
@@ -12,7 +12,7 @@ from graftline import __version__
 from graftline.base.errors import UserError, did_you_mean
 from graftline.base.stop import STATUS as STOPPED
 
-# Command, the module it is in, and what it does, by what it is for
+# Each command with its module and what it does, grouped by purpose
 COMMANDS = {
     "Train": {
         "run": ("run", "Train, evaluate and push a model of photos, a TFDS set or a configuration."),
@@ -47,14 +47,14 @@ PLACES = {name: place for commands in COMMANDS.values() for name, place in comma
 
 
 class Commands(click.Group):
-    """A group whose commands are imported as they are asked for, and listed by what they are for."""
+    """A group that imports its commands only when they are needed, and lists them by purpose."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names of all commands."""
         return list(PLACES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Returns a command; None where there is none of this name."""
+        """Returns a command; None if there is none of this name."""
         if cmd_name not in PLACES:
             return None
         module, _ = PLACES[cmd_name]
@@ -64,13 +64,13 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command that is asked for; says what is close to a name that is none."""
+        """Finds the command; for an unknown name, fails and prints similar ones."""
         if args[0] not in PLACES and not args[0].startswith("-"):
             ctx.fail(f"There is no command {args[0]!r}: {did_you_mean(args[0], list(PLACES))}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands; none of them is imported for that."""
+        """Lists the commands without importing them."""
         width = max(map(len, PLACES))
         for purpose, commands in COMMANDS.items():
             with formatter.section(purpose):
@@ -88,16 +88,16 @@ def graftline() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Does what the command line asks for; returns the exit status.
+    """Runs the command line; returns the exit status.
 
     Args:
-      arguments: instead of the command line of this process.
+      arguments: the command line; None takes that of this process.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow says much as it starts
-    if arguments is None:  # this process is the command: a terminal that is closed stops it as Ctrl-C does
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow logs a lot as it starts
+    if arguments is None:  # this process is the command: closing its terminal stops it as Ctrl-C does
         signal.signal(signal.SIGHUP, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        for stream in (sys.stdin, sys.stdout, sys.stderr):  # a file's name need not be UTF-8, nor a terminal
+        for stream in (sys.stdin, sys.stdout, sys.stderr):  # file names and terminals may not be UTF-8
             stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else "backslashreplace")  # type: ignore[union-attr]
     try:
         done: Any = graftline.main(arguments, prog_name="graftline", standalone_mode=False)

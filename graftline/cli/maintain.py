@@ -11,7 +11,7 @@ from graftline.settings.settings import Settings
 
 
 @click.command()
-@click.option("-d", "--data", help="Data whose settings, files, disk and metadata are checked; see `graftline run`.")
+@click.option("-d", "--data", help="Data whose settings, files, disk and metadata to check; see `graftline run`.")
 def doctor(data: str | None) -> int:
     """Check this machine and print how to fix what is wrong."""
     from graftline.doctor.__main__ import main
@@ -36,8 +36,8 @@ def weights(settings: Settings) -> None:
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("-d", "--data", help="Data whose `run.root` is cleaned; see `graftline run`.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("-d", "--data", help="Data whose `run.root` to clean; see `graftline run`.")
 def clean(yes: bool, data: str | None) -> None:
     """Remove all runs: artifacts, metadata, features and inferred schemas. Datasets, weights and pushed models stay."""
     from graftline.runs import cleaning

@@ -17,7 +17,7 @@ Command = Callable[..., Any]
 
 
 class Data(click.ParamType):
-    """A folder, the name of a TFDS set, or a configuration; completed to configurations and folders."""
+    """A folder, the name of a TFDS set, or a configuration; shells complete configurations and folders."""
 
     name = "data"
 
@@ -32,7 +32,7 @@ class Data(click.ParamType):
 
 
 def _seen_from_here(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
-    """Returns a path as settings have it, which are relative to the project."""
+    """Returns an absolute path, because settings are relative to the project and not to this folder."""
     try:
         return path and str(from_here(path))
     except ValueError as error:
@@ -44,10 +44,10 @@ labels_option = click.option(
     "--labels",
     callback=_seen_from_here,
     metavar="CSV",
-    help="Table of the classes, with one file and its class per row.",
+    help="CSV table with one file and its class per row.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
-reason_option = click.option("--reason", required=True, help="The reason, which is recorded.")
+reason_option = click.option("--reason", required=True, help="Reason, which Graftline records.")
 
 
 def about(
@@ -56,7 +56,7 @@ def about(
     """Adds `--data` and `--set` to a command, prints what it acts on, and calls it with those settings.
 
     Args:
-      of_last_run: whether it is about the data of the last run where none is given.
+      of_last_run: whether it acts on the data of the last run if none is given.
       demanded: whether data must be given.
       data_is_here: whether a dataset that is a folder must be on this machine.
     """
@@ -82,16 +82,16 @@ def _help(of_last_run: bool, demanded: bool) -> str:
 def settings_of(data: str | None, changes: tuple[str, ...], of_last_run: bool, data_is_here: bool) -> Any:
     """Prints what a command acts on, and returns its settings.
 
-    Whatever is imported later, and every process that is started, finds the choice in the environment.
+    Modules imported later, and child processes, find the choice in the environment.
 
     Args:
-      data: as given; None where nothing was.
+      data: as given; None if nothing was.
       changes: KEY=VALUE each.
-      of_last_run: as of `about`.
-      data_is_here: as of `about`.
+      of_last_run: as in `about`.
+      data_is_here: as in `about`.
 
     Raises:
-      SettingsError: where there is a mistake in them.
+      SettingsError: if there is a mistake in them.
     """
     for change in changes:
         change_setting(change)
@@ -109,9 +109,9 @@ def change_setting(change: str) -> None:
       change: KEY=VALUE.
 
     Raises:
-      SettingsError: where there is no such setting.
+      SettingsError: if there is no such setting.
     """
     key, equals, value = change.partition("=")
     if not equals:
-        raise SettingsError(f"--set {change}: gives no value; write --set {change}=<value>.")
+        raise SettingsError(f"--set {change} has no value: write --set {change}=<value>.")
     os.environ[variable(key)] = value

@@ -24,31 +24,37 @@ AT_LEAST_ONE = click.IntRange(min=1)
 
 
 @click.command(
-    epilog="Exit status: 0 all were classified, 1 none was, or there is no model, 2 the command line or the "
-    "configuration is wrong, 3 some were skipped. Standard error says why."
+    epilog="Exit status: 0 if all images were classified, 1 if none was or there is no model, 2 if the command line or the "
+    "configuration is wrong, 3 if some images were skipped. Standard error says why."
 )
 @click.argument("images", nargs=-1, required=True)
 @about(of_last_run=True)
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Another model: a SavedModel's folder, or the folder of its versions.",
+    help="Another model: the folder of a SavedModel, or a folder of versions.",
 )
 @click.option("--json", "kind", flag_value="json", help="Print JSON objects with all probabilities.")
 @click.option("--csv", "kind", flag_value="csv", help="Print CSV with a header.")
 @click.option(
-    "--top", type=AT_LEAST_ONE, default=1, show_default=True, help="Print this many of the most probable classes."
+    "--top", type=AT_LEAST_ONE, default=1, show_default=True, help="Number of most probable classes to print."
 )
-@click.option("--batch-size", type=AT_LEAST_ONE, default=32, show_default=True, help="Images computed at once.")
-@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead, when all is done.")
+@click.option(
+    "--batch-size", type=AT_LEAST_ONE, default=32, show_default=True, help="Number of images to classify at once."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write to this file, once all images are done.",
+)
 def predict(settings: Settings, images: tuple[str, ...], model: Path | None, **how: Any) -> int:
     """Classify IMAGES with the model in production, one line each: path, label and probability.
 
-    An image may be a folder, whose images are meant; - reads paths from standard input.
+    IMAGES are files or folders of images; - reads paths from standard input.
     """
     try:
         return _run(versions.find(model or settings.push_dir), settings.data.max_pixels, images, **how)
-    except BrokenPipeError:  # whoever reads has enough
+    except BrokenPipeError:  # the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
 
@@ -63,9 +69,9 @@ def _run(
     output: Path | None,
 ) -> int:
     paths, count = _paths(images)
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # standard error is for what is skipped
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # standard error is only for skipped images
     with silenced():
-        from graftline.serving import classifier  # brings TensorFlow, after all that can be wrong by then
+        from graftline.serving import classifier  # imports TensorFlow, after the checks that do not need it
         from graftline.serving import exported as opened
 
         exported = opened.load(folder)
@@ -73,10 +79,10 @@ def _run(
     with _output(output) as file:
         write = writer(file, kind or "text", exported.label_names, top)
         answers = files.answers(paths, classify, batch_size)
-        bar = sys.stderr.isatty() and not file.isatty()  # lines that go to a terminal are progress enough
+        bar = sys.stderr.isatty() and not file.isatty()  # on a terminal, the lines show the progress
         done, skipped = _predict(answers, count, write, bar)
         if not done:
-            raise UserError(f"No image was classified, {skipped:,} could not be: give some that can be read.")
+            raise UserError(f"No image was classified, and {skipped:,} were skipped: give readable images.")
     return SOME_SKIPPED if skipped else FINE
 
 
@@ -87,7 +93,7 @@ def _paths(names: Sequence[str]) -> tuple[Iterable[Path], int | None]:
         return paths, None
     images = list(paths)
     if not images:
-        raise UserError(f"There is no image in {', '.join(names)}: give images, or folders that hold some.")
+        raise UserError(f"There is no image in {', '.join(names)}: give images, or folders that contain some.")
     return images, len(images)
 
 
@@ -108,7 +114,7 @@ def _listed(lines: TextIO) -> Iterator[Path]:
 
 
 def _predict(answers: Answers, count: int | None, write: Write, bar: bool) -> tuple[int, int]:
-    """Writes answer after answer, and returns how many there were and how many images were skipped."""
+    """Writes the answers one by one, and returns how many images were classified and how many were skipped."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -129,7 +135,7 @@ def _predict(answers: Answers, count: int | None, write: Write, bar: bool) -> tu
 
 @contextlib.contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
-    """Opens standard output, or a file that replaces the previous one when all is written."""
+    """Opens standard output, or a file that replaces the previous one once it is complete."""
     if path is None:
         yield sys.stdout
         return

@@ -23,9 +23,7 @@ def serve(settings: Settings, port: int) -> None:
     """Serve the model in production: a page to try it, and TensorFlow Serving's REST interface."""
     from graftline.server.serve import serve as become_server
 
-    with contextlib.suppress(
-        KeyboardInterrupt
-    ):  # where it comes before the server is up, which ends by itself afterwards
+    with contextlib.suppress(KeyboardInterrupt):  # before the server is up; after that, it stops on its own
         become_server(settings, port)
     console.line("Stopped.")
 
@@ -39,7 +37,7 @@ def rollback(settings: Settings, reason: str) -> None:
 
     push = roll_back(settings, reason)
     place = settings.push_dir / str(push.version)
-    console.line(f"Version {push.withdrawn} is withdrawn; in production is {shown(place)}.")
+    console.line(f"Withdrew version {push.withdrawn}; {shown(place)} is in production now.")
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Keeps standard error for what matters: TensorFlow logs as it starts, before its log level applies."""
+"""Keeps TensorFlow's startup logs off standard error: it writes them before its log level applies."""
 
 import contextlib
 import os

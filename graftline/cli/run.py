@@ -14,7 +14,7 @@ from graftline.cli.quiet import import_tensorflow
 from graftline.settings.load import variable
 from graftline.settings.settings import Settings
 
-# Options that are settings, by their keys
+# Options that are settings, with their keys
 SHORT = {
     "backbone": "model.backbone",
     "labels": "data.labels",
@@ -25,15 +25,15 @@ SHORT = {
 
 
 class Run(click.Command):
-    """A command whose data may be an argument, and some of whose options are settings."""
+    """A command that takes its data as an argument or an option, and settings as options."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Turns both into what all commands have, and runs the command."""
+        """Turns both into the options that all commands have, and runs the command."""
         from graftline.sources.folder import listed_once
 
         place, given = ctx.params.pop("place"), ctx.params.get("data")
         if place and given and place != given:
-            raise SettingsError(f"The data is given twice, as {place} and as --data {given}: leave one out.")
+            raise SettingsError(f"The data is given twice, as {place} and as --data {given}: leave out one of them.")
         ctx.params["data"] = place or given
         for option, key in SHORT.items():
             value = ctx.params.pop(option)
@@ -87,7 +87,7 @@ def _show_plan(settings: Settings, create_pipeline: Any, as_json: bool) -> int:
     from graftline.runs import dry_run, provisional
 
     if provisional.is_due(settings):
-        console.line("This data has never run: a schema is inferred first, and every component runs.")
+        console.line("No run has used this data yet: the first one infers a schema and then runs every component.")
         return 0
     steps = dry_run.plan(settings, create_pipeline)
     if as_json:

@@ -31,7 +31,7 @@ def settings(settings: Settings, key: str | None, as_json: bool) -> None:
     written = dict(flat(load.written()))
     rows = [[name, text(value), _origin(name, written)] for name, value in shown.items()]
     console.table(f"Settings of {settings.name}", ["setting", "value", "from"], rows, texts=3)
-    console.line("docs/reference/settings.md says what each is for; `--set KEY=VALUE` changes one for a run.")
+    console.line("docs/reference/settings.md describes them; `--set KEY=VALUE` changes one for a run.")
 
 
 def _origin(name: str, written: dict[str, Any]) -> str:
@@ -63,4 +63,4 @@ def backbones(as_json: bool) -> None:
         [", ".join(map(str, cell)) if isinstance(cell, tuple) else str(cell) for cell in row.values()] for row in rows
     ]
     console.table("Backbones", columns, shown, texts=1)
-    console.line("`graftline run DATA --backbone NAME` takes one, with its own size and layer.")
+    console.line("`graftline run DATA --backbone NAME` uses one, with its own size and layer.")

@@ -58,7 +58,7 @@ def check_packages() -> Iterator[Finding]:
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         cure = "run `rm -f .venv/.ready && make run` to install what the lock file pins"
-        yield Finding(BAD, "packages", f"not as in requirements.lock: {'; '.join(wrong[:3])}{more}", cure)
+        yield Finding(BAD, "packages", f"versions differ from requirements.lock: {'; '.join(wrong[:3])}{more}", cure)
     else:
         yield Finding(GOOD, "packages", f"all {len(pinned)} in requirements.lock")
 
@@ -87,7 +87,7 @@ def check_requirements() -> Iterator[Finding]:
         if one.name in there and not (there[one.name] and one.specifier.contains(there[one.name]))
     ]
     if wrong:
-        yield Finding(BAD, "packages", f"not as Graftline requires: {'; '.join(wrong)}", SET_UP)
+        yield Finding(BAD, "packages", f"versions do not meet Graftline's requirements: {'; '.join(wrong)}", SET_UP)
     else:
         yield Finding(GOOD, "packages", f"all {len(there)} that Graftline {metadata.version('graftline')} requires")
 

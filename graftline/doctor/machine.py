@@ -19,7 +19,7 @@ MEMORY = 4e9  # bytes: the check of serving took 3.4 GB in a run of cats_vs_dogs
 
 
 def check_processor() -> Iterator[Finding]:
-    """Checks for AVX, which TensorFlow's wheels need; those for Macs do not."""
+    """Checks for AVX, which TensorFlow's wheels need, except those for Macs."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     path = Path("/proc/cpuinfo")
     listed = re.search(r"^flags\s*:(.*)$", path.read_text(), re.MULTILINE) if path.is_file() else None
@@ -32,7 +32,7 @@ def check_processor() -> Iterator[Finding]:
 
 
 def check_memory() -> Iterator[Finding]:
-    """Checks for the most memory that a component takes, see docs/explanation/performance.md."""
+    """Checks that there is enough memory for the largest component; see docs/explanation/performance.md."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -90,13 +90,15 @@ def _why_no_gpu(value: str, log: str) -> tuple[str, str]:
         return f"{value}: CUDA_VISIBLE_DEVICES hides them", "run `unset CUDA_VISIBLE_DEVICES`"
     told = [line for line in log.splitlines() if re.search("cuda|gpu|cudnn", line, re.IGNORECASE)]
     return (
-        f"{value}: {told[-1] if told else 'it does not say why'}",
+        f"{value}: {told[-1] if told else 'TensorFlow does not say why'}",
         "update the driver to one that supports the CUDA version of the libraries",
     )
 
 
 def check_arithmetic(probe: Probe) -> Iterator[Finding]:
-    """Reports whether training on this processor can multiply in bfloat16."""
+    """Reports whether the processor can multiply in bfloat16, which speeds up training."""
     yield Finding(
-        GOOD, "bfloat16", "yes, and training uses it" if probe.answer("bfloat16") else "no: training is slower"
+        GOOD,
+        "bfloat16",
+        "supported: training uses it" if probe.answer("bfloat16") else "not supported: training is slower",
     )

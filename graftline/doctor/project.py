@@ -42,7 +42,7 @@ def check_weights(settings: Settings) -> Iterator[Finding]:
 
 
 def check_lock(settings: Settings) -> Iterator[Finding]:
-    """Checks that no run holds the lock. It ends with its process, but a process can be stopped forever."""
+    """Checks that no run holds the lock. A lock ends with its process, but a stopped process keeps it forever."""
     from graftline.runs import lock
 
     holder = lock.holder(settings)
@@ -59,7 +59,7 @@ def check_lock(settings: Settings) -> Iterator[Finding]:
             f"`kill -CONT {holder.pid}` resumes it, `kill -9 {holder.pid}` ends it",
         )
     else:
-        yield Finding(WARNING, "lock", value, "wait for it to end, or let a run wait with --wait <minutes>")
+        yield Finding(WARNING, "lock", value, "wait for it to end, or use `graftline run --wait <minutes>`")
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def _check_runs(settings: Settings) -> Iterator[Finding]:
 
 
 def check_left_overs(settings: Settings) -> Iterator[Finding]:
-    """Checks for half-written files of killed processes, which nothing reads."""
+    """Checks for half-written files that killed processes left, which nothing reads."""
     from graftline.runs import lock
 
     if lock.holder(settings):
@@ -167,7 +167,9 @@ def check_dataset(settings: Settings, probe: Probe) -> Iterator[Finding]:
     name, url = settings.data.dataset, found["urls"][0]
     host, reason = urllib.parse.urlsplit(url).netloc, _unreachable(url)
     if reason:
-        cure = "prepare it from a local copy with `graftline data <zip>`, repair the network connection, or set HTTPS_PROXY"
+        cure = (
+            "prepare it from a local copy with `graftline data <zip>`, fix the network connection, or set HTTPS_PROXY"
+        )
         yield Finding(
             BAD, "dataset", f"{name} does not exist yet and cannot be downloaded from {host} ({reason})", cure
         )

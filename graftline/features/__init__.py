@@ -1,1 +1,1 @@
-"""What the frozen prefix makes of every image, computed once and kept."""
+"""The feature cache: the output of the frozen prefix for every image, computed once and kept."""

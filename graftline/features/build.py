@@ -1,4 +1,4 @@
-"""The one pass over the images: through the Transform graph and the frozen prefix, into the feature cache."""
+"""The single pass over the images: through the Transform graph and the frozen prefix, into the feature cache."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from graftline.features.source import decoder, source
 from graftline.network import backbone, inference
 from graftline.settings.training import PLAIN, Model, Prefix, Training
 
-DECODED = 2000  # images, of one shard, that are decoded once for all their views: 0.6 MB an image at a size of 224
+DECODED = 2000  # images, all in one shard, that are decoded once for all their views: 0.6 MB per image at a size of 224
 
 
 class Missing(NamedTuple):
@@ -38,7 +38,7 @@ class Missing(NamedTuple):
 
     @property
     def images(self) -> int:
-        """How many images it shows."""
+        """The number of images."""
         return self.examples.examples
 
 
@@ -51,31 +51,31 @@ def cached_splits(
     compute: bool = True,
     names: Sequence[str] = SPLITS,
 ) -> dict[str, CachedSplit]:
-    """Returns the features of splits, computing those that no earlier run has left in the cache.
+    """Returns the features of splits, and computes those that are not in the cache yet.
 
     Args:
       base: the base network, with its pretrained weights.
-      at: the layer where it is cut.
+      at: the layer where the base is cut.
       config: the Trainer's `custom_config`.
       examples_uri: folder of the splits' tf.Examples.
       transform: output of the Transform.
-      compute: whether this process computes them; they are another worker's otherwise.
-      names: which splits.
+      compute: whether this process computes them; otherwise another worker does.
+      names: the splits.
 
     Raises:
-      UserError: where the disk has no room for them, or the other worker has not left them here.
+      UserError: if the disk has no room for them, or they are not where the other worker should have put them.
     """
     model, prefix, training = Model(**config["model"]), Prefix(**config["prefix"]), Training(**config["training"])
     engine = inference.choose(prefix)
     folder = Path(config["work_dir"], "features", _key(base, at, model, prefix, engine, examples_uri, transform))
     names_of = dict.fromkeys(SPLITS, (PLAIN,)) | {TRAIN: training.views}
     print(
-        f"Features at {at}, kept as {prefix.cache_dtype} in {folder}: computed by {engine.name} in {engine.precision} where "
-        f"they are not there yet; augmentation {training.augmentation}.",
+        f"Features at {at} are kept as {prefix.cache_dtype} in {folder}; {engine.name} computes missing ones in "
+        f"{engine.precision}; augmentation {training.augmentation}.",
         flush=True,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    os.utime(folder)  # used now: folders that were not for long are pruned
+    os.utime(folder)  # folders that have not been used for long are pruned
     splits, missing = {}, []
     for split in names:
         examples = records.counted(examples_uri, split)
@@ -87,7 +87,7 @@ def cached_splits(
     if missing and not compute:
         raise UserError(
             f"The first worker's features are not in {missing[0].path}: give all workers the same settings and kind of "
-            "machine, and the same run.root on a volume that they share."
+            "machine, and the same run.root on a shared volume."
         )
     if missing:
         _fill(missing, backbone.prefix(base, model, at), engine, transform, prefix.cache_dtype)
@@ -101,7 +101,7 @@ def _fill(
     transform: tft.TFTransformOutput,
     dtype: str,
 ) -> None:
-    """Computes features, where the disk has room for all of them."""
+    """Computes features, if the disk has room for all of them."""
     _check_space(missing, network, dtype)
     if on_beam.is_asked_for():
         pieces = [piece for view in missing for piece in _pieces(view)]
@@ -117,21 +117,21 @@ def _fill(
 
 
 def _pieces(view: Missing) -> Iterator[on_beam.Piece]:
-    """Yields the shards of a view that are to be written."""
+    """Yields the missing shards of a view."""
     for number in cache.missing(view.path, view.images):
         part = view.examples.part(*cache.place(range(number, number + 1), view.images))
         yield on_beam.Piece(str(view.path), number, view.images, part, view.name)
 
 
 def _check_space(missing: list[Missing], network: keras.Model, dtype: str) -> None:
-    """Raises UserError where the disk has no room for all features; better now than after a pass over some of the images."""
+    """Raises UserError if the disk has no room for all features: better now than halfway through the pass."""
     row = sum(math.prod(output.shape[1:]) for output in network.outputs) * np.dtype(dtype).itemsize
     there = sum(file.stat().st_size for view in missing for file in view.path.rglob("*.npy"))
     folder, images = missing[0].path.parent, sum(view.images for view in missing)
     needed, free = images * row - there, shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"The features of {images:,} images need {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} are "
+            f"The features of {images:,} images need {needed / 1e6:,.1f} MB in {folder}, but only {free / 1e6:,.1f} MB are "
             "free: free some space and run again, or set run.root to a folder on another disk."
         )
 
@@ -145,7 +145,7 @@ def _key(
     examples_uri: str,
     transform: tft.TFTransformOutput,
 ) -> str:
-    """Returns what changes when anything does that the features depend on."""
+    """Returns a key that changes whenever anything changes that the features depend on."""
     parts = {
         "examples": _digest(sorted(Path(examples_uri).glob("Split-*/*"))),
         "transform": _digest([Path(transform.transform_savedmodel_dir, "saved_model.pb")]),

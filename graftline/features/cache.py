@@ -1,12 +1,13 @@
-"""What the frozen prefix makes of every image, computed once and kept on disk.
+"""The output of the frozen prefix for every image, computed once and kept on disk.
 
-The prefix never changes, so its output is the same in every epoch, and in every later run on the same images with the
-same weights. It is kept in shards: a folder each, of one .npy file a field, written aside, checksummed and renamed, so that
-an interrupted pass goes on where it stopped and a damaged shard is made again; in any order, by any number of machines.
+The prefix never changes, so its output is the same in every epoch, and in every later run on the same images with the same
+weights. It is kept in shards. A shard is a folder with one .npy file per field; it is written aside, checksummed and
+renamed, so an interrupted pass resumes where it stopped, and a damaged shard is written again. Any number of machines can
+write shards, in any order.
 
-NumPy's own format, because it is plain, can be read at any row, and exists wherever NumPy does; array_record, which has
-checksums too, has no wheel for macOS on arm64 and gives each record as a Python object. Rows are read, not mapped: a map's
-pages count as memory of this process, which would grow with the data.
+The format is NumPy's own, because it is simple, can be read at any row, and exists wherever NumPy does. array_record also
+has checksums, but no wheel for macOS on arm64, and it returns each record as a Python object. Rows are read, not mapped:
+the pages of a map count as memory of this process, which would grow with the data.
 """
 
 import json
@@ -31,12 +32,12 @@ from graftline.base.threads import side_by_side
 from graftline.network.inference import STREAMS, Run
 
 SHARD_EXAMPLES = 2048
-AHEAD = 4  # batches that are read before they are asked for
+AHEAD = 4  # batches that are prefetched
 ACTIVATION, POOLED, LABEL = "activation", "pooled", "label"
 FIELDS = (ACTIVATION, POOLED, LABEL)
 CHECKSUMS = "crc32.json"
 
-# Batches (images float32 [batch, size, size, 3], labels int64 [batch]) of so many examples of a split, from its n-th one on
+# From the first example and a number of examples to batches (images float32 [batch, size, size, 3], labels int64 [batch])
 Source = Callable[[int, int], tf.data.Dataset]
 
 
@@ -45,15 +46,15 @@ class CachedSplit:
     """The features of one split, on disk.
 
     Attributes:
-      views: a folder for each version of the images, as they are and mirrored for instance.
-      examples: number of examples in each.
+      views: one folder per view of the images, such as the plain and the mirrored one.
+      examples: number of examples in each view.
     """
 
     views: tuple[Path, ...]
     examples: int
 
     def steps(self, batch_size: int) -> int:
-        """Returns the number of batches of an epoch; the last may be smaller."""
+        """Returns the number of batches in an epoch; the last may be smaller."""
         return -(-self.examples // batch_size)
 
     def dataset(
@@ -64,10 +65,10 @@ class CachedSplit:
         Args:
           field: ACTIVATION or POOLED.
           batch_size: examples in a batch.
-          seed: shuffles over the whole split, anew each epoch, and draws one of the views of each example; None keeps the
+          seed: shuffles the whole split, differently in each epoch, and draws one view of each example; None keeps the
             order and takes the first view.
-          epoch: its number, from 0.
-          start: number of the batch to start with.
+          epoch: number of the epoch, from 0.
+          start: number of the first batch.
 
         Returns:
           float32 [batch, ...] and int64 [batch].
@@ -85,10 +86,10 @@ class CachedSplit:
         return found.with_options(records.options())
 
     def rows(self, batch_size: int, seed: int | None, epoch: int = 0, start: int = 0) -> tf.data.Dataset:
-        """Returns the numbers of the rows of each batch, counted through the views, in the order of `dataset`.
+        """Returns the row numbers of each batch, counted across the views, in the order of `dataset`.
 
-        They are computed from seed, epoch and step alone, by a pseudorandom permutation: shuffling holds nothing in memory,
-        and an interrupted epoch goes on at any step.
+        A pseudorandom permutation computes them from only seed, epoch and step: shuffling takes no memory, and an
+        interrupted epoch can resume at any step.
         """
 
         def batch(step: tf.Tensor) -> tf.Tensor:
@@ -105,7 +106,7 @@ class CachedSplit:
 
 
 class Rows:
-    """Reads rows of one field, with their labels, by their number, whatever shard they are in."""
+    """Reads rows of one field, with their labels, by number, across shards."""
 
     def __init__(self, folders: Iterable[Path], field: str) -> None:
         """Opens the field's file in every shard of the folders."""
@@ -119,7 +120,7 @@ class Rows:
         weakref.finalize(self, _close, self._files)
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns features [batch, ...] and labels [batch] of the numbers [batch]."""
+        """Returns features [batch, ...] and labels [batch] of the rows with the numbers [batch]."""
         found = np.empty((len(rows), *self.shape), self.dtype)
         size = found.nbytes // len(rows)
         buffer: Any = memoryview(found.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
@@ -130,11 +131,11 @@ class Rows:
         return found, self.labels[rows]
 
     def _fill(self, buffer: memoryview, shard: int, offset: int) -> None:
-        """Reads until a buffer is full: one call may give less."""
+        """Reads until a buffer is full, because one call may return less."""
         while buffer:
             count = os.preadv(self._files[shard], [buffer], offset)
             if not count:
-                raise UserError(f"{self._paths[shard]} became shorter: run again to compute it again.")
+                raise UserError(f"{self._paths[shard]} was truncated during the run: run again to recompute it.")
             buffer, offset = buffer[count:], offset + count
 
 
@@ -149,28 +150,30 @@ def shards(folder: Path) -> list[Path]:
 
 
 def is_complete(folder: Path, examples: int) -> bool:
-    """Returns whether all of a split is in the cache and undamaged; removes damaged shards."""
+    """Returns whether a split is in the cache completely and undamaged; removes damaged shards."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in shards(folder):
         if not _is_sound(shard):
-            logging.getLogger("absl").warning("The feature cache's shard %s is damaged: it is made again.", shard)
-            shutil.rmtree(shard, ignore_errors=True)  # another process may see and do the same
+            logging.getLogger("absl").warning(
+                "Shard %s of the feature cache is damaged, so it is computed again.", shard
+            )
+            shutil.rmtree(shard, ignore_errors=True)  # another process may do the same
     return not missing(folder, examples)
 
 
 def missing(folder: Path, examples: int) -> list[int]:
-    """Returns the numbers of the shards that are not there, of so many examples."""
+    """Returns the numbers of the shards that are missing for this number of examples."""
     there = {shard.name for shard in shards(folder)}
     return [number for number in range(-(-examples // SHARD_EXAMPLES)) if f"{number:05}" not in there]
 
 
 def fill(folder: Path, examples: int, source: Source, run: Run, dtype: str) -> None:
-    """Computes what of a split is not yet in the cache, where all that is there is sound.
+    """Computes the missing shards of a split; those that exist must be undamaged.
 
     Args:
-      folder: of one view of the split.
-      examples: how many the split has.
-      source: where the images come from, in batches that a shard holds whole.
+      folder: folder of one view of the split.
+      examples: number of examples in the split.
+      source: where the images come from, in batches of which a shard holds a whole number.
       run: the compiled prefix.
       dtype: float16 or float32.
     """
@@ -187,12 +190,12 @@ def fill(folder: Path, examples: int, source: Source, run: Run, dtype: str) -> N
 
 
 def write(folder: Path, numbers: range, examples: int, source: Source, run: Run, dtype: str) -> Iterator[int]:
-    """Writes consecutive shards, and yields the number of examples of each batch.
+    """Writes consecutive shards, and yields the number of examples in each batch.
 
     Args:
-      folder: of one view of the split.
-      numbers: of the shards.
-      examples: how many the whole split has.
+      folder: folder of one view of the split.
+      numbers: numbers of the shards.
+      examples: number of examples in the whole split.
       source: as for `fill`.
       run: the compiled prefix.
       dtype: float16 or float32.
@@ -217,7 +220,7 @@ def place(numbers: range, examples: int) -> tuple[int, int]:
 
 
 def _runs(numbers: list[int]) -> list[range]:
-    """Returns sorted numbers as ranges without a gap."""
+    """Returns sorted numbers as ranges without gaps."""
     known = set(numbers)
     starts = [number for number in numbers if number - 1 not in known]
     ends = [number + 1 for number in numbers if number + 1 not in known]
@@ -244,7 +247,7 @@ def _crc32(path: Path) -> int:
 
 
 def computed(batches: tf.data.Dataset, run: Run, dtype: str) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the fields of batch after batch, some of which are computed side by side."""
+    """Yields the fields of each batch; several batches are computed in parallel."""
 
     def compute(batch: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
         images, labels = batch
@@ -265,4 +268,4 @@ def _write_shard(shard: Path, held: dict[str, list[np.ndarray]]) -> None:
     except OSError:
         if not shard.is_dir():
             raise
-        shutil.rmtree(written)  # another process that fills the same cache was first, with the same rows
+        shutil.rmtree(written)  # another process that fills the same cache wrote the same rows first

@@ -1,8 +1,8 @@
-"""The pass over the images on Beam, where `run.beam_args` names a runner of several machines.
+"""The pass over the images on Beam, if `run.beam_args` names a runner with several machines.
 
-Each missing shard of the cache is a piece of work of its own: a worker reads its examples, runs the prefix on the engine
-that the Trainer chose, and writes the shard aside and renames it, on the volume that all of them share. What was written
-before a worker was lost is not computed again, and the Trainer finds a complete cache.
+Each missing shard of the cache is a separate piece of work: a worker reads its examples, runs the prefix on the engine that
+the Trainer chose, writes the shard aside on the volume that all workers share, and renames it. Shards that were written
+before a worker was lost are not computed again, and the Trainer finds a complete cache.
 """
 
 import shutil
@@ -24,23 +24,23 @@ from graftline.features import cache, source
 from graftline.network import inference
 from graftline.network.inference import Engine
 
-HERE = ("DirectRunner", "FnApiRunner")  # how the runners of this machine end
+HERE = ("DirectRunner", "FnApiRunner")  # suffixes of the runners that use only this machine
 
 
 def is_asked_for() -> bool:
-    """Tells whether Beam's arguments name a runner that does not work in this process."""
+    """Returns whether Beam's arguments name a runner that works outside this process."""
     runner = PipelineOptions(list(ARGS.get())).view_as(StandardOptions).runner
     return runner is not None and not runner.endswith(HERE)
 
 
 class Piece(NamedTuple):
-    """A shard that is to be written.
+    """A shard to write.
 
     Attributes:
       folder: of the view of the split.
-      number: the shard's.
+      number: of the shard.
       examples: how many the split has.
-      part: where those of this shard are.
+      part: where the examples of this shard are.
       view: name of the view.
     """
 
@@ -52,7 +52,7 @@ class Piece(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What workers load: a network that was saved, the Transform graph, and how they run."""
+    """What workers load: the saved network and the Transform graph, with the engine and dtype to use."""
 
     network: str
     transform: str
@@ -68,18 +68,18 @@ def fill(
     Args:
       pieces: the shards.
       network: the prefix.
-      transform: output of the Transform, on the volume that workers share.
-      engine: what runs the prefix.
+      transform: output of the Transform, on the volume that the workers share.
+      engine: the engine that runs the prefix.
       dtype: float16 or float32.
     """
     pieces = list(pieces)
     folder = Path(tempfile.mkdtemp(dir=Path(pieces[0].folder).parent, suffix=".tmp"))
-    folder.chmod(0o755)  # workers may be another user
+    folder.chmod(0o755)  # workers may run as another user
     try:
         saved = folder / "network"
         tf.saved_model.save(_Saved(network), str(saved))
         made = Made(str(saved), Path(transform.transform_savedmodel_dir).parent.as_posix(), engine, dtype)
-        print(f"Features of {len(pieces)} shards, by Beam's workers.", flush=True)
+        print(f"Beam's workers compute the features of {len(pieces)} shards.", flush=True)
         with beam.Pipeline(argv=list(ARGS.get())) as pipeline:
             pipeline | beam.Create(pieces) | beam.Reshuffle() | beam.ParDo(WriteShard(made))
     finally:
@@ -87,7 +87,7 @@ def fill(
 
 
 class _Saved(tf.Module):
-    """A prefix as a SavedModel holds it."""
+    """A prefix to save as a SavedModel."""
 
     def __init__(self, network: keras.Model) -> None:
         super().__init__()
@@ -100,15 +100,15 @@ class WriteShard(beam.DoFn):
     """Writes shards of the cache."""
 
     def __init__(self, made: Made) -> None:
-        """Sets it up.
+        """Initializes the writer.
 
         Args:
-          made: what it loads, once in each process.
+          made: what each process loads once.
         """
         self._made, self._shared = made, Shared()
 
     def process(self, piece: Piece) -> Iterator[int]:
-        """Writes a shard, unless another worker has, and yields how many examples it holds."""
+        """Writes a shard, unless another worker has done so, and yields its number of examples."""
         if piece.number not in cache.missing(Path(piece.folder), piece.examples):
             return
         loaded = self._shared.acquire(lambda: _Loaded(self._made))
@@ -119,7 +119,7 @@ class _Loaded:
     """What a worker needs to compute features."""
 
     def __init__(self, made: Made) -> None:
-        self._network = tf.saved_model.load(made.network)  # its variables live as long as it does
+        self._network = tf.saved_model.load(made.network)  # kept, because its variables live only as long as it does
         (traced,) = self._network.prefix.concrete_functions
         self._run, self._dtype = inference.compile_function(traced, made.engine), made.dtype
         self._decode = source.decoder(tft.TFTransformOutput(made.transform))

@@ -1,4 +1,4 @@
-"""Features on the GPU itself, where all splits have room there: then an epoch copies row numbers to it and nothing else."""
+"""Features in the memory of the GPU, if all splits fit: then an epoch copies only row numbers to it."""
 
 import keras
 import numpy as np
@@ -8,15 +8,15 @@ from tensorflow.python.client import device_lib
 from graftline.artifacts import records
 from graftline.features.cache import AHEAD, CachedSplit, Rows
 
-SHARE = 0.5  # of a GPU's memory that features may take; the rest is for the network, and what an optimizer keeps
-CHUNK = 4096  # rows that are copied at once
+SHARE = 0.5  # of a GPU's memory that features may take; the network and the optimizer's state need the rest
+CHUNK = 4096  # rows copied at a time
 
 
 class Resident:
-    """One field of all splits as one table on a device, split after split, view after view.
+    """One field of all splits as one table on a device, ordered by split and view.
 
     Args:
-      splits: features by name of the split.
+      splits: features, by name of the split.
       field: ACTIVATION or POOLED.
       device: name of the device, such as `/GPU:0`.
     """
@@ -29,7 +29,7 @@ class Resident:
         self._labels = np.concatenate([rows.labels for rows in stored.values()])
         one = next(iter(stored.values()))
         with tf.device(device):
-            # Filled part by part in its place: parts put together at the end would take its room twice
+            # Filled in place: concatenating the parts at the end would take twice the memory
             self._table = tf.Variable(tf.zeros([sum(sizes), *one.shape], one.dtype), trainable=False)
             for name, rows in stored.items():
                 for start in range(0, len(rows.labels), CHUNK):
@@ -37,13 +37,13 @@ class Resident:
                     self._put(self._first[name] + start, rows.read(wanted)[0])
 
     def _put(self, first: int, rows: np.ndarray) -> None:
-        # Not `table[a:b].assign`: that reads the table first, and so copies all of it before it is changed
+        # Not `table[a:b].assign`, which reads the table first and so copies all of it
         tf.raw_ops.ResourceStridedSliceAssign(
             ref=self._table.handle, begin=[first], end=[first + len(rows)], strides=[1], value=rows
         )
 
     def network(self, trained: keras.Model) -> keras.Model:
-        """Returns a network that takes row numbers, int64 [batch], in the place of features."""
+        """Returns a network that takes row numbers, int64 [batch], instead of features."""
         return FromTable(trained, self._table)
 
     def dataset(
@@ -60,7 +60,7 @@ class Resident:
 
 
 class FromTable(keras.Model):
-    """A network behind a table that stays where it is; it holds the network's own variables and no others."""
+    """A network that reads its input from a table; its variables are those of the network, without the table."""
 
     def __init__(self, trained: keras.Model, table: tf.Variable) -> None:
         super().__init__(name=f"{trained.name}_from_table")
@@ -68,15 +68,15 @@ class FromTable(keras.Model):
         self._table = table
 
     def call(self, rows: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Returns what the network makes of the rows [batch]."""
+        """Returns the network's output for the rows [batch]."""
         return self.trained(tf.cast(tf.gather(self._table, rows), tf.float32), training=training)
 
 
 def place(splits: dict[str, CachedSplit], field: str) -> Resident | None:
-    """Copies the features to the first GPU; None where there is no GPU, or no room on it.
+    """Copies the features to the first GPU; returns None if there is no GPU, or no room on it.
 
     Args:
-      splits: features by name of the split.
+      splits: features, by name of the split.
       field: ACTIVATION or POOLED.
     """
     limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
@@ -86,6 +86,6 @@ def place(splits: dict[str, CachedSplit], field: str) -> Resident | None:
 
 
 def _size(splits: dict[str, CachedSplit], field: str) -> int:
-    """Returns how many bytes a field of all splits takes."""
+    """Returns the size in bytes of a field of all splits."""
     stored = [Rows(split.views, field) for split in splits.values()]
     return sum(len(rows.labels) * int(np.prod(rows.shape)) * rows.dtype.itemsize for rows in stored)

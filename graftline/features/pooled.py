@@ -1,4 +1,4 @@
-"""Pooled features of all splits, each with the place of its image: what small classifiers beside the network learn from."""
+"""Pooled features of all splits, each with the place of its image, for small classifiers outside the network."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ Series = Sequence[Sequence[Row]]
 
 
 class Pooled(NamedTuple):
-    """Features of images.
+    """Pooled features of images.
 
     Attributes:
-      rows: which images.
+      rows: the places of the images.
       features: float32 [images, channels].
       labels: int64 [images].
     """
@@ -28,16 +28,16 @@ class Pooled(NamedTuple):
 
 
 def missing(folders: dict[str, str]) -> list[str]:
-    """Returns the folders of features that are gone.
+    """Returns the folders that no longer hold features.
 
     Args:
-      folders: of each split's features.
+      folders: the folder of each split's features.
     """
     return [folder for folder in folders.values() if not cache.shards(Path(folder))]
 
 
 def count(folders: dict[str, str]) -> int:
-    """Returns how many images there are; the folders are all there."""
+    """Returns the number of images; all folders must exist."""
     return sum(size for *_, size in _shards(folders))
 
 
@@ -45,8 +45,8 @@ def read(folders: dict[str, str], most: int) -> Pooled:
     """Returns the features of all splits.
 
     Args:
-      folders: of each split's features, all there.
-      most: how many images are taken, drawn at random where there are more.
+      folders: the folder of each split's features; all must exist.
+      most: the most images to return; if there are more, they are drawn at random.
     """
     shards = list(_shards(folders))
     sizes = [size for *_, size in shards]
@@ -65,11 +65,11 @@ def read(folders: dict[str, str], most: int) -> Pooled:
 
 
 def firsts(rows: list[Row], series: Series) -> np.ndarray:
-    """Returns of each row the number of the first one of its series, its own where it is in none.
+    """Returns for each row the number of the first row of its series, or its own number if it is in none.
 
     Args:
-      rows: which images.
-      series: the places of images that look alike or are copies.
+      rows: the places of the images.
+      series: the places of images that are look-alikes or copies.
     """
     at, first = {row: number for number, row in enumerate(rows)}, np.arange(len(rows))
     for places in series:
@@ -79,7 +79,7 @@ def firsts(rows: list[Row], series: Series) -> np.ndarray:
 
 
 def _shards(folders: dict[str, str]) -> Iterator[tuple[str, int, Path, int]]:
-    """Yields each shard with its split, the number of its first example in the split, and how many it has."""
+    """Yields the split of each shard, the number of its first example there, its folder, and its number of examples."""
     for split, folder in folders.items():
         first = 0
         for shard in cache.shards(Path(folder)):

@@ -1,4 +1,4 @@
-"""Where the pass has its images from: the examples of a split, through the Transform graph and a view of them."""
+"""The source of the pass over the images: the examples of a split, through the Transform graph and a view."""
 
 import os
 from collections.abc import Callable
@@ -10,13 +10,14 @@ from graftline.artifacts.examples import IMAGE, LABEL
 from graftline.features import views
 from graftline.features.cache import Source
 
-PASS_BATCH = 32  # images the prefix takes at once; a shard holds whole batches
-Examples = Callable[[int, int], tf.data.Dataset]  # so many serialized tf.Examples of a split, from its n-th one on
+PASS_BATCH = 32  # images that the prefix takes at once; a shard holds whole batches
+# From the first example and a number of examples to serialized tf.Examples
+Examples = Callable[[int, int], tf.data.Dataset]
 Decoder = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # from serialized tf.Examples to images and labels
 
 
 def decoder(transform: tft.TFTransformOutput) -> Decoder:
-    """Returns what takes serialized tf.Examples through the Transform graph; traced once for all views of all splits."""
+    """Returns a function that runs the Transform graph on serialized tf.Examples, traced once for all views and splits."""
     spec = {feature: transform.raw_feature_spec()[feature] for feature in (IMAGE, LABEL)}
     transform_layer = transform.transform_features_layer()
 
@@ -29,13 +30,13 @@ def decoder(transform: tft.TFTransformOutput) -> Decoder:
 
 
 def source(examples: Examples, decode: Decoder, name: str, kept: str | None = None) -> Source:
-    """Returns what reads the examples of a split as images and labels.
+    """Returns a function that reads the examples of a split as images and labels.
 
     Args:
-      examples: where they are read.
-      decode: as `decoder` returns it.
-      name: which view of the images.
-      kept: a file that keeps what the graph makes of a whole split, for the next view; None keeps nothing.
+      examples: reads the serialized examples.
+      decode: the result of `decoder`.
+      name: name of the view.
+      kept: a file that caches the decoded images of a whole split for the next view; None caches nothing.
     """
 
     def numbered(numbers: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -1,22 +1,22 @@
-"""The versions of an image that training sees: as it is, mirrored, and random parts of it."""
+"""The views of an image that training sees: as it is, mirrored, and random crops."""
 
 import tensorflow as tf
 
 from graftline.settings.training import MIRRORED, PLAIN
 
-AREA = (0.4, 1.0)  # part of an image that a crop shows
-RATIO = (3 / 4, 4 / 3)  # width to height of a crop, in images that are square
-BRIGHTNESS = 0.2  # how much lighter or darker a crop is at most, of the whole range
+AREA = (0.4, 1.0)  # the fraction of an image's area that a crop shows
+RATIO = (3 / 4, 4 / 3)  # width to height of a crop of a square image
+BRIGHTNESS = 0.2  # how much lighter or darker a crop can be, as a fraction of the whole range
 CONTRAST = (0.8, 1.25)
 
 
 def view(name: str, images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-    """Returns one version of each image; always the same one.
+    """Returns one view of each image, always the same for the same arguments.
 
     Args:
       name: one of `Training.views`.
       images: float32 [batch, size, size, 3] in [-1, 1].
-      numbers: of the images in their split, int64 [batch], which with the name decide what is random.
+      numbers: of the images in their split, int64 [batch]; with the name, they seed what is random.
 
     Returns:
       float32 of the same shape and range.
@@ -29,9 +29,9 @@ def view(name: str, images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
 
 
 def _crops(images: tf.Tensor, numbers: tf.Tensor, view_number: int) -> tf.Tensor:
-    """Random parts of images, some of them mirrored, with other brightness and contrast.
+    """Returns random crops of images, some of them mirrored, with changed brightness and contrast.
 
-    The crop is that of C. Szegedy et al., Going Deeper with Convolutions, 2015, section 6, with a larger least area.
+    The crop is that of C. Szegedy et al., Going Deeper with Convolutions, 2015, section 6, with a larger minimum area.
     """
     drawn = tf.map_fn(
         lambda number: tf.random.stateless_uniform([7], tf.stack([number, tf.cast(view_number, tf.int64)])),

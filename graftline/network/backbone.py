@@ -16,8 +16,8 @@ def network(name: str, image_size: int, weights: str | None) -> keras.Model:
 
     Args:
       name: one of `BACKBONES`.
-      image_size: height and width of an image, at least 32.
-      weights: `imagenet` lets Keras download them; None gives random ones.
+      image_size: height and width of the images, at least 32.
+      weights: `imagenet` lets Keras download them; None means random ones.
     """
     build_base = getattr(keras.applications, name)
     shape = (image_size, image_size, 3)
@@ -29,7 +29,7 @@ def build(model: Model, weights_path: Path | None) -> keras.Model:
 
     Args:
       model: backbone and image size.
-      weights_path: an .h5 file for this backbone; None leaves random weights.
+      weights_path: an .h5 file for this backbone; None keeps random weights.
 
     Raises:
       UserError: if the file does not fit the backbone.
@@ -53,12 +53,12 @@ def _load(base: keras.Model, backbone: str, path: Path) -> None:
         reason = str(error).split("\n")[0].rstrip(".")
         raise UserError(
             f"{path} does not hold the weights of {backbone} without its top ({reason}): "
-            "set model.weights to an .h5 file saved from it, to imagenet, or to none."
+            "set model.weights to an .h5 file saved from that backbone, to imagenet, or to none."
         ) from error
 
 
 def set_trainable(base: keras.Model, fine_tune_at: str | None) -> None:
-    """Freezes the base up to a layer; models that use it must be compiled afterwards.
+    """Freezes the base up to a layer; models that use the base must be compiled afterwards.
 
     Args:
       base: the base network.
@@ -72,7 +72,7 @@ def set_trainable(base: keras.Model, fine_tune_at: str | None) -> None:
 
 
 def cut(base: keras.Model, fine_tune_at: str) -> str:
-    """Finds where the frozen prefix ends: the last tensor before the trainable layers that all paths go through.
+    """Finds where the frozen prefix ends: at the last tensor before the trainable layers that all paths go through.
 
     Args:
       base: the base network.
@@ -116,8 +116,8 @@ def prefix(base: keras.Model, model: Model, at: str) -> keras.Model:
 
     Args:
       base: the base network.
-      model: its settings.
-      at: the layer where it is cut.
+      model: settings of the network.
+      at: the layer where the base is cut.
 
     Returns:
       A model from images [batch, size, size, 3] in [-1, 1] to an activation [batch, height, width, channels] and
@@ -134,7 +134,7 @@ def head(base: keras.Model, model: Model, num_classes: int) -> keras.Model:
 
     Args:
       base: the base network, for its number of channels.
-      model: `dropout`.
+      model: settings of the network, for `dropout`.
       num_classes: two classes share one logit, more have one logit each.
     """
     units = 1 if num_classes == 2 else num_classes

@@ -35,7 +35,7 @@ class InferenceMode(layers.Layer):
 
 
 class Convolution(layers.Layer):
-    """A convolution that multiplies in another dtype; the layer is shared.
+    """A convolution that multiplies in another dtype; shares the layer.
 
     Args:
       convolution: a Conv2D without bias or activation.
@@ -53,11 +53,11 @@ class Convolution(layers.Layer):
 
 
 class FoldedConvolution(layers.Layer):
-    """A convolution and the BatchNorm after it as one convolution with a bias; both layers are shared.
+    """A convolution and the BatchNorm after it as one convolution with a bias; shares both layers.
 
     Args:
       convolution: a Conv2D or DepthwiseConv2D without bias or activation.
-      norm: the BatchNormalization that takes its output.
+      norm: the BatchNormalization that follows it.
       arithmetic: the dtype in which it multiplies.
     """
 
@@ -131,7 +131,7 @@ def folded(network: keras.Model, arithmetic: str) -> keras.Model:
 
 
 def fused(network: keras.Model, arithmetic: str) -> keras.Model:
-    """Returns a network of the same layers and weights whose BatchNorms train in one operation each.
+    """Returns a network with the same layers and weights, whose BatchNorms train in one operation each.
 
     Args:
       network: the network.
@@ -164,7 +164,7 @@ def _foldable(network: keras.Model) -> dict[str, layers.BatchNormalization]:
 
 
 def _is_plain(operation: Any) -> bool:
-    """Returns whether an operation is a convolution and nothing more."""
+    """Returns whether an operation is a convolution without bias or activation."""
     return (
         isinstance(operation, layers.Conv2D | layers.DepthwiseConv2D)
         and not operation.use_bias

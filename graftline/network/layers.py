@@ -20,7 +20,7 @@ def write(name: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Writes the layers of a backbone into schemas/backbones.json.")
+    parser = argparse.ArgumentParser(description="Writes the layer names of a backbone to schemas/backbones.json.")
     parser.add_argument(
         "name", choices=list(BACKBONES), help="the name of its entry in graftline/settings/backbones.py"
     )

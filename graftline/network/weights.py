@@ -38,7 +38,7 @@ WHEEL_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights, and where it came from."""
+    """A file of weights, its source and its hash."""
 
     path: Path
     source: str

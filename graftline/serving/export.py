@@ -30,7 +30,7 @@ class ServingModule(tf.Module):
         self._network = _traced(lambda image: model(image, training=False), self._images)
         self._variables = [variable.value for variable in model.variables]
         self._kernel = backbone.kernel(model).value
-        self._transform = transform.transform_features_layer()  # an attribute, so that its resources are saved with the module
+        self._transform = transform.transform_features_layer()  # an attribute, so that its resources are saved too
         self._raw_spec = transform.raw_feature_spec()
         # Also only one, because tracing it takes a second
         raw = tf.TensorSpec([None, *self._raw_spec[IMAGE].shape], tf.string)
@@ -120,8 +120,8 @@ def probabilities(logits: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
 def heat_map(activation: tf.Tensor, kernel: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """Returns which parts of an image spoke for its class: the class activation map, divided by its maximum.
 
-    That map is relu(sum_k w_kc A_k) (Zhou et al. 2016). Up to a factor, which the division removes, it is that of Grad-CAM for a
-    network that ends in average pooling and one dense layer (Selvaraju et al. 2017, section 3 and appendix A).
+    That map is relu(sum_k w_kc A_k) (Zhou et al. 2016). Up to a factor, which the division removes, Grad-CAM gives the same
+    for a network that ends in average pooling and one dense layer (Selvaraju et al. 2017, section 3 and appendix A).
 
     Args:
       activation: A, float32 [batch, height, width, channels], before average pooling.

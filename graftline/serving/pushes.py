@@ -105,7 +105,9 @@ def _push(line: str) -> Push | None:
 
 @functools.cache
 def _warn(path: Path, line: str) -> None:
-    logging.getLogger("absl").warning("%s has a damaged line, which is ignored; correct or delete it: %a", path, line[:80])
+    logging.getLogger("absl").warning(
+        "%s has a damaged line, which is ignored; correct or delete it: %a", path, line[:80]
+    )
 
 
 def write(directory: Path, history: Iterable[Push]) -> None:

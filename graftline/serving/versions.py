@@ -196,7 +196,7 @@ def roll_back(directory: Path, why: str) -> Push:
     good = [push for push in present if push.digest not in bad]
     if not good:
         raise UserError(
-            f"{directory} has no version before {current.version} to go back to: train a better model and push it, "
+            f"{directory} has no good version before {current.version} to go back to: train a better model and push it, "
             "and raise run.keep_versions for the next time."
         )
     if current not in pushes.read(directory):

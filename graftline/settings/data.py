@@ -55,7 +55,7 @@ class Data(Section):
     data_dir: ProjectPath = Path("output/data")
     """Folder in which TFDS keeps its sets; relative to the project."""
     splits: Splits = Splits()
-    """How images are split: by a hash of their bytes, so they keep it as data grows; each split gets every class."""
+    """A hash of an image's bytes decides its split, which it keeps as data grows; each split gets every class."""
     max_bad_images: Fraction = 0.01
     """Fraction of the files that may be unreadable, or of an unsupported kind, before the run stops."""
     max_pixels: Annotated[int, Field(ge=1)] = 50_000_000

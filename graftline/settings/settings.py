@@ -133,7 +133,7 @@ class Settings(BaseSettings):
         """
         if not self.schema_path.is_file():
             raise UserError(
-                f"There is no schema {self.schema_path}: run `graftline schema --data <this one>` and review the result."
+                f"There is no schema {self.schema_path}: run `graftline schema --data <this data>` and review the result."
             )
         return self.schema_path
 

@@ -120,7 +120,7 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Removes all checkpoints of a finished training; the folder stays, because another process may still write to it."""
+        """Removes all checkpoints of a finished training; the folder stays, as another process may still write to it."""
         for path in self._files():
             path.unlink(missing_ok=True)
 

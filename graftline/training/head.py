@@ -1,4 +1,4 @@
-"""Solves the head: logistic regression on the pooled features of the frozen base.
+"""Solves the head: logistic regression on the pooled features of the frozen backbone.
 
 The problem is convex, so L-BFGS finds its one solution in seconds, where gradient steps only come near it. Cross-validation,
 in which an image is never on both sides, chooses the strength of the penalty that keeps the solution small.
@@ -201,5 +201,5 @@ def _model(balanced: bool, **parameters: float | bool) -> LogisticRegression:
 
 def _fit(model: LogisticRegression, rows: np.ndarray, targets: np.ndarray) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: further steps do not change which answers are right
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: more steps change no answer
         model.fit(rows, targets)

@@ -240,7 +240,7 @@ class Run:
 
     def _placed(self, plan: Plan) -> tuple[Batches, keras.Model]:
         """Returns the source of a phase's batches, GPU memory or the disk, and the network in the form that takes them."""
-        alone = self.workers.strategy.num_replicas_in_sync == 1  # otherwise the other devices would read from this one's memory
+        alone = self.workers.strategy.num_replicas_in_sync == 1  # or other devices would read this one's memory
         resident = on_device.place(self.splits, plan.features) if alone else None
         if resident:
             return resident, resident.network(plan.trained)

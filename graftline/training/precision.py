@@ -14,7 +14,7 @@ from graftline.network import inference
 
 
 def with_values(config: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Returns a copy of a configuration with other values, by the setting's name, such as `training.phase_1.learning_rate`."""
+    """Returns a copy of a configuration with other values, by setting, such as `training.phase_1.learning_rate`."""
     config = copy.deepcopy(config)
     for name, value in values.items():
         *sections, key = name.split(".")

@@ -16,7 +16,7 @@ def fit(labels: np.ndarray, logits: np.ndarray) -> float:
     """Returns the temperature at which logits have the lowest log loss.
 
     Part of each label is spread over all classes, 1 / (examples + 2) of it. Otherwise the lowest temperature would be best
-    whenever the network has all of a few images right (see J. Platt, Probabilistic Outputs for Support Vector Machines, 1999).
+    whenever the network has all of a few images right (J. Platt, Probabilistic Outputs for Support Vector Machines, 1999).
 
     Args:
       labels: true classes, int64 [examples].

@@ -2,8 +2,8 @@
 
 All run the same `run_fn` with the same settings and the same `run.root`, on a volume that they share. The first, the chief,
 computes the features and writes all files. Together they give the loss curve of one machine, apart from rounding (about 1e-4
-if convolutions multiply in bfloat16), with two exceptions. `batch_norm: train` is not synchronized: each worker normalizes by
-the statistics of its own part of a batch, and only the moving statistics are averaged over the workers. And dropout draws
+if convolutions multiply in bfloat16), with two exceptions. `batch_norm: train` is not synchronized: each worker normalizes
+by the statistics of its own part of a batch, and only the moving statistics are averaged over the workers. And dropout draws
 other numbers than on one machine.
 
 If a worker is lost, TensorFlow ends the others within seconds. Started again, all resume from the last checkpoint.
@@ -111,8 +111,8 @@ def _read(tf_config: str) -> tuple[list[str], int]:
             if 0 <= index < len(addresses):
                 return addresses, index
             raise UserError(
-                f"TF_CONFIG: task.index = {index}, but cluster.worker lists {len(addresses)}: set task.index to a number from 0 "
-                f"to {len(addresses) - 1}, a different one on each worker."
+                f"TF_CONFIG: task.index = {index}, but cluster.worker lists {len(addresses)}: set task.index to a number "
+                f"from 0 to {len(addresses) - 1}, a different one on each worker."
             )
     raise UserError(
         f"TF_CONFIG = {tf_config} must list the workers and say which of them this is: set it as in {EXAMPLE}, or unset it."

@@ -195,7 +195,7 @@ def test_the_same_report_gives_the_same_page(text):
 @pytest.mark.parametrize(
     ("blessed", "servable", "told", "goes"),
     [
-        (True, True, "Blessed", "Pushed to"),
+        (True, True, "Blessed", "Serving directory"),
         (True, False, "Blessed, but cannot be served", "Would have been pushed to"),
         (False, True, "Not blessed", "Would have been pushed to"),
     ],

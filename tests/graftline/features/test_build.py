@@ -1,4 +1,4 @@
-"""The pass over the images: training on the cache is training on the images, and nothing is computed twice."""
+"""Tests of the pass over the images: training on the cache equals training on the images; nothing is computed twice."""
 
 import itertools
 import subprocess
@@ -25,7 +25,7 @@ from tests import tiny
 from tests.disks import tmpfs
 
 EXACT = {"engine": "tensorflow", "cache_dtype": "float32"}
-# The tutorial's recipe, with pretrained weights: random ones are so unsteady that rounding alone moves the losses apart
+# The tutorial's recipe, with pretrained weights: random ones are so unstable that mere rounding makes the losses diverge
 TUTORIAL = Model(image_size=96, batch_norm="train")
 IMAGES, BATCH, STEPS = 64, 8, 20
 
@@ -66,7 +66,7 @@ EPOCHS = -(-STEPS * BATCH // IMAGES)
 
 
 def losses(trained: keras.Model, batches: list[tf.data.Dataset], rate: float) -> list[float]:
-    """Trains as the tutorial does and returns the loss of each step."""
+    """Trains as the tutorial does, and returns the loss of each step."""
     trained.compile(keras.optimizers.RMSprop(rate), loss=network_losses.loss(2, 0.0))
     found = []
     for inputs, labels in itertools.islice(itertools.chain.from_iterable(batches), STEPS):
@@ -80,7 +80,7 @@ def test_losses_on_the_cache_are_those_on_the_images_step_by_step(tmp_path: Path
     cached, cache = network(data), split(data, tmp_path)
     fine_tuned = backbone.fine_tuned(cached.base, cached.head, data.model, cached.at)
     uncached, (images, labels) = network(data), decoded(data)
-    # Phase 2 as on the cache, but from the images
+    # Phase 2 as on the cache, but starting from the images
     prefix = backbone.prefix(uncached.base, data.model, uncached.at)
     whole = keras.Model(
         prefix.input, backbone.fine_tuned(uncached.base, uncached.head, data.model, uncached.at)(prefix.outputs[0])
@@ -137,7 +137,7 @@ def test_a_disk_too_small_is_told_before_the_pass(data: SimpleNamespace, tmp_pat
     with tmpfs(tmp_path, "400k"):
         with pytest.raises(UserError, match=r"The features of 192 images need \d+\.\d MB in .* set run\.root to"):
             split(data, tmp_path)
-        assert list(tmp_path.rglob("*.npy")) == [], "there was room for one of the splits, and it was computed"
+        assert list(tmp_path.rglob("*.npy")) == [], "a split was computed, although there is only room for one of them"
         subprocess.run(["mount", "-o", "remount,size=100m", str(tmp_path)], check=True)
         assert split(data, tmp_path).examples == IMAGES
 

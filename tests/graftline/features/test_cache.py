@@ -1,4 +1,4 @@
-"""The cache: what goes in comes out, in order or shuffled; interrupted and damaged passes are mended."""
+"""Tests of the cache: what goes in comes out, in order or shuffled; interrupted and damaged passes are repaired."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Source:
-    """Images whose pixels all are their number, counted as they are read."""
+    """Images whose pixels all equal their number; it records the numbers as they are read."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.read: list[int] = []
@@ -112,7 +112,7 @@ def test_shuffled_over_the_whole_set_anew_each_epoch_and_the_same_each_run(tmp_p
     assert first != second
     assert [first, second] == epochs(split, seed=7)
     assert [first, second] != epochs(split, seed=8)
-    assert max(first[:8]) - min(first[:8]) > 16, "a batch comes from one shard alone"
+    assert max(first[:8]) - min(first[:8]) > 16, "a batch comes from a single shard"
 
 
 def test_an_epoch_goes_on_at_any_step(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_file_that_has_become_shorter_is_told(tmp_path: Path) -> None:
     split = fill(tmp_path / "train", Source())
     rows, file = cache.Rows(split.views, ACTIVATION), cache.shards(tmp_path / "train")[1] / f"{ACTIVATION}.npy"
     os.truncate(file, file.stat().st_size - 3)
-    with pytest.raises(UserError, match=rf"{file} became shorter: run again"):
+    with pytest.raises(UserError, match=rf"{file} was truncated during the run: run again"):
         rows.read(np.arange(EXAMPLES))
 
 

@@ -1,4 +1,4 @@
-"""The pass on Beam: the very features of the pass by threads, shard by shard, and none of them twice."""
+"""Tests of the pass on Beam: it gives exactly the features of the pass by threads, and computes no shard twice."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 @pytest.fixture
 def by_beam(monkeypatch) -> Iterator[Callable[..., Any]]:
-    """Makes the pass by Beam: on a runner of this process, which others are no quicker than for so little."""
+    """Runs the pass on Beam, on a runner in this process: for so little data others are not faster."""
     monkeypatch.setattr(on_beam, "HERE", ())
     with beam.given(BEAM_ARGS):
         yield split
@@ -70,7 +70,7 @@ def test_what_a_lost_worker_had_written_is_not_computed_again(data, by_beam, tmp
     monkeypatch.setattr(cache, "write", noted)
     by_beam(data, tmp_path, EXACT)
     assert len(written) == len(set(written)) == 3 * IMAGES / SHARD
-    monkeypatch.setattr(cache, "fill", None)  # threads have nothing to do
+    monkeypatch.setattr(cache, "fill", None)  # the pass by threads would call it
     with beam.given([]):
         split(data, tmp_path, EXACT)
 

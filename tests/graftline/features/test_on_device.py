@@ -1,4 +1,4 @@
-"""Features kept on a device: the same rows in the same order, the same training; only where they fit."""
+"""Tests of features kept on a device: same rows, same order, same training, and only where they fit."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ CPU = "/CPU:0"
 
 
 def _added(number: int) -> inference.Run:
-    """Returns a prefix that is another for each view."""
+    """Returns a prefix that differs by view."""
     return lambda images: run(images + number)
 
 
@@ -67,7 +67,7 @@ def test_the_table_takes_its_room_once_while_it_is_built(monkeypatch):
         return SimpleNamespace(labels=np.zeros(rows), shape=(columns,), dtype=np.dtype("float32"), read=read)
 
     monkeypatch.setattr(on_device, "Rows", rows_of)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _kilobytes("VmRSS")
     resident = Resident({TRAIN: CachedSplit((), rows)}, ACTIVATION, CPU)
     assert size < 1024 * (_kilobytes("VmHWM") - before) < 1.5 * size

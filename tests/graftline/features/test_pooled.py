@@ -1,4 +1,4 @@
-"""Pooled features of all splits, read with the places of their images."""
+"""Tests of pooled features of all splits, read with the places of their images."""
 
 from pathlib import Path
 
@@ -39,5 +39,5 @@ def test_features_that_are_gone_are_named(folders: dict[str, str]) -> None:
 
 def test_a_series_is_known_by_its_first_image() -> None:
     rows = [(TRAIN, 0), (TRAIN, 1), (TEST, 0), (TEST, 1)]
-    series = [[(TEST, 1), (TRAIN, 1)], [(TRAIN, 99)]]  # the second of an image that was not drawn
+    series = [[(TEST, 1), (TRAIN, 1)], [(TRAIN, 99)]]  # the second series holds an image that was not drawn
     assert pooled.firsts(rows, series).tolist() == [0, 1, 2, 1]

@@ -1,4 +1,4 @@
-"""The versions of an image that training sees."""
+"""Tests of the views of an image that training sees."""
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +23,7 @@ def test_plain_and_mirrored_images_are_what_they_are_called():
 
 def test_a_crop_is_always_the_same_and_differs_by_image_and_by_view():
     once, again = shown("crop_1", [0, 1, 2]), shown("crop_1", [2])
-    np.testing.assert_allclose(again[0], once[2], atol=1e-6, err_msg="it depends on the batch it came in")
+    np.testing.assert_allclose(again[0], once[2], atol=1e-6, err_msg="the crop depends on the batch")
     assert np.abs(once[0] - once[1]).max() > 0.01
     assert np.abs(shown("crop_2", [0]) - once[:1]).max() > 0.01
 
@@ -33,10 +33,10 @@ def test_crops_show_a_part_of_the_image_within_its_range_some_of_them_mirrored()
     assert found.shape == (200, SIZE, SIZE, 3)
     assert found.min() >= -1 and found.max() <= 1
     slopes = np.diff(found, axis=2).mean(axis=(1, 2, 3)) * (SIZE - 1)
-    assert 60 < (slopes < 0).sum() < 140, "about half of them are mirrored"
-    # The whole ramp rises by 2; a crop shows 55 to 100 % of the width, and contrast changes that by a quarter at most
+    assert 60 < (slopes < 0).sum() < 140, "about half of them should be mirrored"
+    # The whole ramp rises by 2; a crop shows 55 to 100 % of the width, and contrast changes that by at most a quarter
     assert np.abs(slopes).min() > 2 * 0.5 * 0.8 * 0.7 and np.abs(slopes).max() < 2 * 1.25 + 1e-3
-    assert found.mean(axis=(1, 2, 3)).std() > 0.1, "brightness differs"
+    assert found.mean(axis=(1, 2, 3)).std() > 0.1, "brightness should differ"
 
 
 def test_the_settings_name_the_views():

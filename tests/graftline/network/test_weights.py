@@ -143,7 +143,7 @@ def test_program_tells_a_mistake_in_one_line(tmp_path, monkeypatch, capsys) -> N
     _keras_downloads(monkeypatch, _refuse)
     monkeypatch.setattr(weights.resolve, "__defaults__", (tmp_path, 5.0))
     assert main(["weights"]) == 1
-    assert capsys.readouterr().err.count("\n") == 2  # one for the error, one for its heading
+    assert capsys.readouterr().err.count("\n") == 2  # the line about the data, and the error
 
 
 def test_kept_imagenet_weights_are_the_whole_base() -> None:

@@ -1,4 +1,4 @@
-"""Many images classified at once: as serving does, and what is no image gets its reason."""
+"""Classifying many images at once: as serving does, and what is not an image gets a reason."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from tests import tiny
 
 MAX_PIXELS = 10_000
 IMAGES = [tiny.photo(0), tiny.photo(1, "png"), tiny.photo(2)]
-LEAST = 0.05  # likeness: some of the images are known, some are not
+LEAST = 0.05  # likeness at which some of the images are known and some are not
 LARGE = tf.io.encode_png(tf.zeros([200, 200, 3], tf.uint8)).numpy()
 
 
@@ -39,7 +39,7 @@ def classify(exported: Exported) -> Classifier:
 
 
 def answered(classify: Classifier, images: Sequence[bytes | str]) -> list[Prediction]:
-    """Returns the answers to those that are images."""
+    """Returns the answers about those that are images."""
     return [found for found in classify(images) if isinstance(found, Prediction)]
 
 

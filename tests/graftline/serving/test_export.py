@@ -1,4 +1,4 @@
-"""The exported signatures: the same pixels, the same scores, and nothing of this project needed to serve them."""
+"""The exported signatures: the same pixels, the same scores, and serving needs nothing of this project."""
 
 import subprocess
 import sys
@@ -75,7 +75,7 @@ def test_all_signatures_agree_on_which_images_are_like_those_that_were_learnt_fr
     expected = (like_the_second >= least).tolist()
     assert expected.count(True) == 2
 
-    reference = np.stack([-pooled[0], pooled[1]])  # the first is like none of the images
+    reference = np.stack([-pooled[0], pooled[1]])  # the first is not like any of the images
     export(classifier, transform, ["cat", "dog"], str(tmp_path / "model"), Known(reference, least))
     signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
     unlabelled = tf.constant([tiny.example(image) for image in IMAGES])
@@ -105,7 +105,7 @@ def test_a_server_turns_photos_and_refuses_what_claims_too_much_for_that_request
 
 
 def _grad_cam(activation: tf.Tensor, kernel: tf.Tensor, labels: np.ndarray) -> np.ndarray:
-    """Returns Grad-CAM as its paper defines it, by gradients, over its maximum."""
+    """Returns Grad-CAM as its paper defines it, from gradients, divided by its maximum."""
     with tf.GradientTape() as tape:
         tape.watch(activation)
         logits = tf.reduce_mean(activation, [1, 2]) @ kernel
@@ -137,7 +137,9 @@ def test_signatures_share_one_network_and_the_class_names_lie_beside_it(tmp_path
     model = tiny.export(tmp_path, ["cat", "dog"])
     stored = [name for name, _ in tf.train.list_variables(str(model / "variables/variables"))]
     of_network = len(tiny.classifier(2).weights)
-    assert sum(name.endswith("VARIABLE_VALUE") for name in stored) == of_network + 1, "and the reference of `known`"
+    assert sum(name.endswith("VARIABLE_VALUE") for name in stored) == of_network + 1, (
+        "the network's variables and the reference"
+    )
     graph = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes()).meta_graphs[0].graph_def
     assert [node.op for function in graph.library.function for node in function.node_def].count("Conv2D") == 1
     assert read_label_names(str(model / EXTRA)) == ["cat", "dog"]

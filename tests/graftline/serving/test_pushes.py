@@ -1,4 +1,4 @@
-"""What is known of pushes is read whatever a disk or a person has made of its file, and nothing of it is lost."""
+"""The record of pushes is read whatever a disk or a person did to its file, and nothing in it is lost."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ def test_a_damaged_line_is_told_passed_over_and_kept(tmp_path, damaged, caplog):
     with caplog.at_level(logging.WARNING):
         assert pushes.read(tmp_path) == GOOD
         assert pushes.read(tmp_path) == GOOD
-    assert [record.getMessage().partition(" has a line")[0] for record in caplog.records] == [str(path)]
+    assert [record.getMessage().partition(" has a damaged line")[0] for record in caplog.records] == [str(path)]
     pushes.write(tmp_path, [*pushes.read(tmp_path), Push(3, "c")])
     assert damaged in path.read_bytes().split(b"\n")
     assert pushes.read(tmp_path) == [*GOOD, Push(3, "c")]

@@ -1,4 +1,4 @@
-"""The serving directory: what a reader sees is whole, whenever a push is killed; versions only grow."""
+"""The serving directory: readers see only complete versions, whenever a push is killed; version numbers only grow."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def serving(tmp_path: Path) -> Path:
 
 
 def model(folder: Path, name: str) -> Path:
-    """Writes something with the layout of a SavedModel, and a size that takes a moment to copy."""
+    """Writes files in the layout of a SavedModel, large enough that copying them takes a moment."""
     found = folder / name
     (found / "variables").mkdir(parents=True)
     (found / "saved_model.pb").write_text(name)
@@ -70,7 +70,7 @@ def test_rollback_publishes_the_one_before_as_a_higher_version(tmp_path: Path, s
     assert first.version > pushed[-1].version
     versions.roll_back(serving, "this one too")
     assert served(serving) == "a"
-    with pytest.raises(UserError, match="No version before"):
+    with pytest.raises(UserError, match=r"serving has no good version before \d+"):
         versions.roll_back(serving, "and this one")
     assert served(serving) == "a"
 
@@ -137,12 +137,12 @@ def test_the_best_model_stays_and_is_what_later_ones_are_held_against(tmp_path: 
     assert versions.served(serving) == c.digest
     assert versions.best(serving) == b
     versions.publish(tmp_path / "b", serving, b)
-    versions.roll_back(serving, "calls dogs cats")  # so b is withdrawn, and no best one any more
+    versions.roll_back(serving, "calls dogs cats")  # so b is withdrawn, and is no longer the best one
     assert versions.opponents(serving, "candidate") == {versions.PRODUCTION: c.digest}
 
 
 def of_an_earlier_revision(serving: Path) -> None:
-    """Gives all versions other digests, as a revision has noted them that counted other files."""
+    """Gives all recorded versions other digests, as if a version of Graftline that hashed other files had written them."""
     history = pushes.read(serving)
     pushes.write(serving, [replace(push, digest=f"earlier {push.digest}", accuracy=0.0) for push in history])
 
@@ -173,7 +173,7 @@ def test_with_nothing_in_production_there_is_nothing_to_be_held_against(serving:
 
 
 def test_what_a_model_server_would_serve_counts_whoever_put_it_there(tmp_path: Path, serving: Path) -> None:
-    """A higher version that was copied in by hand is in production; a file with a number for a name is nothing."""
+    """A higher version that was copied in by hand is in production; a file whose name is a number does not count."""
     push = versions.publish(model(tmp_path, "a"), serving)
     (serving / "9999999998").write_text("no folder")
     assert versions.production(serving) == push
@@ -185,14 +185,14 @@ def test_what_a_model_server_would_serve_counts_whoever_put_it_there(tmp_path: P
     assert (copied.version, copied.why, copied.digest) == (9999999996, pushes.BY_HAND, pushes.digest(tmp_path / "b"))
     again = versions.roll_back(serving, "who put this here?")
     assert served(serving) == "a"
-    assert again.version == 9999999999, "a server would not take it for the highest"
+    assert again.version == 9999999999, "the new version must be the highest for a model server"
     assert set(pushes.withdrawals(serving)) == {copied.digest}
 
 
 def test_a_version_whose_files_were_replaced_is_another_model(tmp_path: Path, serving: Path) -> None:
     push = versions.publish(model(tmp_path, "a"), serving)
     replaced = serving / str(push.version) / "variables/variables.data"
-    replaced.unlink()  # for it is a link to the file that was pushed
+    replaced.unlink()  # because it is a link to the file that was pushed
     replaced.write_text("others")
     assert versions.served(serving) != push.digest
     assert versions.publish(tmp_path / "a", serving).version > push.version
@@ -221,7 +221,7 @@ def test_a_killed_push_leaves_the_one_before_or_the_new_one_whole(
     versions.publish(tmp_path / "new", serving)
     assert served(serving) == "new"
     assert len(versions.versions(serving)) == 2
-    for left in serving.glob(".*"):  # which may be another push's as long as it is recent
+    for left in serving.glob(".*"):  # recent ones may belong to another push
         os.utime(left, (0, 0))
     versions.publish(tmp_path / "old", serving)
     versions.publish(tmp_path / "new", serving)

@@ -1,4 +1,4 @@
-"""The data that a command acts on: what is given, exported, ran last, or the digits."""
+"""The data that a command acts on: given, exported, of the last run, or the digits."""
 
 import pytest
 

@@ -293,7 +293,7 @@ def test_the_recipe_alone_is_no_configuration(monkeypatch):
 
 
 def name_by_make(data: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Has a shell in a folder call make with DATA, as typed, and its target print what the command gets."""
+    """Calls make from a shell in a folder, with DATA as typed; its target prints what the command gets."""
     show = 'from graftline.settings.chosen import spelled; import os; print(spelled(os.environ["DATA_GIVEN"]))'
     rule = f"print:;@cd \"$(PWD)\" && PYTHONPATH=$(CURDIR) $(CURDIR)/$(PYTHON) -c '{show}'"
     clean = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "CONFIG")}
@@ -430,7 +430,7 @@ def test_the_recipe_of_a_folder_follows_the_number_of_its_photos(monkeypatch, tm
     assert (loaded.model.image_size, loaded.training.augmentation, loaded.training.seed) == (size, augmentation, 3)
     monkeypatch.setenv("GRAFTLINE_TRAINING__AUGMENTATION", "none")
     assert configuration.load().training.views == ("plain",)
-    assert configuration.load(data_is_here=False).model.image_size == 160, "nobody knows how many there are"
+    assert configuration.load(data_is_here=False).model.image_size == 160, "the number of photos is unknown"
 
 
 def test_a_folder_whose_photos_cannot_be_counted_is_told_like_any_other(monkeypatch, tmp_path):

@@ -95,7 +95,9 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     assert "Resuming training" in capsys.readouterr().out
     _assert_same((history, tmp_path), uninterrupted)
     # For a day, an unfinished file may belong to another process
-    assert list((tmp_path / "work/checkpoints").glob("*/*.npz")) == [], "checkpoints of a finished training must be removed"
+    assert list((tmp_path / "work/checkpoints").glob("*/*.npz")) == [], (
+        "checkpoints of a finished training must be removed"
+    )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -172,7 +174,9 @@ def test_epochs_that_make_it_worse_are_not_exported_even_after_an_interruption(
         _stop_at_checkpoint(patch, 2 * SAVES + 2)
         tiny.train(*data, tmp_path / "ruined", training=RUINOUS, model=NORMS)
     *_, found = tiny.train(*data, tmp_path / "ruined", training=RUINOUS, model=NORMS)["phases"]
-    assert rank(max(found["epochs"], key=rank)) < rank(max(expected["epochs"], key=rank)), "phase 2 was meant to make the network worse"
+    assert rank(max(found["epochs"], key=rank)) < rank(max(expected["epochs"], key=rank)), (
+        "phase 2 should have made the network worse"
+    )
     assert found["weights_of"] == expected["weights_of"]
     assert found["validation_accuracy"] == expected["validation_accuracy"]
     assert found["test_accuracy"] == expected["test_accuracy"]

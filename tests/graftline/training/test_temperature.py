@@ -27,6 +27,4 @@ def test_a_few_images_that_are_all_right_do_not_make_it_certain() -> None:
     labels = np.array([0, 1] * 10)
     logits = np.where(labels == 1, 2.0, -2.0)[:, None]
     confidence = 1 / (1 + np.exp(-2 / temperature.fit(labels, logits)))
-    assert confidence == pytest.approx(
-        1 - 1 / 44, abs=1e-3
-    )  # 1/22 of each label is spread over two classes
+    assert confidence == pytest.approx(1 - 1 / 44, abs=1e-3)  # 1/22 of each label is spread over two classes
