@@ -12,6 +12,7 @@ from graftline.base.paths import HOME_VARIABLE, PREFIX, PROJECT
 from graftline.network.weights import FOLDER
 
 SHORT = {
+    "DATA__MAX_EXAMPLES": "500",
     "MODEL__IMAGE_SIZE": "64",
     "TRAINING__PHASE_1__EPOCHS": "2",
     "TRAINING__PHASE_2__STEPS": "60",
