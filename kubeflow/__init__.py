@@ -1,1 +1,1 @@
-"""The DAG on Kubeflow Pipelines: compiled, run node by node in pods, submitted and scheduled."""
+"""The DAG on Kubeflow Pipelines: compiles, submits and schedules it, and runs its nodes in pods."""

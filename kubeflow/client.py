@@ -1,11 +1,11 @@
-"""Connects to a server of Kubeflow Pipelines, uploads versions of the compiled DAG, and starts runs of it.
+"""Connects to a Kubeflow Pipelines server, uploads versions of the compiled DAG, and starts runs of it.
 
 The server is the one at `cluster.endpoint`. Its token comes from the environment variable KF_PIPELINES_TOKEN. If that is
-not set, the KFP SDK's own ways apply: the cookie or header in ~/.config/kfp/context.json, and the clients of an
-Identity-Aware Proxy in KF_PIPELINES_IAP_OAUTH2_CLIENT_ID and its siblings. If KF_PIPELINES_UI_ENDPOINT is set, the printed
-links lead there.
+not set, the KFP SDK's own methods apply: the cookie or header in ~/.config/kfp/context.json, and the clients of an
+Identity-Aware Proxy in KF_PIPELINES_IAP_OAUTH2_CLIENT_ID and related variables. If KF_PIPELINES_UI_ENDPOINT is set, the
+printed links point there.
 
-The first run uploads the pipeline, later runs upload new versions of it. A version is named after the git revision and a
+The first run uploads the pipeline; later runs upload new versions of it. A version is named after the git revision and a
 digest of the YAML; a version that the server already has is reused.
 """
 
@@ -29,15 +29,15 @@ from graftline.settings.settings import Settings
 
 TOKEN = "KF_PIPELINES_TOKEN"
 ATTEMPTS, BACKOFF_SECONDS = 4, 0.5
-TIMEOUTS = 5, 15  # seconds to connect to the server, and to its first answer
-PAGE = 100  # items per answer
+TIMEOUTS = 5, 15  # seconds to connect to the server, and to its first response
+PAGE = 100  # items per page
 
 
 @contextlib.contextmanager
 def connected(settings: Settings) -> Iterator[kfp.Client]:
     """Connects to the server; its errors inside the block are raised as UserError.
 
-    If the connection or the server fails, requests that are safe to repeat are repeated with growing pauses.
+    If the connection or the server fails, requests that are safe to repeat are retried with growing pauses.
 
     Raises:
       UserError: if the server cannot be reached, denies access, or refuses or fails a request.
@@ -55,13 +55,13 @@ def connected(settings: Settings) -> Iterator[kfp.Client]:
 
 
 class _PatientClient(kfp.Client):
-    """KFP's client, with a configuration that repeats requests that are safe to repeat."""
+    """A KFP client that retries requests that are safe to repeat."""
 
     def _load_config(self, *arguments: Any, **options: Any) -> Any:
         config = super()._load_config(*arguments, **options)
         config.retries = urllib3.Retry(
             ATTEMPTS - 1,
-            redirect=False,  # leads to a login page, which would be read as an empty list
+            redirect=False,  # it leads to a login page, which would be read as an empty list
             status_forcelist=(500, 502, 503, 504),
             raise_on_status=False,
             backoff_factor=BACKOFF_SECONDS,
@@ -73,7 +73,7 @@ class _PatientClient(kfp.Client):
 def _client(settings: Settings) -> kfp.Client:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # says that servers before 2.0 are not supported
-        # The SDK's own default means no namespace; its constructor already sends it to the server
+        # The SDK defaults to no namespace, and its constructor already sends the namespace to the server
         namespace = settings.cluster.namespace or "kubeflow"
         client = _PatientClient(settings.cluster.endpoint, namespace=namespace, existing_token=os.environ.get(TOKEN))
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would log each attempt
@@ -82,20 +82,20 @@ def _client(settings: Settings) -> kfp.Client:
 
 
 def _refusal(settings: Settings, error: kfp_server_api.ApiException) -> str:
-    """Returns one sentence for an answer that is not a success."""
+    """Returns one sentence about a response that is not a success."""
     server = f"Kubeflow Pipelines at {settings.cluster.endpoint}"
     location = (error.headers or {}).get("Location")
     reason = f"{error.status}: {f'redirected to {location}' if location else _message(error)}"
     if location or error.status in (401, 403):
-        cure = f"give a valid token in {TOKEN}, or ask for rights in the namespace {settings.cluster.namespace}"
+        cure = f"set {TOKEN} to a valid token, or ask for access to the namespace {settings.cluster.namespace}"
         return f"{server} denied access ({reason}): {cure}."
     if error.status == 404:
         return f"{server} did not find the requested resource ({reason}): check cluster.endpoint."
-    return f"{server} refused or failed the request ({reason})."
+    return f"{server} refused or could not complete the request ({reason})."
 
 
 def _message(error: kfp_server_api.ApiException) -> str:
-    """Returns what the server says about an error, in its own words if it has any."""
+    """Returns the server's own message about an error, or the HTTP reason if it has none."""
     try:
         body = json.loads(error.body)
         return (body.get("message") or body["error_message"]).splitlines()[0]
@@ -104,12 +104,12 @@ def _message(error: kfp_server_api.ApiException) -> str:
 
 
 def upload(client: kfp.Client, settings: Settings, package: Path) -> kfp_server_api.V2beta1PipelineVersion:
-    """Returns the pipeline version of a YAML, which is uploaded if the server does not have it.
+    """Returns the pipeline version of a YAML file, and uploads it if the server does not have it.
 
     Args:
       client: a connected client.
       settings: the settings that the YAML was compiled from.
-      package: the YAML.
+      package: the YAML file.
     """
     pipeline = find_pipeline(client, settings) or client.pipelines.pipeline_service_create_pipeline(
         kfp_server_api.V2beta1Pipeline(display_name=settings.name, namespace=settings.cluster.namespace)
@@ -128,7 +128,7 @@ def run(client: kfp.Client, settings: Settings, package: Path, changes: dict[str
     Args:
       client: a connected client.
       settings: the pipeline's settings.
-      package: the YAML compiled from them.
+      package: the YAML file compiled from them.
       changes: run parameters that differ from their defaults.
     """
     version = upload(client, settings, package)
@@ -166,7 +166,7 @@ def place(settings: Settings, name: str) -> str:
 
 
 def experiment(client: kfp.Client, settings: Settings) -> str:
-    """Returns the id of the experiment, which is created if it is missing."""
+    """Returns the id of the experiment, and creates it if it is missing."""
     return client.create_experiment(settings.cluster.experiment, namespace=settings.cluster.namespace).experiment_id
 
 

@@ -2,9 +2,9 @@
 
 Each task is one container, in which TFX's own launcher runs nodes of `create_pipeline(settings)`. By default tasks are the
 stages (`kubeflow/run_stage.py`); training and what follows it are left out if there is nothing to train. If `cluster.pods`
-is `component`, tasks are the nodes (`kubeflow/run_node.py`), which wait for each other as everywhere. TFX's
-`KubeflowV2DagRunner` cannot be used: open-source Kubeflow Pipelines refuses what it writes. Kubeflow's cache is off, because
-TFX's own cache decides what runs again.
+is `component`, tasks are the nodes (`kubeflow/run_node.py`), which wait for each other as everywhere else. TFX's
+`KubeflowV2DagRunner` cannot be used, because open-source Kubeflow Pipelines refuses its output. Kubeflow's cache is off,
+because TFX's own cache decides what runs again.
 """
 
 import argparse
@@ -42,8 +42,8 @@ PARAMETERS = {
     "min_accuracy": "gate.min_accuracy",
     "force_retrain": "run.force_retrain",
 }
-DECISION = "decision"  # the output with which the first stage says what follows
-BACKOFF_FACTOR = 2  # a whole number, because Argo Workflows takes no fractions
+DECISION = "decision"  # the output in which the first stage says what follows
+BACKOFF_FACTOR = 2  # a whole number, because Argo Workflows does not accept fractions
 WAITING_MINUTES = 24 * 60  # for a free machine, over all tries of a task
 END_MINUTES = 10
 
@@ -53,13 +53,13 @@ def compile_pipeline(settings: Settings, path: Path) -> Path:
 
     Args:
       settings: a configuration with `cluster.image`.
-      path: where the YAML is written.
+      path: where to write the YAML file.
 
     Returns:
       The path.
 
     Raises:
-      UserError: if no image is given, or the dataset has no schema.
+      UserError: if no image is configured, or the dataset has no schema.
     """
     reference, upstream = image(settings), upstream_nodes(on_cluster(settings))
     defaults = parameters(settings)
@@ -132,7 +132,7 @@ def _stage(settings: Settings, reference: str, stage: str, changes: dict[str, An
     if stage == TRAIN:
         return _trainer(task, settings)
     resources = settings.cluster.resources
-    return _worker(task, settings, resources.model_copy(update={"minutes": 2 * resources.minutes}))  # half to wait
+    return _worker(task, settings, resources.model_copy(update={"minutes": 2 * resources.minutes}))  # half for waiting
 
 
 def _components(settings: Settings, reference: str, changes: dict[str, Any], upstream: dict[str, list[str]]) -> None:
@@ -160,7 +160,7 @@ def _worker(task: PipelineTask, settings: Settings, resources: Resources) -> Pip
 
 
 def _try_again(task: PipelineTask, settings: Settings, resources: Resources) -> None:
-    """Lets a failed task be tried again, as often as configured, and gives each try its full time.
+    """Retries a failed task as often as configured, and gives each try its full time.
 
     The SDK's longest backoff is Argo Workflows' `maxDuration`: the time from the start of the first try, waits included,
     after which no try starts and a running one is ended (v4.0.5, workflow/controller/operator.go:1028-1095).
@@ -181,8 +181,8 @@ def _task(
 ) -> PipelineTask:
     """Returns a task that runs one of the programs of `kubeflow/`, with its arguments and these run parameters.
 
-    The run's id is an input of the task: the server replaces its placeholder there, and nowhere else. An output is a text
-    that the program writes to the file given by the argument of the same name.
+    The run's id is an input of the task: the server replaces its placeholder only there. An output is text that the
+    program writes to the file given by the argument of the same name.
     """
 
     def container(run: str, *values: Any) -> dsl.ContainerSpec:
@@ -241,7 +241,7 @@ def _place(task: PipelineTask, settings: Settings) -> None:
 
 
 def main() -> None:
-    """Compiles the configuration that GRAFTLINE_CONFIG names; user errors end it with status 1 and a sentence."""
+    """Compiles the configuration that GRAFTLINE_CONFIG names; a user error ends it with status 1 and a sentence."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, help="output/kubeflow/<name>.yaml by default")
     path = parser.parse_args().output

@@ -1,7 +1,7 @@
 """Reports how a run ended: `python -m kubeflow.end_run --run ID`, the exit handler of a compiled pipeline.
 
 It prints what the metadata store knows about the run, and posts it as JSON to `cluster.webhook` if that is set:
-chat programs show its `text`.
+chat apps show its `text`.
 """
 
 import argparse
@@ -23,11 +23,11 @@ NAME = "EndRun"
 
 
 def main() -> None:
-    """Reports the end; a webhook that cannot be reached does not fail the run."""
+    """Reports the end; an unreachable webhook does not fail the run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="id of the run")
     arguments = parser.parse_args()
-    settings = program.changed([])  # without the run's parameters, which may be why it failed
+    settings = program.changed([])  # without the run's parameters, which may have made it fail
     end = report(settings, arguments.run)
     program.tell(arguments.run, NAME, "ended", **end)
     if settings.cluster.webhook:
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def report(settings: Settings, run_id: str) -> dict[str, Any]:
-    """Returns what is known about a run, finished or not, and removes what need not be kept.
+    """Returns what is known about a run, finished or not, and deletes what need not be kept.
 
     Args:
       settings: the pipeline's settings.
@@ -49,7 +49,7 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
     from graftline.runs import lock, pruning, store, summary
 
     nodes = summary.read(settings, run_id)
-    with contextlib.suppress(lock.HeldError), lock.held(settings, lock.RUN):  # otherwise its holder prunes at its end
+    with contextlib.suppress(lock.HeldError), lock.held(settings, lock.RUN):  # otherwise the holder prunes when it ends
         pruning.prune(settings)
     evaluated = store.made(nodes, store.EVALUATION)
     return {
@@ -63,7 +63,7 @@ def report(settings: Settings, run_id: str) -> dict[str, Any]:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Returns what went wrong, without the address, which may be secret: the error's own text repeats it."""
+    """Returns what went wrong, without the address, which may be secret and which the error's own text contains."""
     refused = error.response is not None
     return f"it answered {error.response.status_code}" if refused else f"it did not answer ({type(error).__name__})"
 

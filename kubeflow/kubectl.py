@@ -1,4 +1,4 @@
-"""Calls kubectl, always in the cluster's namespace, and passes on its own reason if it fails."""
+"""Calls kubectl, always in the cluster's namespace, and passes on kubectl's own reason if it fails."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from graftline.base.errors import UserError, short
 from graftline.settings.settings import Settings
 from kubeflow.pods import namespace
 
-# What kubectl prints around its reason: its library's log, the API server's warnings, a hint to its help
+# Lines that kubectl prints around its reason: its library's log, the API server's warnings, a pointer to its help
 BESIDE = re.compile(r"[EWIF]\d{4} |Warning: |See '")
 
 
@@ -35,12 +35,12 @@ def ask(settings: Settings, what: str, *arguments: str, stdin: str | None = None
 
     Args:
       settings: the pipeline's settings.
-      what: what it should do, for the error message.
+      what: what kubectl should do, for the error message.
       *arguments: kubectl's arguments.
       stdin: its standard input.
 
     Raises:
-      UserError: if it fails.
+      UserError: if kubectl fails.
     """
     called = command(settings, *arguments)
     done = subprocess.run(called, input=stdin, capture_output=True, text=True, check=False)
@@ -59,25 +59,25 @@ def failed(settings: Settings, what: str, stderr: str) -> UserError:
     """
     return UserError(
         f"kubectl cannot {what} in the namespace {namespace(settings)} ({reason(stderr)}): check its context "
-        "(`kubectl config current-context`), and your rights there."
+        "(`kubectl config current-context`), and your rights in that namespace."
     )
 
 
 def reason(stderr: str) -> str:
     """Returns why kubectl failed, in its own words."""
     lines = [line for line in stderr.splitlines() if line.strip() and not BESIDE.match(line)]
-    return short(lines[0].removeprefix("error: ")) if lines else "it does not say why"
+    return short(lines[0].removeprefix("error: ")) if lines else "it gave no reason"
 
 
 def pod(settings: Settings, name: str) -> dict[str, Any]:
-    """Returns a pod as the cluster has it.
+    """Returns a pod as the cluster reports it.
 
     Args:
       settings: the pipeline's settings.
       name: the pod's name.
 
     Raises:
-      UserError: if it cannot be read.
+      UserError: if the pod cannot be read.
     """
     return json.loads(ask(settings, f"read the pod {name}", "get", "pod", name, "--output=json"))
 
@@ -86,7 +86,7 @@ def holdup(pod: dict[str, Any]) -> tuple[str, str]:
     """Returns what keeps a pod from running: a reason as Kubernetes names it, and a sentence; both empty if nothing does.
 
     Args:
-      pod: the pod as the cluster has it.
+      pod: the pod as the cluster reports it.
     """
     status = pod["status"]
     containers = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])

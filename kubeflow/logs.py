@@ -31,7 +31,7 @@ TASK = re.compile(r"(?P<task>[^.]+?)(\.executor)?(\((?P<number>\d+)\))?$")
 POLL_SECONDS = 5
 NO_LOG = re.compile(
     r"Error from server \((BadRequest|NotFound)\)"
-)  # a container that did not start, a pod that is gone
+)  # a container that did not start, or a pod that is gone
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Pod:
 
     Attributes:
       name: its name on the cluster.
-      task: the task that it runs, and which try if not the first.
+      task: the task that it runs, and the number of the try if it is not the first.
       phase: its phase, as Kubernetes names it.
       holdup: what keeps it from running; empty if nothing does.
     """
@@ -66,7 +66,7 @@ def show(client: kfp.Client, settings: Settings, run_id: str, follow: bool) -> N
     run = find(client, settings, run_id)
     shown: set[str] = set()
     while True:
-        over = not follow or client.get_run(run.run_id).state in ENDED  # asked first, so that no pod is missed
+        over = not follow or client.get_run(run.run_id).state in ENDED  # checked first, so that no pod is missed
         for pod in pods(settings, run.run_id):
             if pod.name not in shown and (over or pod.phase != "Pending"):
                 _print(settings, pod, follow)
@@ -79,7 +79,7 @@ def show(client: kfp.Client, settings: Settings, run_id: str, follow: bool) -> N
 
 
 def pods(settings: Settings, run_id: str) -> list[Pod]:
-    """Returns the pods of a run's tasks in the order they started.
+    """Returns the pods of a run's tasks in the order in which they started.
 
     Args:
       settings: the pipeline's settings.
@@ -115,11 +115,11 @@ def _print(settings: Settings, pod: Pod, follow: bool) -> None:
 
 
 def _nothing(settings: Settings, run: kfp_server_api.V2beta1Run) -> str:
-    """Returns why there is no log."""
+    """Returns a sentence that says why there is no log."""
     where = f"in the namespace {namespace(settings)}"
     if run.state in ENDED:
         return (
             f"No pod of run {run.run_id} is left {where}: Kubeflow Pipelines deletes pods, with their logs, some time after "
-            "a run has ended. If it archives logs, find them on its own page of the run."
+            "a run has ended. If it archives logs, they are on the run's page in Kubeflow."
         )
-    return f"No task of run {run.run_id} has a pod {where} yet: try again in a minute, or with --follow."
+    return f"No task of run {run.run_id} has a pod {where} yet: try again in a minute, or use --follow."

@@ -1,4 +1,4 @@
-"""Checks the run parameters that a person gives to a run on the cluster."""
+"""Checks the run parameters that a user gives for a run on the cluster."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,12 +22,12 @@ def checked(assignments: Sequence[str], defaults: dict[str, Any]) -> dict[str, A
     for assignment in assignments:
         name, _, value = assignment.partition("=")
         if name not in defaults:
-            raise UserError(f"There is no run parameter {name!r}: the known ones are {', '.join(defaults)}.")
+            raise UserError(f"There is no run parameter {name!r}: choose one of {', '.join(defaults)}.")
         try:
             given[name] = TypeAdapter(type(defaults[name])).validate_python(value)
         except ValidationError:
             default = defaults[name]
             raise UserError(
-                f"{name} = {value!r} is not of type {type(default).__name__}: its default is {default}."
+                f"{name} = {value!r} is not of type {type(default).__name__}: give a value such as the default, {default}."
             ) from None
     return given

@@ -1,4 +1,4 @@
-"""What the pipeline's pods get: image, settings and Secrets, both for pods of a run and for those that a person asks for."""
+"""What the pipeline's pods get: image, settings and Secrets, both for a run's pods and for those that a user asks for."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ def image(settings: Settings) -> str:
     """Returns the image that pods run: as configured, tagged with the git revision if it has neither tag nor digest.
 
     Raises:
-      UserError: if none is configured.
+      UserError: if no image is configured.
     """
     reference = settings.cluster.image
     if not reference:
@@ -53,7 +53,7 @@ def on_cluster(settings: Settings) -> Settings:
 
 
 def _check_files(settings: Settings) -> None:
-    """Checks that pods have the named files: they see only the image, which holds this project, and the volume."""
+    """Checks that pods have the named files: they see only the volume and the image, which contains this project."""
     mount, weights = settings.cluster.mount, settings.model.weights
     if Path(weights).is_absolute() and not Path(weights).is_relative_to(mount):
         raise UserError(f"model.weights = '{weights}' is a file on this machine: give imagenet or none.")
@@ -73,7 +73,7 @@ def _check_files(settings: Settings) -> None:
 
 
 def configuration(settings: Settings) -> str:
-    """Returns the pods' settings as JSON for CONFIG_VARIABLE: all that differ from the defaults, except secrets.
+    """Returns the pods' settings as JSON for CONFIG_VARIABLE: all that differ from the defaults, except for secrets.
 
     Raises:
       UserError: if they name a file that pods do not have.
@@ -83,7 +83,7 @@ def configuration(settings: Settings) -> str:
 
 
 def _nested(keys: Iterable[str]) -> dict[str, Any]:
-    """Returns keys in the form in which pydantic excludes them."""
+    """Returns keys as the nested dictionary that pydantic's `exclude` takes."""
     tree: dict[str, Any] = {}
     for key in keys:
         *sections, last = key.split(".")
@@ -92,7 +92,7 @@ def _nested(keys: Iterable[str]) -> dict[str, Any]:
 
 
 def secret_variables(settings: Settings) -> list[tuple[str, dict[str, str]]]:
-    """Returns the Secrets that pods read: the name of each, and its keys with the variables that get their values."""
+    """Returns the Secrets that pods read: the name of each, and its keys with the variables that receive their values."""
     password = (settings.cluster.mysql_secret, {"password": f"{PREFIX}METADATA__PASSWORD"})
     hidden = hidden_settings(settings)
     return [password, (settings.cluster.settings_secret, hidden)] if hidden else [password]
@@ -100,7 +100,7 @@ def secret_variables(settings: Settings) -> list[tuple[str, dict[str, str]]]:
 
 def hidden_settings(settings: Settings) -> dict[str, str]:
     """Returns the settings that pods take from the Secret `cluster.settings_secret`: its keys with their variables."""
-    keys = [key for key in secrets(Settings) if not key.endswith(".password")]  # databases have Secrets of their own
+    keys = [key for key in secrets(Settings) if not key.endswith(".password")]  # databases have their own Secrets
     hidden = [key for key in keys if functools.reduce(getattr, key.split("."), settings)]
     return {key.rpartition(".")[2]: PREFIX + key.upper().replace(".", "__") for key in hidden}
 

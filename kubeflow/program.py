@@ -1,6 +1,6 @@
-"""What the programs in pods share: their arguments and settings, the DAG, and how they report events.
+"""Shared by the programs in pods: their arguments and settings, the DAG, and how they report events.
 
-Each event is a line of JSON on standard output: run, node, event, seconds, and the reason if it failed.
+Each event is one line of JSON on standard output: run, node, event, seconds, and the reason if it failed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def running(given: argparse.Namespace, name: str) -> Iterator[Settings]:
-    """Yields the settings of this pod; a UserError ends the program, and is also reported as an event.
+    """Yields this pod's settings; a UserError ends the program and is also reported as an event.
 
     Args:
       given: what `arguments` returned.
@@ -47,10 +47,10 @@ def running(given: argparse.Namespace, name: str) -> Iterator[Settings]:
 
 
 def changed(changes: list[list[str]]) -> Settings:
-    """Returns the settings of this pod, changed by the run's parameters.
+    """Returns this pod's settings, changed by the run's parameters.
 
     Args:
-      changes: keys, such as `training.phase_1.epochs`, and values.
+      changes: pairs of a key, such as `training.phase_1.epochs`, and its value.
     """
     for key, value in changes:
         os.environ[PREFIX + key.upper().replace(".", "__")] = value

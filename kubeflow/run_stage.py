@@ -1,13 +1,13 @@
 """Runs a stage of the DAG in a pod: `python -m kubeflow.run_stage STAGE --run ID [--decision FILE] [--set KEY VALUE …]`.
 
 *prepare* is everything before the Trainer. If the Trainer's result is cached, it continues with everything after the
-Trainer, so that no other pod and no accelerator is needed. It writes to a file what follows. *train* is the Trainer,
+Trainer, so that no other pod and no accelerator is needed. It writes what follows to a file. *train* is the Trainer,
 *release* is everything after it.
 
-A stage runs its nodes in one process, one after the other, each as an execution of its own in the metadata store: a
+A stage runs its nodes in one process, one after the other, each as its own execution in the metadata store: a
 restarted pod continues at the node where it stopped. While a stage works, it holds the lock of the pipeline's runs, and a
-second run waits as long as a pod may work. Only training never waits, because it would hold an accelerator meanwhile: if the
-lock is taken, it trains without it. That is safe, because everything that it writes has a name of its own.
+second run waits for it, at most as long as a pod may run. Only training never waits, because it would occupy an accelerator
+meanwhile: if the lock is taken, it trains without it. That is safe, because everything that it writes has a unique name.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from graftline.runs.stages import PREPARE, RELEASE, STAGES, TRAIN, TRAINER, stag
 from graftline.settings.settings import Settings
 from kubeflow import program
 
-DONE = "done"  # prepare's decision if it has run everything; otherwise TRAIN
+DONE = "done"  # prepare's decision if it has run everything; otherwise, it is TRAIN
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def run(settings: Settings, stage: str, run_id: str) -> str:
       run_id: the run's id.
 
     Raises:
-      UserError: if another run does not end in time, or a node refuses its input; any other error is passed on.
+      UserError: if another run does not end in time, or a node refuses its input; any other error propagates.
     """
     from graftline.runs import lock, runner
 

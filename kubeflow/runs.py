@@ -1,4 +1,4 @@
-"""Finds runs on Kubeflow Pipelines, the latest ones or one by its id, and stops them."""
+"""Finds runs on Kubeflow Pipelines, by id or the latest ones, and stops them."""
 
 from collections.abc import Iterator
 
@@ -65,7 +65,7 @@ def find(client: kfp.Client, settings: Settings, run_id: str) -> kfp_server_api.
 
 
 def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
-    """Stops a run, and returns a sentence about what was done.
+    """Stops a run, and returns a sentence that says what was done.
 
     Args:
       client: a connected client.
@@ -73,7 +73,7 @@ def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
       run_id: the run's id.
 
     Raises:
-      UserError: if none is given, or the server has no such run.
+      UserError: if no id is given, or the server has no such run.
     """
     if not run_id:
         raise UserError("RUN is empty: give the id of a run from `graftline kubeflow status`.")
@@ -83,7 +83,7 @@ def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
     try:
         client.terminate_run(run.run_id)
     except kfp_server_api.ApiException as error:
-        done = _over(client.get_run(run.run_id))  # it may have ended a moment ago
+        done = _over(client.get_run(run.run_id))  # the run may have just ended
         if error.status != 400 or not done:
             raise
         return done
@@ -93,7 +93,7 @@ def stop(client: kfp.Client, settings: Settings, run_id: str) -> str:
 
 
 def _over(run: kfp_server_api.V2beta1Run) -> str:
-    """Returns why there is nothing to stop; empty if there is."""
+    """Returns why there is nothing to stop; empty if the run can be stopped."""
     if run.state in ENDED:
         return f"Run {run.run_id} has already ended ({run.state}): there is nothing to stop."
     return f"Run {run.run_id} is already being stopped." if run.state == CANCELING else ""

@@ -1,4 +1,4 @@
-"""Creates, replaces and removes the schedule of a pipeline on Kubeflow Pipelines without harm to a run in progress.
+"""Creates, replaces and removes the schedule of a pipeline on Kubeflow Pipelines without harming a run in progress.
 
 When the server deletes a schedule, it also deletes the runs that the schedule started, even one in progress: the schedule
 owns their workflows (2.17.0, backend/src/crd/controller/scheduledworkflow/util/scheduled_workflow.go, `NewWorkflow`), and a
@@ -25,14 +25,14 @@ from kubeflow.client import experiment, find_pipeline_id, is_of, pages, upload, 
 CRON = "minutes hours day month weekday, such as '0 3 * * *'"
 ENDED = {"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"}  # final states of a run
 POLL_SECONDS = 5
-LOOKS = 2  # without a run, because the server learns of a run only some seconds after its start
+LOOKS = 2  # without a run, because the server learns of a run only seconds after it starts
 ENABLED = "ENABLED"
 
 Schedules = list[kfp_server_api.V2beta1RecurringRun]
 
 
 def with_seconds(cron: str) -> str:
-    """Returns a time as the server wants it, seconds first; five fields mean at the full minute."""
+    """Returns a cron time as the server wants it, seconds first; five fields mean at second 0."""
     return f"0 {cron}" if len(cron.split()) == 5 else cron
 
 
@@ -41,15 +41,15 @@ def next_times(cron: str, zone: str, count: int) -> list[datetime]:
 
     Args:
       cron: six fields, seconds first.
-      zone: the time zone in which it is read.
-      count: how many times.
+      zone: the time zone of these fields.
+      count: how many times to return.
 
     Raises:
-      UserError: if it does not have six fields, or never matches a date.
+      UserError: if `cron` does not have six fields, or never matches a date.
     """
     fields = len(cron.split())
     if fields != 6:
-        raise UserError(f"--cron {cron!r} has {fields} fields: give five, {CRON}, or six with the seconds first.")
+        raise UserError(f"--cron {cron!r} has {fields} fields: give five ({CRON}), or six with the seconds first.")
     try:
         due = croniter(cron, datetime.now(ZoneInfo(zone)), ret_type=datetime, second_at_beginning=True)
         return [due.get_next() for _ in range(count)]
@@ -72,14 +72,14 @@ def schedules(client: kfp.Client, settings: Settings, of_pipeline: str) -> Sched
 def schedule(client: kfp.Client, settings: Settings, package: Path, cron: str, changes: dict[str, Any]) -> None:
     """Schedules the pipeline, one run at a time, and replaces its older schedules.
 
-    The new schedule starts when the last run of the older ones has ended. If this is stopped before that, the older ones
-    stay as they were.
+    The new schedule starts when the last run of the older ones has ended. If this is interrupted before that, the older
+    ones stay as they were.
 
     Args:
       client: a connected client.
       settings: the pipeline's settings.
-      package: the YAML compiled from them.
-      cron: when, as checked by `next_times`.
+      package: the YAML file compiled from them.
+      cron: the time, as checked by `next_times`.
       changes: run parameters that differ from their defaults.
     """
     version = upload(client, settings, package)
@@ -109,7 +109,7 @@ def schedule(client: kfp.Client, settings: Settings, package: Path, cron: str, c
 def unschedule(client: kfp.Client, settings: Settings) -> int:
     """Removes all schedules of the pipeline, and returns how many; a run in progress continues to its end.
 
-    If this is stopped while it waits for such a run, the schedules stay paused.
+    If this is interrupted while it waits for such a run, the schedules stay paused.
 
     Raises:
       UserError: if the server has no such pipeline.
@@ -155,7 +155,7 @@ def _named(runs: list[kfp_server_api.V2beta1Run]) -> str:
 
 
 def _remove(client: kfp.Client, older: Schedules) -> None:
-    """Removes schedules but not their workflows, on servers from 2.17 on: older ones do not read the policy."""
+    """Removes schedules but not their workflows, on servers from 2.17 on; older ones ignore the policy."""
     for schedule in older:
         try:
             client.recurring_runs.recurring_run_service_delete_recurring_run(

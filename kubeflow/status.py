@@ -46,8 +46,8 @@ def _show_runs(settings: Settings, runs: list[kfp_server_api.V2beta1Run]) -> Non
         tasks = _tasks(run)
         if run.state == "FAILED" and tasks and tasks.get(END) != "SUCCEEDED":
             console.line(
-                f"Run {run.run_id} failed, and its end was reported neither to a log nor to the webhook: see "
-                "Kubeflow's own page of the run."
+                f"Run {run.run_id} failed, but its end was reported neither to a log nor to the webhook: see "
+                "the run's page in Kubeflow."
             )
 
 
@@ -63,11 +63,7 @@ def _show_schedules(
     zone = settings.cluster.time_zone
     for schedule in schedules:
         cron = schedule.trigger.cron_schedule.cron if schedule.trigger.cron_schedule else ""
-        due = (
-            _next(cron, zone)
-            if schedule.status == ENABLED
-            else "paused; `graftline kubeflow schedule` creates it again"
-        )
+        due = _next(cron, zone) if schedule.status == ENABLED else "paused; `graftline kubeflow schedule` recreates it"
         console.line(f"Scheduled at {cron!r}, read in {zone}: {due} ({schedule.recurring_run_id}).")
         _show_age(client, cron, schedule.pipeline_version_reference)
     if not schedules:
@@ -75,7 +71,7 @@ def _show_schedules(
 
 
 def _show_age(client: kfp.Client, cron: str, used: kfp_server_api.V2beta1PipelineVersionReference) -> None:
-    """Prints whether a schedule, which keeps what was compiled for it, is behind this checkout or a later upload."""
+    """Prints whether a schedule, which keeps its compiled pipeline, is behind this checkout or a later upload."""
     listed = {"pipeline_id": used.pipeline_id, "sort_by": "created_at desc"}
     versions = list(pages(client.list_pipeline_versions, "pipeline_versions", **listed))
     version = next((one for one in versions if one.pipeline_version_id == used.pipeline_version_id), None)
@@ -88,7 +84,7 @@ def _show_age(client: kfp.Client, cron: str, used: kfp_server_api.V2beta1Pipelin
     elif version is not versions[0]:
         behind = f"version {version.display_name}, but {versions[0].display_name} was uploaded later"
     if behind:
-        console.line(f"It runs {behind}: `graftline kubeflow schedule --cron '{cron}'` renews it.", style="bold red")
+        console.line(f"It runs {behind}: `graftline kubeflow schedule --cron '{cron}'` updates it.", style="bold red")
 
 
 def _images(spec: Any) -> Iterator[str]:
@@ -103,10 +99,10 @@ def _images(spec: Any) -> Iterator[str]:
 def _next(cron: str, zone: str) -> str:
     try:
         return f"next {shown(next_times(cron, zone, 1)[0], zone)}"
-    except UserError:  # made by another program, in a form that this one does not read
-        return "next time not known"
+    except UserError:  # another program made it, in a form that this one cannot read
+        return "next time unknown"
 
 
 def shown(when: datetime | None, zone: str) -> str:
-    """Returns a time to the second; empty if there is none, which the server gives as 1970."""
+    """Returns a time to the second; empty if there is none, which the server reports as 1970."""
     return f"{when.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}" if when and when.timestamp() else ""

@@ -1,1 +1,1 @@
-"""What a person does with a cluster's volume and metadata: each such visit has a short-lived pod of its own."""
+"""What users do with a cluster's volume and metadata: each such visit gets its own short-lived pod."""

@@ -20,7 +20,7 @@ from kubeflow.visits.visitor import program, visiting
 
 PHOTOS = "photos"  # the folder of all datasets, below the mount
 NAME = re.compile(r"[^./][^/]*(/[^./][^/]*)*")  # no hidden part, and none that leads out of the folder
-STEPS = 10  # of the progress shown
+STEPS = 10  # in which progress is shown
 PART = 2**20  # bytes per read
 TABLE = "labels.csv"  # next to the photos, if a table gives their classes
 
@@ -34,12 +34,12 @@ class Sent(NamedTuple):
 
 
 def put(settings: Settings, given: str, name: str, labels: Path | None = None) -> dict[str, str]:
-    """Copies the photos of a dataset, all or none, and returns the section `data` that names the copy.
+    """Copies the photos of a dataset, all or none, and returns the `data` section that names the copy.
 
     Args:
       settings: the cluster's settings.
-      given: a folder with one folder per class, or with such folders as `span-1`, `span-2`, …; any shape with a table.
-      name: its place below `photos/` on the volume; the folder's own name if it is empty.
+      given: a folder with one folder per class, or with folders `span-1`, `span-2`, … of that kind; any layout with a table.
+      name: its place below `photos/` on the volume; the folder's own name if this is empty.
       labels: a table of the photos' classes; a table of the copied photos is written next to them.
 
     Raises:
@@ -81,7 +81,7 @@ def _folder(given: str) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Returns the photos of a dataset, of all spans and also through links, but no other files."""
+    """Returns the photos of a dataset, in all spans and behind links too, but no other files."""
     sources = [Folder(str(one), Wanted()) for one in sorted(_spans(folder)) or [folder]]
     for source in sources:
         _check(source)
@@ -91,7 +91,7 @@ def _files(folder: Path) -> list[Path]:
 def _with_table(folder: Path, labels: Path) -> Sent:
     """Returns the photos that a table names, and a table of their classes by path below the folder."""
     if _spans(folder):
-        raise UserError(f"{folder} has spans, which have one folder per class: leave out --labels.")
+        raise UserError(f"{folder} has spans, each with one folder per class: leave out --labels.")
     source = Folder(str(folder), Wanted(labels=labels))
     _check(source)
     held, table = source.held(), io.StringIO(newline="")
@@ -112,9 +112,9 @@ def _check(source: Folder) -> None:
 
 
 def _send(stream: IO[bytes], sent: Sent, sizes: list[int]) -> None:
-    """Writes a tar of what is sent, and shows the progress; it ends early if nobody reads it any more.
+    """Writes a tar of what is sent, and shows the progress; ends early if nobody reads it any more.
 
-    When this is stopped, `tarfile` would write the rest of its buffer, and wait for a reader that does not read.
+    `tarfile` is not used: if interrupted, it would write the rest of its buffer and wait for a reader that no longer reads.
     """
     total, done = sum(sizes) or 1, 0
     with console.waiting() as shown, contextlib.suppress(BrokenPipeError):  # the program in the pod says why

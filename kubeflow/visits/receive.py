@@ -1,7 +1,7 @@
 """Receives a folder of photos in a pod: `python -m kubeflow.visits.receive FOLDER NAME --files N --bytes N`.
 
-They come as a tar on standard input. It is unpacked in another folder, the photos are counted, and the folder is renamed to
-FOLDER/NAME, so that nobody ever sees only a part.
+They come as a tar on standard input. The program unpacks it in another folder, counts the photos, and renames the folder to
+FOLDER/NAME, so that nobody ever sees a partial copy.
 """
 
 import argparse
@@ -29,8 +29,8 @@ def receive(stream: IO[bytes], folder: Path, name: str, files: int, size: int) -
       stream: a tar of the photos.
       folder: the folder of all datasets.
       name: the dataset's name, below that folder.
-      files: how many there are.
-      size: how many bytes they have together.
+      files: the number of files.
+      size: their total size in bytes.
 
     Raises:
       UserError: if the name is taken, the volume cannot be written to, or not everything arrives.
@@ -46,7 +46,7 @@ def receive(stream: IO[bytes], folder: Path, name: str, files: int, size: int) -
             os.sync()
             aside.rename(target)
     except OSError as error:
-        if target.exists():  # made by another copy meanwhile
+        if target.exists():  # another copy made it meanwhile
             raise _taken(target) from None
         cure = f"make room there, or make it writable for uid {os.getuid()}"
         raise UserError(f"{folder} on the volume cannot be written to ({error.strerror}): {cure}.") from None
@@ -77,15 +77,15 @@ def _unpack(stream: IO[bytes], aside: Path) -> None:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             archive.extractall(aside, filter="data")
     except tarfile.TarError as error:
-        raise UserError(f"The copy broke off ({error}), and nothing of it was kept: copy again.") from None
+        raise UserError(f"The copy broke off ({error}), and none of it was kept: copy again.") from None
 
 
 def _count(aside: Path, files: int, size: int) -> None:
-    """Compares what arrived with what was sent, because a tar that ends between two files is not an error in itself."""
+    """Compares what arrived with what was sent, because a tar that ends between two files is not an error."""
     sizes = [path.stat().st_size for path in aside.rglob("*") if path.is_file()]
     if (len(sizes), sum(sizes)) != (files, size):
         raise UserError(
-            f"The copy broke off after {len(sizes):,} of {files:,} photos, and nothing of it was kept: copy again."
+            f"The copy broke off after {len(sizes):,} of {files:,} photos, and none of it was kept: copy again."
         )
 
 

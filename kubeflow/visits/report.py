@@ -1,4 +1,4 @@
-"""Fetches the report of a run, and the model card, from the volume to this machine."""
+"""Fetches a run's report and model card from the volume to this machine."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from kubeflow.visits.visitor import program, visiting
 
 
 def fetch(settings: Settings, run_id: str, folder: Path) -> Path:
-    """Copies a report with everything that belongs to it, and returns its page.
+    """Copies a report and everything that belongs to it, and returns the path of its page.
 
     Args:
       settings: the pipeline's settings.
@@ -35,7 +35,7 @@ def fetch(settings: Settings, run_id: str, folder: Path) -> Path:
 
 
 def _unpack(process: subprocess.Popen[bytes], aside: Path) -> None:
-    """Unpacks what the program sends; a program that fails says why itself."""
+    """Unpacks what the program sends; if the program fails, it says why itself."""
     assert process.stdout
     with tempfile.TemporaryFile() as received:
         shutil.copyfileobj(process.stdout, received)
@@ -50,7 +50,7 @@ def _unpack(process: subprocess.Popen[bytes], aside: Path) -> None:
 
 
 def _keep(aside: Path, folder: Path) -> Path:
-    """Moves a report to its place, and replaces an older copy of it."""
+    """Moves a report to its place, replacing any older copy."""
     (page,) = aside.glob(f"*/{PAGE}")
     kept = folder / page.parent.name
     if kept.exists():

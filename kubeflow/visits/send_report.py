@@ -15,12 +15,12 @@ from graftline.settings.settings import Settings
 
 
 def send(settings: Settings, run_id: str, stream: IO[bytes]) -> None:
-    """Writes the page of a report and the model card, in a folder named after the run.
+    """Writes the page of a report and the model card to a tar, in a folder named after the run.
 
     Args:
       settings: the pipeline's settings.
       run_id: the run's id, or `latest`.
-      stream: gets the tar.
+      stream: receives the tar.
 
     Raises:
       UserError: if there is no such run, or it has no report.

@@ -1,6 +1,6 @@
-"""Makes the pod of a visit from the pipeline's image, like a task's pod, and deletes it however the visit ends.
+"""Creates the pod of a visit from the pipeline's image, like a task's pod, and deletes it however the visit ends.
 
-If this machine is switched off before it can delete the pod, the pod ends by itself.
+If this machine is switched off before it can delete the pod, the pod still ends after `LONGEST_HOURS`.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ CONTAINER = "main"
 LONGEST_HOURS = 4
 START_SECONDS = 600  # an image of several gigabytes may have to be pulled first
 POLL_SECONDS = 5
-# Reasons that do not go away by themselves, or not soon
+# Reasons that do not resolve on their own, or not soon
 HOPELESS = {
     "ImagePullBackOff",
     "InvalidImageName",
@@ -54,17 +54,17 @@ def visiting(settings: Settings, with_settings: bool = True) -> Iterator[str]:
 
     Args:
       settings: the pipeline's settings.
-      with_settings: whether it gets the settings and Secrets of a run's pods; it has the volume in any case.
+      with_settings: whether it gets the settings and Secrets of a run's pods; it gets the volume in any case.
 
     Raises:
-      UserError: if it cannot be made, or does not start.
+      UserError: if the pod cannot be created, or does not start.
     """
     made = manifest(settings, with_settings)
     name = made["metadata"]["name"]
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(_remove, settings, name)
         try:
-            kubectl.ask(settings, "make a pod", "apply", "--filename=-", stdin=json.dumps(made))
+            kubectl.ask(settings, "create a pod", "apply", "--filename=-", stdin=json.dumps(made))
         except UserError:
             cleanup.pop_all()
             raise
@@ -101,7 +101,7 @@ def manifest(settings: Settings, with_settings: bool = True) -> dict[str, Any]:
         "kind": "Pod",
         "metadata": {
             "name": f"graftline-visitor-{secrets.token_hex(4)}",
-            # With this label, network policies let it reach the metadata store, as they do pods of a run
+            # With this label, network policies let it reach the metadata store, as they let a run's pods
             "labels": {"app.kubernetes.io/name": "graftline-visitor", "pipelines.kubeflow.org/v2_component": "true"},
             "annotations": {"sidecar.istio.io/inject": "false"},  # as Kubeflow Pipelines marks the pods of a run
         },
@@ -142,9 +142,9 @@ def _wait(settings: Settings, name: str) -> None:
             reason, sentence = kubectl.holdup(kubectl.pod(settings, name))
             if reason in HOPELESS or time.monotonic() > end:
                 raise UserError(
-                    f"The pod {name} does not start ({reason or 'no reason is known'}: {sentence}): check that the image "
-                    f"{image(settings)}, the volume {settings.cluster.volume} and the Secrets that "
-                    "docs/how-to/kubeflow-cluster.md lists exist."
+                    f"The pod {name} does not start ({reason or 'no known reason'}: {sentence}): check that the image "
+                    f"{image(settings)}, the volume {settings.cluster.volume} and the Secrets listed in "
+                    "docs/how-to/kubeflow-cluster.md exist."
                 )
             shown(f"Waiting for a pod on the cluster ({reason or 'starting'})")
 
@@ -158,12 +158,12 @@ def _is_ready(settings: Settings, name: str) -> bool:
 
 
 def _remove(settings: Settings, name: str) -> None:
-    """Deletes the pod, in a session of its own, so that a second Ctrl-C does not stop that."""
+    """Deletes the pod in a separate session, so that a second Ctrl-C does not stop the deletion."""
     asked = kubectl.command(settings, "delete", "pod", name, "--now", "--wait=false", "--ignore-not-found")
     done = subprocess.run(asked, capture_output=True, text=True, check=False, start_new_session=True)
     if done.returncode:
         print(
-            f"The pod {name} was not deleted ({kubectl.reason(done.stderr)}): it ends by itself within {LONGEST_HOURS} "
+            f"The pod {name} was not deleted ({kubectl.reason(done.stderr)}): it ends on its own within {LONGEST_HOURS} "
             f"hours; to end it now, run `kubectl -n {namespace(settings)} delete pod {name}`.",
             file=sys.stderr,
         )
@@ -173,7 +173,7 @@ def _remove(settings: Settings, name: str) -> None:
 def program(
     settings: Settings, pod: str, *command: str, stdin: int = subprocess.DEVNULL, stdout: int | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a program in the pod, until it ends or the block raises.
+    """Runs a program in the pod until the program ends or the block raises an error.
 
     Args:
       settings: the pipeline's settings.
@@ -184,7 +184,7 @@ def program(
 
     Raises:
       ProgramError: if the program fails, with what it printed on standard error.
-      UserError: if the connection to it breaks.
+      UserError: if the connection to the pod breaks.
     """
     asked = [
         "exec",
@@ -209,7 +209,7 @@ def program(
 
 
 def _finish(stdin: IO[bytes] | None) -> None:
-    """Ends the program's input; a program that ended before it had read everything says why itself."""
+    """Closes the program's input; a program that ended before it read everything says why itself."""
     if stdin:
         with contextlib.suppress(BrokenPipeError):
             stdin.close()
@@ -223,5 +223,5 @@ def _tell(settings: Settings, pod: str, status: int, said: str) -> None:
         message = ENDED.sub("", said).strip()
         raise ProgramError(message or f"The program in the pod {pod} ended with status {status}.", status)
     else:
-        own = said.splitlines()[-1:]  # follows what the program said, if it was already running
-        raise kubectl.failed(settings, f"run a program in the pod {pod} to its end", "".join(own))
+        own = said.splitlines()[-1:]  # kubectl's own line follows what the program said, if anything
+        raise kubectl.failed(settings, f"run a program to completion in the pod {pod}", "".join(own))

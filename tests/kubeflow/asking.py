@@ -1,4 +1,4 @@
-"""What tests share that send requests to a server of Kubeflow Pipelines."""
+"""Shared by tests that send requests to a Kubeflow Pipelines server."""
 
 import re
 from pathlib import Path

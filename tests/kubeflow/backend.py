@@ -1,6 +1,6 @@
 """How Kubeflow Pipelines turns a compiled pipeline into pods: the rules of its driver, its launcher and Argo Workflows.
 
-Written after the source of Kubeflow Pipelines 2.17.0 (paths below `backend/src/v2`) and of Argo Workflows v4.0.5, which it
+Based on the source of Kubeflow Pipelines 2.17.0 (paths below `backend/src/v2`) and of Argo Workflows v4.0.5, which it
 pins; each rule names its place there. This module refuses what they refuse, and what they would let through unresolved.
 `kfp.local` cannot replace them, because it replaces placeholders wherever they are.
 """
@@ -34,7 +34,7 @@ OUTPUTS = "/tmp/kfp/outputs"  # driver/driver.go:796
 MISSING = "\0"  # the value of an output parameter whose file was not written
 MOST_BYTES = 128 * 1024  # Linux' limit for one argument of a process: the driver gets a container as one argument
 SUCCEEDED, FAILED, ERROR = "Succeeded", "Failed", "Error"  # phases of a pod in Argo Workflows
-# Which phases are tried again, by Argo's retryPolicy: operator.go:1099-1128; standalone 2.17.0 sets OnError by default
+# Which phases Argo retries, by retryPolicy: operator.go:1099-1128; standalone 2.17.0 sets OnError by default
 # (manifests/kustomize/third-party/argo/base/workflow-controller-configmap-patch.yaml), others leave Argo's own, OnFailure
 RETRIED = {"OnError": {ERROR}, "OnFailure": {FAILED}, "Always": {FAILED, ERROR}}
 
@@ -84,7 +84,7 @@ class Pod:
       env: environment variables, including those from Secrets.
       image: the image that it runs.
       resources: requests and limits, and the accelerator.
-      attempt: from 0.
+      attempt: its number, from 0.
       outputs: output parameters by name; once the container has run, with what it has written to their files.
     """
 
@@ -159,7 +159,7 @@ class Pipeline:
         order = TopologicalSorter({name: task.get("dependentTasks", []) for name, task in tasks.items()}).static_order()
         for name in order:
             task, component = tasks[name], self._spec["components"][tasks[name]["componentRef"]["name"]]
-            # argocompiler/dag.go: the end is a hook of the exit handler's DAG, and runs whatever the DAG's outcome
+            # argocompiler/dag.go: the end is a hook of the exit handler's DAG, and runs whatever the DAG's outcome is
             last = task.get("triggerPolicy", {}).get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
             if not last and not all(ended[before] for before in task.get("dependentTasks", [])):
                 ended[name] = False
@@ -231,7 +231,7 @@ def _collected(pod: Pod, phase: str) -> str:
 
 
 def resolved_pod(name: str, component: dict[str, Any], container: dict[str, Any], inputs: dict[str, Any]) -> Pod:
-    """Returns the pod of a task, without what is in Secrets.
+    """Returns the pod of a task, without the contents of Secrets.
 
     Args:
       name: the task's name.

@@ -1,6 +1,6 @@
 """A small local server that speaks the REST API of Kubeflow Pipelines 2 (v2beta1), with its state in memory.
 
-Written after the source of 2.17.0 (backend/src), and as strict as the source where the client depends on it: keys of filters
+Based on the source of 2.17.0 (backend/src), and as strict as the source where the client depends on it: keys of filters
 (apiserver/model), namespaces (apiserver/server), schedules that own their runs (crd/controller/scheduledworkflow).
 """
 
@@ -40,7 +40,7 @@ TERMINATED = GOING_ON - {"CANCELING"} | {"RUNTIME_STATE_UNSPECIFIED"}  # apiserv
 
 
 class KfpServer(ThreadingHTTPServer):
-    """The server's state, the requests that it got, and the errors that it must make."""
+    """The server's state, the requests that it received, and the errors that it must return."""
 
     daemon_threads = True
 
@@ -196,9 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
         return status, {}
 
     def _terminate(self, identity: str) -> tuple[int, Any]:
-        """Asks for the end of a run in progress; its state follows its workflow's from then on.
+        """Requests the end of a run in progress; from then on, its state follows its workflow's.
 
-        For a run that has ended or is being ended, it says that there is no row to change
+        If a run has ended or is being ended, the server reports that there is no row to change
         (apiserver/storage/run_store.go:842), as an invalid argument, which is 400 (common/util/error.go:183).
         """
         status, found = self._get("runs", identity)
@@ -210,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         return status, found
 
     def _delete(self, kind: str, identity: str, policy: str) -> tuple[int, Any]:
-        """Removes an item; with a schedule also the workflows that it owns, unless the policy is `ORPHAN`.
+        """Removes an item, and with a schedule also the workflows that it owns, unless the policy is `ORPHAN`.
 
         apiserver/resource/resource_manager.go:1458-1490: without a policy, Kubernetes' default applies, which removes them.
         """

@@ -1,6 +1,6 @@
 """What KServe accepts as an InferenceService, and what it makes of one.
 
-Written after the source of KServe v0.20.0; each rule names its place there. Paths are those of its repository; those of the
+Based on the source of KServe v0.20.0; each rule names its place there. Paths are those of its repository; those of the
 webhook and the reconcilers are below `pkg/controller/v1beta1/inferenceservice`. `kserve.yaml` has the part of its CRD that
 the manifests use.
 """

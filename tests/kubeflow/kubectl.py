@@ -1,6 +1,6 @@
 """An imitation of kubectl and of the cluster behind it: pods are processes on this machine, the volume is a folder.
 
-Written after kubectl 1.32 (kubernetes/kubectl, paths below `pkg/cmd`) and what the API server and the kubelet do to a pod.
+Based on kubectl 1.32 (kubernetes/kubectl, paths below `pkg/cmd`) and what the API server and the kubelet do to a pod.
 It takes the flags in `FLAGS`, which a test compares with the real program's help, and refuses any other. It is as strict as
 the real ones about the schema (apply validates strictly by default), rights, the service account, the volume's claim, the
 image, the keys of Secrets, and programs in a pod that is not running.
@@ -244,7 +244,7 @@ def execute(cluster: Cluster, known: dict[str, Any], name: str, given: dict[str,
 
 
 def cut(process: subprocess.Popen[bytes], after: int, hangs: bool) -> NoReturn:
-    """Drops the connection after so many bytes: the program reads to their end, and kubectl reports an error.
+    """Drops the connection after so many bytes: the program reads all of them, and kubectl reports an error.
 
     With `hangs`, the connection hangs after these bytes instead, without an error.
     """
@@ -297,7 +297,7 @@ def delete(cluster: Cluster, known: dict[str, Any], kind: str, name: str, given:
 
 
 def logs(cluster: Cluster, name: str, given: dict[str, str]) -> None:
-    """Prints the log of a container: the one that a test gave, or the file of a container that really ran."""
+    """Prints the log of a container: the one that a test set, or the file of a container that really ran."""
     pod = found(cluster, name)
     if pod["status"]["phase"] == "Pending":
         fail(f'Error from server (BadRequest): container "{given["container"]}" in pod "{name}" is waiting to start: '

@@ -80,7 +80,7 @@ class Pods:
       volume: the folder that all of them share, readable and writable.
       containers: whether podman runs them, as uid 1000; otherwise they are plain processes.
       watch: called with a container's name and each line it prints.
-      network: the containers' network, which by default leads nowhere.
+      network: the containers' network; by default, they have none.
       ran: the pods so far, with their exit statuses.
     """
 
@@ -93,7 +93,7 @@ class Pods:
     _killed: set[str] = field(default_factory=set)
 
     def run(self, pod: Pod) -> str:
-        """Runs a pod as a container of its own, and returns its phase.
+        """Runs a pod as its own container, and returns its phase.
 
         In Argo Workflows, the phase is Error if the pod was deleted or its node went away, and Failed if its process failed
         (v4.0.5, workflow/controller/operator.go, `inferFailedReason` and `podReconciliation`).

@@ -21,7 +21,7 @@ TEXT = {"parameterType": "STRING"}
 
 
 def recorded() -> dict[str, tuple[dict, dict]]:
-    """Returns what the driver of each task got, and the container that it made."""
+    """Returns what the driver of each task received, and the container that it made."""
     if not RECORDING.is_file():
         return {}
     nodes = yaml.load(RECORDING.read_text(), yaml.CSafeLoader)["status"]["nodes"].values()

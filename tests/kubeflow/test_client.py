@@ -67,7 +67,7 @@ def test_an_upload_that_failed_halfway_is_completed_by_the_next(server, settings
     server.fail("POST pipelines/upload_version", 500, body={"error_message": "disk full", "error_details": "disk full"})
     refused(
         settings,
-        "refused or failed the request (500: disk full).",
+        "refused or could not complete the request (500: disk full).",
         lambda client: kubeflow_client.upload(client, settings, package),
     )
     with kubeflow_client.connected(settings) as client:
@@ -97,7 +97,7 @@ def test_a_server_that_cannot_be_reached_is_named():
 
 def test_the_token_of_the_environment_is_sent(server, settings, monkeypatch):
     server.token = "good"
-    cure = "give a valid token in KF_PIPELINES_TOKEN, or ask for rights in the namespace graftline."
+    cure = "set KF_PIPELINES_TOKEN to a valid token, or ask for access to the namespace graftline."
     refused(settings, f"denied access (401: Unauthenticated: no such token): {cure}")
     monkeypatch.setenv(kubeflow_client.TOKEN, "good")
     with kubeflow_client.connected(settings) as client:
@@ -116,7 +116,7 @@ def test_the_token_of_the_environment_is_sent(server, settings, monkeypatch):
             {},
             "did not find the requested resource (404: Not Found): check cluster.endpoint.",
         ),
-        (400, {"code": 3, "message": "bad"}, {}, "refused or failed the request (400: bad)."),
+        (400, {"code": 3, "message": "bad"}, {}, "refused or could not complete the request (400: bad)."),
     ],
 )
 def test_refusals_are_told_in_one_sentence(server, settings, status, body, headers, message):

@@ -34,10 +34,10 @@ def test_parameters_take_the_types_of_their_defaults():
     [
         (
             "epochs=3",
-            "no run parameter 'epochs': the known ones are span, phase_1_epochs, min_accuracy, force_retrain.",
+            "no run parameter 'epochs': choose one of span, phase_1_epochs, min_accuracy, force_retrain.",
         ),
-        ("phase_1_epochs=many", "phase_1_epochs = 'many' is not of type int: its default is 10."),
-        ("phase_1_epochs", "phase_1_epochs = '' is not of type int: its default is 10."),
+        ("phase_1_epochs=many", "phase_1_epochs = 'many' is not of type int: give a value such as the default, 10."),
+        ("phase_1_epochs", "phase_1_epochs = '' is not of type int: give a value such as the default, 10."),
     ],
 )
 def test_parameters_that_are_unknown_or_of_another_type_are_refused(given, message):

@@ -1,6 +1,6 @@
 """Runs the compiled pipeline container by container, with metadata in a real MariaDB: `make test-kubeflow`.
 
-`backend.py`, written after the server's source, does what a server would do with the YAML. The containers and the database
+`backend.py`, based on the server's source, does what a server would do with the YAML. The containers and the database
 are real.
 """
 

@@ -1,4 +1,4 @@
-"""Runs one node in a process of its own, as a pod does."""
+"""Runs one node in its own process, as a pod does."""
 
 import json
 import os

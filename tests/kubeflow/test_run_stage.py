@@ -1,4 +1,4 @@
-"""Runs the stages of a run, each in a process of its own, as pods do."""
+"""Runs the stages of a run, each in its own process, as pods do."""
 
 import shutil
 import subprocess

@@ -71,7 +71,11 @@ def test_a_run_that_ends_while_it_is_stopped_is_said_to_have_ended(server, clien
 
 def test_a_run_that_the_server_fails_to_stop_is_not_said_to_be(server, settings, run):
     server.fail("POST runs/.*:terminate", 500, body={"code": 13, "message": "Failed to terminate run"})
-    refused(settings, "refused or failed the request (500: Failed to", lambda one: stop(one, settings, run.run_id))
+    refused(
+        settings,
+        "refused or could not complete the request (500: Failed to",
+        lambda one: stop(one, settings, run.run_id),
+    )
 
 
 def test_no_run_is_stopped_where_none_is_named(client, settings):

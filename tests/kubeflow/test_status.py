@@ -46,7 +46,7 @@ def test_status_shows_schedules_that_are_paused_made_by_other_means_or_missing(
     status(client, settings)
     shown = capsys.readouterr().out
     assert f"Scheduled at '{NIGHTLY}', read in Europe/Berlin: paused" in shown
-    assert "Scheduled at '', read in Europe/Berlin: next time not known" in shown
+    assert "Scheduled at '', read in Europe/Berlin: next time unknown" in shown
 
 
 def test_a_missing_pipeline_or_experiment_is_named(server, client, settings, package):
@@ -79,7 +79,7 @@ def test_a_schedule_of_an_older_revision_is_told_with_what_renews_it(
     monkeypatch.setattr(kubeflow_status, "revision", lambda: "fedcba987654")
     assert behind(client, settings, capsys) == (
         f"It runs the image registry.example:5000/graftline:{REVISION}, but this checkout is at fedcba987654: "
-        f"`graftline kubeflow schedule --cron '{NIGHTLY}'` renews it."
+        f"`graftline kubeflow schedule --cron '{NIGHTLY}'` updates it."
     )
 
 
@@ -106,7 +106,7 @@ def test_a_run_whose_end_nobody_was_told_is_told(state, tasks, told, server, cli
     details = [{"display_name": name, "state": how} for name, how in tasks.items()]
     server.kept["runs"][0] |= {"state": state, "run_details": {"task_details": details}}
     status(client, settings)
-    line = f"Run {run.run_id} failed, and its end was reported neither to a log nor to the webhook"
+    line = f"Run {run.run_id} failed, but its end was reported neither to a log nor to the webhook"
     assert (line in capsys.readouterr().out) == told
 
 

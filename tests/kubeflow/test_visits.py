@@ -1,4 +1,4 @@
-"""What a person does on the volume, through an imitation of kubectl whose pods are processes on this machine."""
+"""What users do on the volume, through an imitation of kubectl whose pods are processes on this machine."""
 
 import io
 import json
@@ -100,7 +100,7 @@ def test_a_table_for_a_folder_with_spans_is_refused(called, photos, tmp_path):
     shutil.copytree(photos, tmp_path / "grown/span-1")
     (tmp_path / "classes.csv").write_text("a.jpg,cat\n")
     status, _, error = called("upload", str(tmp_path / "grown"), "--labels", str(tmp_path / "classes.csv"))
-    assert status == 1 and "has spans, which have one folder per class: leave out --labels.\n" in error
+    assert status == 1 and "has spans, each with one folder per class: leave out --labels.\n" in error
 
 
 def test_splits_are_copied_as_they_are(called, photos, volume, tmp_path):
@@ -168,9 +168,7 @@ def test_a_tar_that_ends_between_two_photos_is_no_whole_copy(volume):
             header.size = 512
             archive.addfile(header, io.BytesIO(b"x" * 512))
     cut = io.BytesIO(stream.getvalue()[: 2 * 512])
-    with pytest.raises(
-        receive.UserError, match=r"broke off after 1 of 2 photos, and nothing of it was kept: copy again"
-    ):
+    with pytest.raises(receive.UserError, match=r"broke off after 1 of 2 photos, and none of it was kept: copy again"):
         receive.receive(cut, volume, "pets", 2, 1024)
     assert contents(volume) == {}
 
@@ -231,11 +229,12 @@ def test_ctrl_c_deletes_the_pod(where, number, photos, volume, cluster):
         ({"images": []}, f"does not start (ImagePullBackOff: Back-off pulling image \"{IMAGE}\"): check that the image"),
         ({"claims": []}, "(Unschedulable: 0/1 nodes are available: persistentvolumeclaim \"graftline\" not found): check"),
         ({"accounts": []}, 'serviceaccount "graftline" not found): check its context'),
-        ({"namespace": "other"}, 'kubectl cannot make a pod in the namespace graftline (Error from server (Forbidden): '),
+        ({"namespace": "other"}, 'kubectl cannot create a pod in the namespace graftline (Error from server (Forbidden): '),
         (
             {"fails": {"apply": "E1125 21:46:50.584924   15690 memcache.go:265] \"Unhandled Error\"\nThe connection to the "
                        "server localhost:8080 was refused - did you specify the right host or port?"}},
-            "kubectl cannot make a pod in the namespace graftline (The connection to the server localhost:8080 was refused",
+            "kubectl cannot create a pod in the namespace graftline "
+            "(The connection to the server localhost:8080 was refused",
         ),
         ({"fails": {"wait": 'Error from server (Forbidden): pods "x" is forbidden'}}, "kubectl cannot wait for the pod"),
     ],
@@ -261,8 +260,8 @@ def test_a_pod_that_cannot_be_deleted_is_named(called, photos, cluster):
     (name,) = cluster.pods()
     assert status == 0
     assert error == (
-        f'The pod {name} was not deleted (Error from server (Forbidden): pods "x" is forbidden): it ends by itself within 4 '
-        f"hours; to end it now, run `kubectl -n graftline delete pod {name}`.\n"
+        f'The pod {name} was not deleted (Error from server (Forbidden): pods "x" is forbidden): it ends on its own within '
+        f"4 hours; to end it now, run `kubectl -n graftline delete pod {name}`.\n"
     )
 
 
