@@ -107,9 +107,19 @@ def test_the_token_of_the_environment_is_sent(server, settings, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "body", "headers", "message"),
     [
-        (403, {"code": 7, "message": "denied"}, {}, "denied access (403: denied): give a valid token"),
-        (403, "<html>", {}, "denied access (403: Forbidden): give a valid token"),
-        (302, "", {"Location": "https://login"}, "denied access (302: redirected to https://login): give a valid"),
+        (
+            403,
+            {"code": 7, "message": "denied"},
+            {},
+            "denied access (403: denied): set KF_PIPELINES_TOKEN to a valid token",
+        ),
+        (403, "<html>", {}, "denied access (403: Forbidden): set KF_PIPELINES_TOKEN to a valid token"),
+        (
+            302,
+            "",
+            {"Location": "https://login"},
+            "denied access (302: redirected to https://login): set KF_PIPELINES_TOKEN to a valid",
+        ),
         (
             404,
             "404 page not found",
