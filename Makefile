@@ -13,7 +13,7 @@ SHELL = /bin/bash
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 KNOWN = DATA CONFIG WAIT ADOPT ARGS ENDPOINT NAMESPACE IMAGE SHELL MAKEFLAGS PYTHON GRAFTLINE_% TF_% LOCAL_HOME
 ifneq ($(filter-out $(KNOWN),$(GIVEN)),)
-$(error There is no variable $(firstword $(filter-out $(KNOWN),$(GIVEN))): give DATA=<folder, TFDS name or configuration>, or ARGS="<options of graftline>")
+$(error $(firstword $(filter-out $(KNOWN),$(GIVEN))) is not a variable of this Makefile: give DATA=<folder, TFDS name or configuration>, or ARGS="<options of graftline>")
 endif
 ifneq ($(filter run,$(MAKECMDGOALS)),)
 ifneq ($(filter-out run,$(MAKECMDGOALS)),)

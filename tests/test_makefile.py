@@ -20,8 +20,8 @@ def dry(*arguments: str, **exported: str) -> subprocess.CompletedProcess[str]:
     [
         (["run", "DATA="], "DATA is empty: give a folder of photos"),
         (["run", "CONFIG= "], "CONFIG is empty"),
-        (["run", "data=/x"], "There is no variable data: give DATA="),
-        (["run", "SPAN=3"], "There is no variable SPAN"),
+        (["run", "data=/x"], "data is not a variable of this Makefile: give DATA="),
+        (["run", "SPAN=3"], "SPAN is not a variable of this Makefile"),
         (["run", "/tmp"], "/tmp is not a target: give data as in `make run DATA=~/photos`"),
         (["run", "DATA=x", "CONFIG=y"], "Give DATA or CONFIG, not both"),
     ],

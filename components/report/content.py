@@ -59,6 +59,14 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Refit:
+    """The training that followed on training and validation images together; the exported model is its."""
+
+    images: int
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
 class Slice:
     """Accuracy on a part of the test split."""
 
@@ -242,6 +250,7 @@ class Card:
 
     verdict: Verdict
     phases: list[Phase]
+    refit: Refit | None
     numbers: Scores
     data: Counts
     facts: Facts

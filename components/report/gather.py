@@ -32,6 +32,7 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
     return Report(
         verdict=card.verdict,
         phases=card.phases,
+        refit=card.refit,
         numbers=numbers.measure(
             inputs["evaluation"].uri,
             knowledge.predictions,

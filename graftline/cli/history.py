@@ -42,7 +42,7 @@ def show_runs(settings: Settings, last: int | None, as_json: bool) -> None:
     texts, figures = ["run", "started", "state", "dataset", "verdict", "baseline"], ["validation", "test", "time"]
     console.table(f"Runs of {settings.name}", texts + figures, [_row(row) for row in rows], len(texts))
     if runs[0].number > 1:
-        console.line(f"{runs[0].number - 1:,} earlier runs: list them with `graftline runs --all`.")
+        console.line(f"Earlier runs: {runs[0].number - 1:,}; list them with `graftline runs --all`.")
     for line in pruning.told(settings):
         console.line(f"On disk: {line}.")
 
@@ -68,7 +68,7 @@ def _row(row: dict[str, Any]) -> list[str]:
 
 
 def _by_phase(row: dict[str, Any], split: str) -> str:
-    return " → ".join(f"{accuracies[split]:.4f}" for accuracies in row["phases"].values())
+    return " → ".join(f"{accuracies[split]:.4f}" for accuracies in row["phases"].values() if split in accuracies)
 
 
 def _duration(seconds: float) -> str:

@@ -96,7 +96,7 @@ def _check_runs(settings: Settings) -> Iterator[Finding]:
         for node in run.nodes
         if node.state is State.RUNNING and not (going_on and run is runs[-1])
     ]
-    value = f"{runs[-1].number if runs else 0} runs of {settings.name}"
+    value = f"runs of {settings.name}: {runs[-1].number if runs else 0}"
     if stopped:
         cure = "nothing to do: they were killed, and the next run does their work"
         yield Finding(WARNING, "metadata store", f"{value}; still marked as running: {', '.join(stopped[-3:])}", cure)

@@ -43,8 +43,8 @@ class Divergence(keras.callbacks.Callback):
         self._check((logs or {})["loss"])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Also checks the validation loss, the only place where the effect of the epoch's last step shows."""
-        self._check((logs or {})["val_loss"])
+        """Also checks the validation loss, if there is one: only there the effect of the epoch's last step shows."""
+        self._check((logs or {}).get("val_loss", 0.0))
 
     def _check(self, loss: float) -> None:
         if float(loss) <= MOST_LOSS:  # False for NaN

@@ -69,7 +69,7 @@ def test_no_store_yet_is_well(settings):
 def test_a_node_that_was_killed_is_told(settings):
     write(settings, "a", Made("TfdsExampleGen"), Made("Trainer", state=store.RUNNING))
     found = one(project.check_store(settings))
-    assert (found.mark, found.value) == (WARNING, "1 runs of digits; still marked as running: Trainer of run 1")
+    assert (found.mark, found.value) == (WARNING, "runs of digits: 1; still marked as running: Trainer of run 1")
 
 
 def test_a_node_that_is_running_is_well(settings, holder):

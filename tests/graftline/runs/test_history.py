@@ -110,7 +110,7 @@ def test_the_latest_runs_are_printed_first_and_the_others_counted(settings, caps
     assert "0.8000 → 0.9000" in printed
     assert printed.index("│ 3 ") < printed.index("│ 2 ")
     assert "│ 1 " not in printed
-    assert "1 earlier runs: list them with `graftline runs --all`." in printed
+    assert "Earlier runs: 1; list them with `graftline runs --all`." in printed
 
 
 def test_other_programs_get_json(settings):
