@@ -65,7 +65,7 @@ def _sparse(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
 def _read(folder: Path, entries: int, epochs: int) -> dict[str, float]:
     from graftline.features.cache import ACTIVATION, CachedSplit
 
-    split = CachedSplit(((folder,),), entries)
+    split = CachedSplit((folder,), entries)
     batches = (batch for epoch in range(epochs) for batch in split.dataset(ACTIVATION, BATCH, seed=0, epoch=epoch))
     before = common.peak_gb()
     start, first, count, ones = time.monotonic(), 0.0, 0, 0

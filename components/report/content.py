@@ -59,14 +59,6 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Refit:
-    """The training that followed on training and validation images together; the exported model is its."""
-
-    images: int
-    test_accuracy: float
-
-
-@dataclass(frozen=True)
 class Slice:
     """Accuracy on a part of the test split."""
 
@@ -250,7 +242,6 @@ class Card:
 
     verdict: Verdict
     phases: list[Phase]
-    refit: Refit | None
     numbers: Scores
     data: Counts
     facts: Facts

@@ -11,7 +11,7 @@ from tfx.components.util import model_utils
 from tfx.types import Artifact
 
 from components.report import numbers
-from components.report.content import Card, Counts, CrossValidated, Facts, Phase, Refit, Scores, Step, Verdict
+from components.report.content import Card, Counts, CrossValidated, Facts, Phase, Scores, Step, Verdict
 from graftline.artifacts import data_review, duplicates, evaluation, held_out, intervals, verdict
 from graftline.artifacts.data_review import Review
 from graftline.artifacts.evaluation import CANDIDATE, Predictions
@@ -44,7 +44,6 @@ def card(inputs: Inputs, properties: dict[str, Any]) -> Card:
     return Card(
         verdict=_verdict(inputs, answers, Path(properties["push_to"])),
         phases=[_phase(phase) for phase in history["phases"]],
-        refit=Refit(**refit) if (refit := history["refit"]) else None,
         numbers=_scores(inputs["evaluation"].uri, answers, history["temperature"]),
         data=_counts(inputs["examples"], copies, data_review.read(inputs["review"].uri)),
         facts=_facts(inputs, history, settings, properties),

@@ -32,7 +32,6 @@ def report(inputs: Inputs, properties: dict[str, Any]) -> Report:
     return Report(
         verdict=card.verdict,
         phases=card.phases,
-        refit=card.refit,
         numbers=numbers.measure(
             inputs["evaluation"].uri,
             knowledge.predictions,

@@ -58,8 +58,7 @@ def render(report: Report, model_path: str | None) -> str:
         "signed": _signed,
     }
     values = {
-        name: getattr(report, name)
-        for name in ("verdict", "phases", "refit", "numbers", "data", "facts", "exports", "advice")
+        name: getattr(report, name) for name in ("verdict", "phases", "numbers", "data", "facts", "exports", "advice")
     }
     style, script = (Markup(_source(environment, name)) for name in ("style.css", "script.js"))
     return environment.get_template("report.html.j2").render(

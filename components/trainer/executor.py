@@ -24,5 +24,3 @@ class TrainerExecutor(GenericExecutor):
         for phase in history["phases"]:
             for name in ("validation_accuracy", "test_accuracy"):
                 model.set_float_custom_property(f"phase_{phase['phase']}_{name}", phase[name])
-        if history["refit"]:
-            model.set_float_custom_property("refit_test_accuracy", history["refit"]["test_accuracy"])

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from graftline.artifacts.examples import TEST, TRAIN, read_label_names, uri_of
+from graftline.artifacts.examples import TRAIN, read_label_names, uri_of
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.base.code import identity
 from graftline.features.build import cached_splits
@@ -22,7 +22,7 @@ from graftline.features.cache import CachedSplit
 from graftline.network import backbone, weights
 from graftline.serving.export import export
 from graftline.settings.training import Model, Training
-from graftline.training import fitted, refit, workers
+from graftline.training import fitted, workers
 from graftline.training.checkpoints import Checkpoints
 from graftline.training.phases import Network, Run
 from graftline.training.precision import choose_arithmetic, precision, with_values
@@ -57,40 +57,32 @@ def run_fn(fn_args: FnArgs) -> None:
     arithmetic = choose_arithmetic(training.mixed_precision)
     with precision(arithmetic):
         with team.strategy.scope():
-            network = _network(model, pretrained.path if pretrained else None, len(label_names), arithmetic)
-        at = backbone.cut(network.base, model.fine_tune_at)
+            base = backbone.build(model, pretrained.path if pretrained else None)
+            on_top = backbone.head(base, model, len(label_names))
+            at = backbone.cut(base, model.fine_tune_at)
+            network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
         with team.chief_first():  # outside the strategy's scope, in which all workers must make the same variables
-            splits = cached_splits(network.base, at, config, examples_uri, transform, team.is_chief)
-        run = Run(
-            network=network,
-            splits=splits,
-            model=model,
-            training=training,
-            num_classes=len(label_names),
-            saved=_checkpoints(config, splits, "choice"),
-            log_dir=fn_args.model_run_dir,
-            workers=team,
-        )
-        initial = [variable.numpy() for variable in run.variables()]
+            splits = cached_splits(base, at, config, examples_uri, transform, team.is_chief)
+        saved = _checkpoints(config, splits)
         with team.strategy.scope():
-            phases = run.run()
-    # What is exported computes in float32 whatever it was trained in, and has neither optimizer nor strategy
-    plain = _network(model, None, len(label_names))
-    with team.chief_first():
-        if team.is_chief:
-            _copy(network, plain)
-            found = fitted.fit(plain.fine_tuned, splits, training)
-    learnt, again = 0, _checkpoints(config, splits, "refit")
-    if training.refit and phases:
-        with precision(arithmetic), team.strategy.scope():
-            learnt = refit.run(run, initial, again)
+            phases = Run(
+                network=network,
+                splits=splits,
+                model=model,
+                training=training,
+                num_classes=len(label_names),
+                saved=saved,
+                log_dir=fn_args.model_run_dir,
+                workers=team,
+            ).run()
 
     with team.chief_first():
         if team.is_chief:
-            _copy(network, plain)
+            plain = _plain(network, model, at, len(label_names))
+            # For what is exported, which computes in float32 whatever it was trained in
+            found = fitted.fit(plain.fine_tuned, splits, training)
             history = {
                 "phases": phases,
-                "refit": _refitted(learnt, plain, splits) if learnt else None,
                 "balanced": training.class_weights == "balanced",
                 "temperature": found.temperature,
                 "known": {"images": len(found.known.reference), "least": found.known.least},
@@ -98,45 +90,25 @@ def run_fn(fn_args: FnArgs) -> None:
                 "tuned": tuned,
                 "label_names": label_names,
                 "parameters": network.base.count_params() + network.head.count_params(),
-                "features": {split: [str(view[0]) for view in cached.views] for split, cached in splits.items()},
+                "features": {split: [str(view) for view in cached.views] for split, cached in splits.items()},
             }
             _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
             classifier = backbone.classifier(plain.base, plain.head, model, at)
             export(classifier, transform, label_names, fn_args.serving_model_dir, found.known, found.temperature or 1.0)
-            run.saved.remove()
-            again.remove()
+            saved.remove()
 
 
-def _network(model: Model, weights_path: Path | None, num_classes: int, arithmetic: str = "float32") -> Network:
-    base = backbone.build(model, weights_path)
-    on_top = backbone.head(base, model, num_classes)
-    at = backbone.cut(base, model.fine_tune_at)
-    return Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
-
-
-def _refitted(images: int, plain: Network, splits: dict[str, CachedSplit]) -> dict[str, Any]:
-    # Only for the report: nothing is chosen by the test split
-    return {"images": images, "test_accuracy": fitted.accuracy(plain.fine_tuned, splits[TEST])}
-
-
-def _copy(trained: Network, other: Network) -> None:
-    other.base.set_weights(trained.base.get_weights())
-    other.head.set_weights(trained.head.get_weights())
-
-
-def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit], purpose: str) -> Checkpoints:
+def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Checkpoints:
     """Returns the checkpoints of exactly this training: of the same features, settings and code."""
-    views = [view[0].name for view in splits[TRAIN].views]
-    features = splits[TRAIN].views[0][0].parent
+    views = [view.name for view in splits[TRAIN].views]
     parts = {
-        "features": features.name,
+        "features": splits[TRAIN].views[0].parent.name,
         "views": views,
         "config": config,
         "code": identity(__name__),
-        "purpose": purpose,
     }
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-    return Checkpoints(Path(config["work_dir"], "checkpoints", key), used=[features])
+    return Checkpoints(Path(config["work_dir"], "checkpoints", key), used=[splits[TRAIN].views[0].parent])
 
 
 def _describe(pretrained: weights.Weights | None) -> dict[str, str]:
@@ -150,3 +122,12 @@ def _write_json(values: dict[str, Any], path: str) -> None:
     with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
         file.write(json.dumps(values, indent=1))
     tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
+
+
+def _plain(network: Network, model: Model, at: str, num_classes: int) -> Network:
+    """Returns a float32 network with the same weights, but without optimizer and strategy."""
+    base = backbone.build(model, None)
+    on_top = backbone.head(base, model, num_classes)
+    base.set_weights(network.base.get_weights())
+    on_top.set_weights(network.head.get_weights())
+    return Network(base, on_top, backbone.fine_tuned(base, on_top, model, at))

@@ -51,7 +51,7 @@ class Trials:
             lambda at: cached_splits(self._base, at, config, examples_uri, transform, names=SPLITS)
         )
         self._trained_head = functools.cache(self._train_head)
-        kept_in = self._splits(self._cut(model))[TRAIN].views[0][0].parent.name
+        kept_in = self._splits(self._cut(model))[TRAIN].views[0].parent.name
         made_of = [kept_in, config, identity(__name__)]
         self.key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 

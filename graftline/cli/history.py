@@ -68,7 +68,7 @@ def _row(row: dict[str, Any]) -> list[str]:
 
 
 def _by_phase(row: dict[str, Any], split: str) -> str:
-    return " → ".join(f"{accuracies[split]:.4f}" for accuracies in row["phases"].values() if split in accuracies)
+    return " → ".join(f"{accuracies[split]:.4f}" for accuracies in row["phases"].values())
 
 
 def _duration(seconds: float) -> str:

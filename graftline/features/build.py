@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_transform as tft
 
 from graftline.artifacts import records
-from graftline.artifacts.examples import SPLITS, TRAIN, VALIDATION
+from graftline.artifacts.examples import SPLITS, TRAIN
 from graftline.base.code import identity
 from graftline.base.errors import UserError
 from graftline.features import cache, on_beam
@@ -68,8 +68,7 @@ def cached_splits(
     model, prefix, training = Model(**config["model"]), Prefix(**config["prefix"]), Training(**config["training"])
     engine = inference.choose(prefix)
     folder = Path(config["work_dir"], "features", _key(base, at, model, prefix, engine, examples_uri, transform))
-    learnt = (TRAIN, VALIDATION) if training.refit else (TRAIN,)
-    names_of = dict.fromkeys(SPLITS, (PLAIN,)) | dict.fromkeys(learnt, training.views)
+    names_of = dict.fromkeys(SPLITS, (PLAIN,)) | {TRAIN: training.views}
     print(
         f"Features at {at} are kept as {prefix.cache_dtype} in {folder}; {engine.name} computes missing ones in "
         f"{engine.precision}; augmentation {training.augmentation}.",
@@ -81,7 +80,7 @@ def cached_splits(
     for split in names:
         examples = records.counted(examples_uri, split)
         paths = tuple(folder / f"{split}_{view}" for view in names_of[split])
-        splits[split] = CachedSplit(tuple((path,) for path in paths), examples.examples)
+        splits[split] = CachedSplit(paths, examples.examples)
         for view, path in zip(names_of[split], paths, strict=True):
             if not cache.is_complete(path, examples.examples):
                 missing.append(Missing(split, path, examples, view))

@@ -41,25 +41,17 @@ CHECKSUMS = "crc32.json"
 Source = Callable[[int, int], tf.data.Dataset]
 
 
-View = tuple[Path, ...]  # the folders of one view of the images, such as the plain or the mirrored one, in order
-
-
 @dataclass(frozen=True)
 class CachedSplit:
-    """The features of one split, or of several as one, on disk.
+    """The features of one split, on disk.
 
     Attributes:
-      views: one per view of the images, each with one folder per split.
+      views: one folder per view of the images, such as the plain and the mirrored one.
       examples: number of examples in each view.
     """
 
-    views: tuple[View, ...]
+    views: tuple[Path, ...]
     examples: int
-
-    def joined(self, other: "CachedSplit") -> "CachedSplit":
-        """Returns the examples of this split and then those of another one, which has the same views."""
-        views = tuple(mine + theirs for mine, theirs in zip(self.views, other.views, strict=True))
-        return CachedSplit(views, self.examples + other.examples)
 
     def steps(self, batch_size: int) -> int:
         """Returns the number of batches in an epoch; the last may be smaller."""
@@ -116,9 +108,9 @@ class CachedSplit:
 class Rows:
     """Reads rows of one field, with their labels, by number, across shards."""
 
-    def __init__(self, views: Iterable[View], field: str) -> None:
-        """Opens the field's file in every shard of the views."""
-        parts = [shard for folders in views for folder in folders for shard in shards(folder)]
+    def __init__(self, folders: Iterable[Path], field: str) -> None:
+        """Opens the field's file in every shard of the folders."""
+        parts = [shard for folder in folders for shard in shards(folder)]
         maps = [np.load(shard / f"{field}.npy", mmap_mode="r") for shard in parts]
         self.shape, self.dtype, self._offset = maps[0].shape[1:], maps[0].dtype, maps[0].offset
         self._starts = np.cumsum([0, *(len(rows) for rows in maps)])

@@ -30,7 +30,7 @@ from graftline.settings.settings import Settings
 
 LATEST, PRODUCTION = "latest", "production"
 PHASE = re.compile(
-    r"(?:phase_)?(\d+|refit)_(validation|test)_accuracy"
+    r"phase_(\d+)_(validation|test)_accuracy"
 )  # properties of a Model, see components/trainer/executor.py
 
 Values = dict[str, str]
@@ -139,7 +139,7 @@ def local(run: Run) -> datetime:
 
 
 def _accuracies(run: Run) -> dict[str, dict[str, float]]:
-    """Returns the accuracies after each phase, and after the refit if there was one, by split."""
+    """Returns the accuracies after each phase, by split."""
     by_phase: dict[str, dict[str, float]] = {}
     for name, value in sorted(_properties(run, store.MODEL).items()):
         if match := PHASE.fullmatch(name):

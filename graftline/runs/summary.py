@@ -147,7 +147,7 @@ def _show_review(review: Review) -> None:
 
 
 def _show_accuracies(history: Path) -> None:
-    trained = json.loads(history.read_text())
+    phases = json.loads(history.read_text())["phases"]
     rows = [
         [
             f"phase {phase['phase']}",
@@ -155,11 +155,8 @@ def _show_accuracies(history: Path) -> None:
             f"{phase['validation_accuracy']:.4f}",
             f"{phase['test_accuracy']:.4f}",
         ]
-        for phase in trained["phases"]
+        for phase in phases
     ]
-    if refit := trained["refit"]:
-        whose = f"all {refit['images']:,} training and validation images"
-        rows.append(["refit", whose, "", f"{refit['test_accuracy']:.4f}"])
     console.table("Accuracy", ["after", "weights of", "validation", "test"], rows, texts=2)
 
 

@@ -145,23 +145,12 @@ class Training(Section):
     """Epoch to export: `best` by validation accuracy, then loss; `settled` by loss, among the phases' last; or `last`."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without improvement after which a phase ends early; if unset, it runs all of them."""
-    refit: bool = False
-    """Whether, after the choice, training runs again on training and validation images together for the exported model."""
     temperature: bool = True
     """Whether the model divides logits by a temperature, fitted on validation, so that probabilities are calibrated."""
     phase_1: Head = Head()
     """Only the head, on the frozen backbone."""
     phase_2: Phase = Phase(learning_rate=1e-4)
     """The head and the layers from `model.fine_tune_at` on."""
-
-    @field_validator("refit")
-    @classmethod
-    def _repeats_whole_phases(cls, refit: bool, info: ValidationInfo) -> bool:
-        if refit and (info.data.get("export") == "best" or info.data.get("patience")):
-            raise ValueError(
-                "it repeats whole phases; set training.export to settled or last, and leave training.patience unset"
-            )
-        return refit
 
     @property
     def views(self) -> tuple[str, ...]:

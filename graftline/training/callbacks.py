@@ -12,6 +12,7 @@ import tensorflow as tf
 from graftline.base.errors import UserError
 from graftline.training.checkpoints import Position
 
+SOONER = 0.1  # part of the time between two checkpoints after which the end of an epoch is worth one
 MOST_LOSS = 1e6  # guessing among a million classes costs 14, so only runaway weights reach this
 
 
@@ -110,7 +111,7 @@ class EpochLog(keras.callbacks.Callback):
 
 
 class Saver(keras.callbacks.Callback):
-    """Saves after each epoch, every few minutes, and when the process is asked to stop, and then stops.
+    """Saves every few minutes, sooner at the end of an epoch, and when the process is asked to stop, and then stops.
 
     Args:
       save: writes a checkpoint.
@@ -131,14 +132,15 @@ class Saver(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Saves if it is time to, or if the process is asked to stop."""
-        if self._agree(self._stop.is_set() or time.monotonic() - self._last > 60 * self._minutes):
-            self._save()
+        self._save_after(60 * self._minutes)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves at the end of each epoch."""
-        self._save()
+        """Saves, but not after each of many short epochs, which would spend their time on that."""
+        self._save_after(SOONER * 60 * self._minutes)
 
-    def _save(self) -> None:
+    def _save_after(self, seconds: float) -> None:
+        if not self._agree(self._stop.is_set() or time.monotonic() - self._last > seconds):
+            return
         self._write()
         self._last = time.monotonic()
         if self._agree(self._stop.is_set()):

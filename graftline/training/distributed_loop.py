@@ -37,13 +37,13 @@ class Loop:
     def fit(
         self,
         dataset: tf.data.Dataset,
-        validation_data: tf.data.Dataset | None,
+        validation_data: tf.data.Dataset,
         initial_epoch: int,
         epochs: int,
         callbacks: list[keras.callbacks.Callback],
         **_: Any,
     ) -> None:
-        """Trains one epoch, and validates if it can; takes Keras's arguments, but not those about shuffling and printing."""
+        """Trains one epoch and validates; takes Keras's arguments, and ignores those about shuffling and printing."""
         steps = int(dataset.cardinality())
         called = keras.callbacks.CallbackList(callbacks, model=self._model, epochs=epochs, steps=steps)
         called.on_train_begin()
@@ -51,7 +51,7 @@ class Loop:
         logs: dict[str, float] = {}
         for step, logs in enumerate(self._means(self._train, dataset)):
             called.on_train_batch_end(step, logs)
-        found = self.evaluate(validation_data) if validation_data else {}
+        found = self.evaluate(validation_data)
         called.on_epoch_end(initial_epoch, logs | {f"val_{name}": found[name] for name in found})
         called.on_train_end()
 

@@ -37,24 +37,17 @@ def fit(fine_tuned: keras.Model, splits: dict[str, CachedSplit], training: Train
       splits: features of the splits.
       training: says whether to fit a `temperature`, and holds the seed that draws the reference.
     """
-    labels, features, logits = _answers(fine_tuned, splits[VALIDATION])
+    labels, features, logits = _validated(fine_tuned, splits[VALIDATION])
     train = Rows(splits[TRAIN].views[:1], ACTIVATION)
     chosen = reference_rows(train.labels, training.seed)
     reference = np.concatenate([_pooled(train.read(rows)[0]) for rows in _batches(chosen)])
     return Fitted(temperature.fit(labels, logits) if training.temperature else None, fit_known(reference, features))
 
 
-def accuracy(fine_tuned: keras.Model, split: CachedSplit) -> float:
-    """Returns the part of a split's images that a network, from activations at the cut to logits, gets right."""
-    labels, _, logits = _answers(fine_tuned, split)
-    answers = logits.argmax(axis=1) if logits.shape[1] > 1 else logits[:, 0] > 0
-    return float((answers == labels).mean())
-
-
-def _answers(network: keras.Model, split: CachedSplit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the labels of a split's images, their pooled features at the cut, and the network's logits."""
-    stored, found = Rows(split.views[:1], ACTIVATION), []
-    for rows in _batches(np.arange(split.examples)):
+def _validated(network: keras.Model, validation: CachedSplit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the labels of the validation images, their pooled features at the cut, and the network's logits."""
+    stored, found = Rows(validation.views[:1], ACTIVATION), []
+    for rows in _batches(np.arange(validation.examples)):
         activation, labels = stored.read(rows)
         found.append((labels, _pooled(activation), network.predict_on_batch(activation.astype(np.float32))))
     labels, features, logits = map(np.concatenate, zip(*found, strict=True))

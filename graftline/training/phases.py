@@ -90,7 +90,7 @@ class Run:
 
     Attributes:
       network: the network, trained in place.
-      splits: features of the splits, by name; without validation, nothing is chosen and the last epoch is exported.
+      splits: features of the splits, by name.
       model: settings of the network.
       training: settings of the training.
       num_classes: 2 or more.
@@ -133,15 +133,11 @@ class Run:
             self.position.phases.append(self._phase(plan))
         return self.position.phases
 
-    def variables(self) -> list[keras.Variable]:
-        """Returns everything that the network has learned, and the state of dropout."""
-        return [*self.network.base.variables, *self.network.head.variables]
-
     def save(self, trained: keras.Model) -> None:
         """Writes a checkpoint if this worker is the chief."""
         if not self.workers.is_chief:
             return
-        path = self.saved.save(self.position, [*self.variables(), *self.best, *trained.optimizer.variables])
+        path = self.saved.save(self.position, [*self._variables(), *self.best, *trained.optimizer.variables])
         logging.getLogger("absl").info("Wrote checkpoint %s.", path)
 
     def _resume(self) -> None:
@@ -151,13 +147,16 @@ class Run:
         if latest is None:
             return
         self.position, arrays = latest
-        variables = self.variables()
+        variables = self._variables()
         size = len(variables)
         checkpoints.restore(variables, arrays[:size])
         held_best = size if self._candidates() else 0
         phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
         self.best, self.optimizer_states[phase] = arrays[size : size + held_best], arrays[size + held_best :]
         print(f"Resuming training: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.network.base.variables, *self.network.head.variables]  # including the state of dropout
 
     def _candidates(self) -> list[tuple[int, Epoch]]:
         """Returns phase and record of each epoch so far that may become the model; empty if the last one always does."""
@@ -218,7 +217,7 @@ class Run:
             "phase": plan.number,
             "epochs": self.position.epochs,
             "weights_of": {"phase": phase, "epoch": epoch["epoch"]},
-            "validation_accuracy": epoch.get("val_accuracy"),
+            "validation_accuracy": epoch["val_accuracy"],
             "test_accuracy": test["accuracy"],
         }
         print(_footer(left), flush=True)
@@ -232,7 +231,7 @@ class Run:
             candidates.append(last)
         if not candidates:
             return last
-        checkpoints.restore(self.variables(), self.best)
+        checkpoints.restore(self._variables(), self.best)
         return max(candidates, key=lambda one: self._rank(one[1]))  # the first of equals, because its weights were kept
 
     def _rank(self, epoch: Epoch) -> tuple[float, ...]:
@@ -253,7 +252,7 @@ class Run:
         """Fits epoch by epoch, so that each can start at any step."""
         batch_size, seed, train = self.training.batch_size, self.training.seed, self.splits[TRAIN]
         steps = train.steps(batch_size)
-        validation = self._validation(batches)
+        validation = batches.dataset(VALIDATION, EVALUATION_BATCH)
         watching = self._watching(plan, save, stop)
         if self.position.step == steps:  # stopped before the epoch was validated
             self._validate(fitted, validation, watching)
@@ -280,10 +279,7 @@ class Run:
         print(f"Solved the head: cross-validation chose a strength of {found.strength:.2g}.", flush=True)
         learnt = fitted.evaluate(batches.dataset(TRAIN, EVALUATION_BATCH), verbose=0, return_dict=True)
         self.position.next_step(self.splits[TRAIN].steps(self.training.batch_size), learnt)
-        self._validate(fitted, self._validation(batches), self._watching(plan, save, stop))
-
-    def _validation(self, batches: Batches) -> tf.data.Dataset | None:
-        return batches.dataset(VALIDATION, EVALUATION_BATCH) if VALIDATION in self.splits else None
+        self._validate(fitted, batches.dataset(VALIDATION, EVALUATION_BATCH), self._watching(plan, save, stop))
 
     def _watching(self, plan: Plan, save: Callable[[], None], stop: threading.Event) -> list[keras.callbacks.Callback]:
         """Returns the callbacks of a phase, in the order in which they must see the result of a step."""
@@ -303,7 +299,7 @@ class Run:
 
     def _keep_if_best(self, last: tuple[int, Epoch], before: list[tuple[int, Epoch]]) -> None:
         if all(self._rank(last[1]) > self._rank(epoch) for _, epoch in before):
-            self.best = [variable.numpy() for variable in self.variables()]
+            self.best = [variable.numpy() for variable in self._variables()]
 
     def _is_out_of_patience(self) -> bool:
         """Returns whether too many epochs of the phase have passed since its best one."""
@@ -313,11 +309,10 @@ class Run:
         return len(epochs) - max(epochs, key=rank)["epoch"] >= patience
 
     def _validate(
-        self, fitted: keras.Model | Loop, validation: tf.data.Dataset | None, watching: list[keras.callbacks.Callback]
+        self, fitted: keras.Model | Loop, validation: tf.data.Dataset, watching: list[keras.callbacks.Callback]
     ) -> None:
         """Validates an epoch whose steps are all done, and so ends it."""
-        epoch = self.position.epoch
-        metrics = fitted.evaluate(validation, verbose=0, return_dict=True) if validation else {}
+        epoch, metrics = self.position.epoch, fitted.evaluate(validation, verbose=0, return_dict=True)
         logs = self.position.logs | {f"val_{name}": value for name, value in metrics.items()}
         for callback in watching:
             callback.on_epoch_begin(epoch)
@@ -353,6 +348,5 @@ def _header(plan: Plan, images: int) -> str:
 
 
 def _footer(left: dict[str, Any]) -> str:
-    found = {split: left[f"{split}_accuracy"] for split in (VALIDATION, TEST)}
-    accuracies = [f"{split} accuracy {value:.4f}" for split, value in found.items() if value is not None]
-    return f"Phase {left['phase']}: {', '.join(accuracies)}, with the weights of {taken(left)}."
+    accuracies = f"validation accuracy {left['validation_accuracy']:.4f}, test {left['test_accuracy']:.4f}"
+    return f"Phase {left['phase']}: {accuracies}, with the weights of {taken(left)}."

@@ -20,7 +20,6 @@ from components.report.content import (
     Learnt,
     Numbers,
     Phase,
-    Refit,
     Report,
     Slice,
     Step,
@@ -68,7 +67,6 @@ def report(num_classes: int = 3, images: int = 6, examples: int = 300) -> Report
     return Report(
         verdict=_verdict(),
         phases=_phases(),
-        refit=Refit(images=540, test_accuracy=0.9633),
         numbers=_numbers(names, examples),
         galleries=[
             Gallery("mistakes", "Confident mistakes", "Look for what they share.", _images(names, images), 37),

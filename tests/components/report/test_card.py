@@ -6,18 +6,7 @@ from dataclasses import replace
 import pytest
 
 from components.report import card
-from components.report.content import (
-    Calibration,
-    Card,
-    Counts,
-    CrossValidated,
-    Facts,
-    Phase,
-    Refit,
-    Scores,
-    Step,
-    Verdict,
-)
+from components.report.content import Calibration, Card, Counts, CrossValidated, Facts, Phase, Scores, Step, Verdict
 from graftline.artifacts.forms import ClassScore, Export
 from graftline.artifacts.metrics import ACCURACY, EXAMPLES, LOG_LOSS
 from graftline.artifacts.verdict import Rule
@@ -50,7 +39,6 @@ def told() -> Card:
         phases=[
             Phase(1, [0.5], [0.6], [1.0], [0.9], "epoch 1 of phase 1", validation_accuracy=0.6, test_accuracy=0.55)
         ],
-        refit=Refit(images=1_150, test_accuracy=0.8125),
         numbers=Scores(
             classes=["cat", "*dog*|x"],
             confusion=[[8, 0], [3, 5]],
@@ -119,8 +107,6 @@ def test_markdown_tells_verdict_scores_and_how_to_make_it_again(told):
         "- Problems that would have stopped the run (a class lost images) were accepted by me: a new camera\n" in text
     )
     assert "| phase 1 | epoch 1 of phase 1 | 60.00 % | 55.00 % |" in text
-    assert "| refit | all 1,150 training and validation images | | 81.25 % |" in text
-    assert "| refit" not in card.as_markdown(replace(told, refit=None))
 
 
 def test_names_do_not_break_the_markdown(told):

@@ -87,7 +87,6 @@ def inputs(tmp_path, judged, features_of) -> dict:
     counts = {split: dict.fromkeys(NAMES[:2], 5) for split in SPLITS}
     history = {
         "phases": [PHASE],
-        "refit": None,
         "temperature": 1.25,
         "weights": {"source": "none", "sha256": ""},
         "features": features_of,

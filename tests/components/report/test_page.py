@@ -88,7 +88,6 @@ def test_every_number_of_the_report_is_there(text):
         *(value for score in numbers.scores for value in (score.precision, score.recall, score.f1)),
         *(part.accuracy for part in numbers.slices),
         *(value for phase in report.phases for value in (*phase.accuracy, *phase.val_accuracy, phase.test_accuracy)),
-        report.refit.test_accuracy,
         *(export.accuracy for export in report.exports),
     ]
     plain = [

@@ -232,7 +232,6 @@ def test_cosine_warms_up_over_a_twentieth_of_the_steps() -> None:
 def test_executor_describes_the_model(tmp_path: Path, monkeypatch) -> None:
     history = {
         "phases": [{"phase": 2, "validation_accuracy": 0.75, "test_accuracy": 0.5}],
-        "refit": {"images": 9, "test_accuracy": 0.625},
         "weights": {"source": "file", "sha256": "abc"},
         "label_names": ["cat", "dog"],
     }
@@ -244,4 +243,3 @@ def test_executor_describes_the_model(tmp_path: Path, monkeypatch) -> None:
     assert model.get_string_custom_property("weights_sha256") == "abc"
     assert model.get_json_value_custom_property("label_names") == ["cat", "dog"]
     assert model.get_float_custom_property("phase_2_test_accuracy") == 0.5
-    assert model.get_float_custom_property("refit_test_accuracy") == 0.625

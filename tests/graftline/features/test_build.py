@@ -144,7 +144,7 @@ def test_a_disk_too_small_is_told_before_the_pass(data: SimpleNamespace, tmp_pat
 
 def test_flipping_caches_mirrored_images_of_the_train_split(data: SimpleNamespace, tmp_path: Path) -> None:
     cache = split(data, tmp_path, augmentation="flip")
-    assert [folder.name for (folder,) in cache.views] == ["train_plain", "train_mirrored"]
+    assert [view.name for view in cache.views] == ["train_plain", "train_mirrored"]
     made, (images, _) = network(data), decoded(data)
     expected, _ = backbone.prefix(made.base, data.model, made.at)(images[:, :, ::-1], training=False)
     mirrored = CachedSplit(cache.views[1:], cache.examples).dataset(ACTIVATION, IMAGES)

@@ -51,7 +51,7 @@ class Source:
 def fill(folder: Path, source: Source, dtype: str = "float16") -> CachedSplit:
     if not cache.is_complete(folder, EXAMPLES):
         cache.fill(folder, EXAMPLES, source, run, dtype)
-    return CachedSplit(((folder,),), EXAMPLES)
+    return CachedSplit((folder,), EXAMPLES)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -87,7 +87,7 @@ def test_two_processes_that_fill_the_same_cache_leave_each_row_once(tmp_path: Pa
     assert [len(source.read) for source in sources] == [EXAMPLES, EXAMPLES]
     assert cache.is_complete(folder, EXAMPLES)
     assert not list(folder.glob("*.tmp"))
-    pooled = [batch for batch, _ in CachedSplit(((folder,),), EXAMPLES).dataset(POOLED, 7).as_numpy_iterator()]
+    pooled = [batch for batch, _ in CachedSplit((folder,), EXAMPLES).dataset(POOLED, 7).as_numpy_iterator()]
     np.testing.assert_array_equal(np.concatenate(pooled)[:, 0], np.arange(EXAMPLES))
 
 
@@ -127,7 +127,7 @@ def test_an_epoch_takes_one_view_of_each_example(tmp_path: Path) -> None:
     fill(tmp_path / "plain", Source())
     cache.is_complete(tmp_path / "mirrored", EXAMPLES)
     cache.fill(tmp_path / "mirrored", EXAMPLES, Source(), lambda images: run(images + 100), "float16")
-    split = CachedSplit(((tmp_path / "plain",), (tmp_path / "mirrored",)), EXAMPLES)
+    split = CachedSplit((tmp_path / "plain", tmp_path / "mirrored"), EXAMPLES)
     first, second = ([(value % 100, value >= 100) for value in epoch] for epoch in epochs(split, seed=7))
     assert sorted(number for number, _ in first) == list(range(EXAMPLES))
     assert 10 < sum(mirrored for _, mirrored in first) < 40
@@ -137,7 +137,7 @@ def test_an_epoch_takes_one_view_of_each_example(tmp_path: Path) -> None:
 
 
 def test_the_next_seed_does_not_draw_the_views_of_the_next_epoch(tmp_path: Path) -> None:
-    split = CachedSplit(((tmp_path / "plain",), (tmp_path / "mirrored",)), EXAMPLES)
+    split = CachedSplit((tmp_path / "plain", tmp_path / "mirrored"), EXAMPLES)
 
     def views(seed: int, epoch: int) -> list[int]:
         return [int(row) // EXAMPLES for batch in split.rows(8, seed, epoch) for row in batch]

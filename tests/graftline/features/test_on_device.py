@@ -32,7 +32,7 @@ def splits(tmp_path_factory) -> dict[str, CachedSplit]:
         for number, folder in enumerate(folders):
             folder.mkdir()
             cache.fill(folder, EXAMPLES, Source(), _added(number), "float16")
-        found[split] = CachedSplit(tuple((folder,) for folder in folders), EXAMPLES)
+        found[split] = CachedSplit(folders, EXAMPLES)
     return found
 
 

@@ -25,7 +25,7 @@ def test_each_image_has_its_own_features_of_many_some_are_drawn(folders: dict[st
     assert pooled.count(folders) == 120
     rows, features, labels = pooled.read(folders, most)
     assert len(rows) == len(set(rows)) == len(features) == len(labels) == most
-    stored = {split: cache.Rows([(Path(folder),)], POOLED) for split, folder in folders.items()}
+    stored = {split: cache.Rows([Path(folder)], POOLED) for split, folder in folders.items()}
     for row, own, label in zip(rows, features, labels, strict=True):
         kept, kept_label = stored[row[0]].read(np.array([row[1]]))
         assert np.array_equal(kept[0].astype(np.float32), own)

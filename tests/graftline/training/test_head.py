@@ -90,7 +90,7 @@ def test_folds_spread_each_class():
 
 
 def test_so_many_rows_are_not_held_in_memory(monkeypatch):
-    split = head.CachedSplit(((Path("plain"),), (Path("mirrored"),)), 30)
+    split = head.CachedSplit((Path("plain"), Path("mirrored")), 30)
     assert head.is_solvable(split)
     monkeypatch.setattr(head, "MOST_ROWS", 59)
     assert not head.is_solvable(split)

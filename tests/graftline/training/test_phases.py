@@ -132,6 +132,16 @@ def test_a_damaged_checkpoint_costs_a_step_and_no_more(
     _assert_same((tiny.train(*data, tmp_path, training=TRAINING, model=MODEL), tmp_path), uninterrupted)
 
 
+@pytest.mark.parametrize(("minutes", "saves"), [(5, 0), (1e-9, 4 * SAVES)])
+def test_the_ends_of_short_epochs_are_not_worth_a_checkpoint(
+    data: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, saves: int
+) -> None:
+    written = []
+    monkeypatch.setattr(Checkpoints, "save", lambda _, position, values: written.append(position.epoch))
+    tiny.train(*data, tmp_path, training=TRAINING | {"checkpoint_minutes": minutes}, model=MODEL)
+    assert len(written) == saves
+
+
 def test_another_recipe_does_not_go_on_from_it(data: tuple[Path, str], tmp_path: Path, capsys) -> None:
     _interrupt(data, tmp_path, "after", 2, signal.SIGKILL)
     other = TRAINING | {"seed": 7}
