@@ -6,6 +6,7 @@ import click
 
 from graftline.base import console
 from graftline.cli.options import about, reason_option
+from graftline.cli.quiet import import_tensorflow
 from graftline.settings.settings import Settings
 
 
@@ -26,6 +27,8 @@ def schema(settings: Settings) -> None:
 @about()
 def data(settings: Settings, archive: Path) -> None:
     """Prepare a TFDS set from ARCHIVE, a local copy of its original zip file."""
+    console.quiet(settings.run.log_level)
+    import_tensorflow()
     settings.data.source.prepare(archive)
 
 

@@ -1,7 +1,11 @@
 """A TFDS set is prepared from a local archive, without a network."""
 
 import io
+import os
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +117,20 @@ def test_the_command_tells_mistakes_without_a_traceback(tmp_path, monkeypatch, c
         capsys.readouterr().err.splitlines()[-1]
         == f"{config} is not a zip file: give the archive that tiny_pets is made from."
     )
+
+
+def test_the_command_prints_nothing_of_tensorflows(tmp_path):
+    archive = tmp_path / "cats.zip"
+    archive.write_text("not a zip file")
+    command = [Path(sys.executable).with_name("graftline"), "data", archive, "-d", "cats_vs_dogs"]
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    environment["GRAFTLINE_DATA__DATA_DIR"] = str(tmp_path)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Data: cats_vs_dogs (as given)",
+        f"{archive} is not a zip file: give the archive that cats_vs_dogs is made from."
+    ]
 
 
 def test_the_command_prepares_the_set_of_the_configuration(tmp_path, pets, monkeypatch, capsys):
