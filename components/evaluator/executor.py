@@ -70,10 +70,10 @@ class Executor(Evaluator.EXECUTOR_SPEC.executor_class):
         evaluation.write_classes(folder, names)
         answers = evaluation.predictions(folder)
         copies = duplicates.read(artifact_utils.get_single_uri(input_dict[DUPLICATES]))
-        beside = cross_validation.run(artifact_utils.get_single_uri(input_dict[MODEL_RUN]), copies.series)
-        if beside:
-            held_out.write(folder, beside)
-        decided = decide(answers, Gate.model_validate_json(exec_properties[GATE]), beside)
+        cross_validated = cross_validation.run(artifact_utils.get_single_uri(input_dict[MODEL_RUN]), copies.series)
+        if cross_validated:
+            held_out.write(folder, cross_validated)
+        decided = decide(answers, Gate.model_validate_json(exec_properties[GATE]), cross_validated)
         verdict.write(folder, decided)
         blessing.set_string_custom_property(push.SERVED, digests.get(PRODUCTION, ""))
         blessing.set_string_custom_property(push.OPPONENTS, exec_properties[OPPONENTS])

@@ -22,17 +22,17 @@ SURE = 0.95  # required confidence that a candidate is better than no model at a
 TITLES = {PRODUCTION: "the model in production", BEST: "the best model that ever was in production"}
 
 
-def decide(answers: Predictions, gate: Gate, beside: HeldOut | None = None) -> Verdict:
+def decide(answers: Predictions, gate: Gate, cross_validated: HeldOut | None = None) -> Verdict:
     """Judges a candidate by every rule.
 
     Args:
       answers: of the candidate, the model in production and the best one that ever was, to the same test images.
       gate: what is demanded.
-      beside: answers of heads to images that they did not learn from; None if the dataset is too large for that.
+      cross_validated: answers of heads to images that they did not learn from; None if the dataset is too large for that.
     """
     evidence, notes = answers, []
-    if beside and any(_missing(answers, gate.min_test_examples)):
-        evidence = _joined(answers, beside)
+    if cross_validated and any(_missing(answers, gate.min_test_examples)):
+        evidence = _joined(answers, cross_validated)
         notes.append(_told(len(answers.labels), len(evidence.labels) - len(answers.labels)))
     missing = list(_missing(evidence, gate.min_test_examples))
     if not len(answers.labels):
@@ -49,19 +49,19 @@ def decide(answers: Predictions, gate: Gate, beside: HeldOut | None = None) -> V
     return Verdict(rules, missing, notes)
 
 
-def _joined(answers: Predictions, beside: HeldOut) -> Predictions:
+def _joined(answers: Predictions, cross_validated: HeldOut) -> Predictions:
     """Returns a candidate's answers to the test split, extended by the answers of heads to images of the other splits.
 
     Args:
       answers: the candidate's.
-      beside: those of heads on the same frozen backbone.
+      cross_validated: those of heads on the same frozen backbone.
     """
-    more = ~beside.tested
+    more = ~cross_validated.tested
     return Predictions(
         answers.classes,
         answers.image_ids + [""] * int(more.sum()),
-        np.concatenate([answers.labels, beside.labels[more]]),
-        np.concatenate([answers.candidate, beside.probabilities[more]]),
+        np.concatenate([answers.labels, cross_validated.labels[more]]),
+        np.concatenate([answers.candidate, cross_validated.probabilities[more]]),
     )
 
 

@@ -119,7 +119,7 @@ def _step(
 
 
 def _silent(*_: object) -> None:
-    """Tells nothing of a node."""
+    """Reports nothing about a node."""
 
 
 def _why(settings: Settings, opened: MetadataStore, name: str, gone: set[str]) -> str:

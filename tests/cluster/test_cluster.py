@@ -115,7 +115,7 @@ def test_force_retrain_trains_again(cluster, first, record_property):
     assert end.states()["Trainer"] == "done"
 
 
-def test_a_second_run_goes_on_beside_the_first(cluster, first, record_property):
+def test_a_second_run_runs_alongside_the_first(cluster, first, record_property):
     if cluster.beside is None:
         pytest.skip("needs the run of force_retrain, and that did not end")
     run, other = cluster.beside

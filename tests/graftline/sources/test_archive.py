@@ -129,7 +129,7 @@ def test_the_command_prints_nothing_of_tensorflows(tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "Data: cats_vs_dogs (as given)",
-        f"{archive} is not a zip file: give the archive that cats_vs_dogs is made from."
+        f"{archive} is not a zip file: give the archive that cats_vs_dogs is made from.",
     ]
 
 
