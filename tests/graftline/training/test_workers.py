@@ -28,6 +28,7 @@ from tests import tiny
 TRAINING: dict[str, Any] = {
     "batch_size": 4,  # with 13 images, the last batch does not split evenly
     "mixed_precision": "off",  # so that rounding is small
+    "checkpoint_minutes": 1e-9,
     "phase_1": {"epochs": 2, "learning_rate": 1e-2},
     "phase_2": {"epochs": 2, "learning_rate": 1e-4, "schedule": "cosine", "optimizer": "rmsprop"},
 }
