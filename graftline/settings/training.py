@@ -103,8 +103,8 @@ class Phase(Section):
     """Name of the optimizer in Keras."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Learning rate at the start of the phase."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Whether the learning rate stays, or falls to zero along a cosine."""
+    schedule: Literal["constant", "cosine", "restarts"] = "constant"
+    """Whether the learning rate stays, falls to zero along a cosine, or does so in each epoch, halved each time."""
 
     def passes(self, steps: int) -> int:
         """Returns the number of passes over the training split.
