@@ -213,6 +213,7 @@ def heic(seed: int, size: tuple[int, int] = (48, 40), orientation: int = 1) -> b
 
 def write_weights(path: Path) -> None:
     """Writes random weights with BatchNorm statistics that fit them; without those, a random network's signal dies out."""
+    keras.utils.set_random_seed(1)  # the same weights whatever ran before, and such that a temperature can be fitted
     base = backbone.build(Model(**MODEL), None)
     for layer in base.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
