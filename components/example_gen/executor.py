@@ -51,7 +51,8 @@ def _sort_out(raw: RawImage, data: Data, label_names: list[str], free: tuple[str
         yield TaggedOutput(LEFT_OUT, {"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
         return
     # A photo's split must not change with the library that turns it into a JPEG
-    digests, name = Digests(digest_of(raw.image), digest_of(image.image)), label_names[image.label]
+    original, name = digest_of(raw.image), label_names[image.label]
+    digests = Digests(original, original if image.image is raw.image else digest_of(image.image))
     own = split_of(digests.original, data.splits, free)
     split = own if raw.split in ("", TRAIN) else raw.split
     yield TaggedOutput(COUNTS, ((split, name), digests))

@@ -17,6 +17,7 @@ from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
 from graftline.network import backbone, losses, weights
 from graftline.settings.training import Model, Phase, Training, Tuning
 from graftline.training import phases
+from graftline.training.optimizers import make_optimizer
 from graftline.training.precision import choose_arithmetic, precision, with_values
 
 SLICE = 4096  # images that an epoch of fine-tuning trains on, different ones in each
@@ -106,7 +107,7 @@ class Trials:
         counts = phases.class_weights(train, training, self._classes)
         loss = losses.loss(self._classes, training.label_smoothing, counts)
         accuracy = losses.accuracy(self._classes)
-        trained.compile(optimizer=phases.make_optimizer(phase, steps), loss=loss, metrics=[accuracy])
+        trained.compile(optimizer=make_optimizer(phase, steps), loss=loss, metrics=[accuracy])
         for epoch in range(phase.epochs):
             batches = train.dataset(field, training.batch_size, training.seed, epoch).take(steps)
             trained.fit(batches, shuffle=False, verbose=0)  # the dataset shuffles itself

@@ -22,12 +22,10 @@ from graftline.training import checkpoints, head
 from graftline.training.callbacks import Divergence, EpochLog, Progress, Saver
 from graftline.training.checkpoints import Checkpoints, Epoch, Position, rank
 from graftline.training.distributed_loop import Loop
-from graftline.training.fused_adam import FusedAdam
+from graftline.training.optimizers import make_optimizer
 from graftline.training.workers import Workers
 
 EVALUATION_BATCH = 256
-WARMUP = 0.05  # share of a cosine schedule's steps
-RESTART = 0.5  # how high a restart is, as a fraction of the epoch before
 
 
 class Batches(Protocol):
@@ -56,14 +54,6 @@ class OnDisk:
     ) -> tf.data.Dataset:
         """Returns batches of features and labels of a split; takes the arguments of `CachedSplit.dataset`."""
         return self.splits[split].dataset(self.field, batch_size, seed, epoch, start)
-
-
-OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
-    "adam": FusedAdam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-    SOLVER: FusedAdam,  # a solved head takes no steps, but the Tuner's trials do
-}
 
 
 @dataclass(frozen=True)
@@ -325,44 +315,6 @@ def class_weights(train: CachedSplit, training: Training, num_classes: int) -> n
     if training.class_weights == "none":
         return None
     return losses.balanced(Rows(train.views[:1], POOLED).labels, num_classes)
-
-
-class Restarts(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that starts again in each epoch, half as high each time, so that each epoch ends settled.
-
-    See I. Loshchilov and F. Hutter, SGDR, 2017. Keras's own restarts do not warm up.
-
-    Args:
-      once: the schedule of the first epoch.
-      steps: steps in an epoch.
-    """
-
-    def __init__(self, once: keras.optimizers.schedules.LearningRateSchedule, steps: int) -> None:
-        self._once = once
-        self._steps = steps
-
-    def __call__(self, step: Any) -> Any:
-        """Returns the learning rate of a step."""
-        step = tf.cast(step, tf.float32)
-        epoch = step // self._steps
-        return self._once(step - epoch * self._steps) * RESTART**epoch
-
-
-def make_optimizer(phase: Phase, steps: int) -> keras.optimizers.Optimizer:
-    """Returns a fresh optimizer for a phase, given the number of steps in an epoch."""
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = phase.learning_rate
-    if phase.schedule == "cosine":
-        rate = _cosine(phase.learning_rate, phase.epochs * steps)
-    elif phase.schedule == "restarts":
-        rate = Restarts(_cosine(phase.learning_rate, steps), steps)
-    return OPTIMIZERS[phase.optimizer](learning_rate=rate)
-
-
-def _cosine(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    warmup = math.ceil(WARMUP * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(steps - warmup, 1), warmup_target=highest, warmup_steps=warmup
-    )
 
 
 def _header(plan: Plan, images: int) -> str:
