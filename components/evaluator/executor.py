@@ -29,7 +29,7 @@ class Task(NamedTuple):
 
     Attributes:
       folder: where they write.
-      asked: folders of the models that they ask besides the candidate, by their role.
+      asked: folders of the models that they ask, the candidate and those that it is compared with, by their role.
       leaked: ids of test images that they leave out.
     """
 
@@ -61,12 +61,13 @@ class Executor(Evaluator.EXECUTOR_SPEC.executor_class):
         candidate = Path(path_utils.serving_model_path(model.uri))
         digests = json.loads(exec_properties[OPPONENTS])
         opponents = find(Path(exec_properties[SERVING_DIR]), pushes.digest(candidate), digests)
-        token = TASK.set(Task(folder, {name: str(path) for name, path in opponents.items()}, _leaked(input_dict)))
+        models = {CANDIDATE: candidate} | opponents
+        token = TASK.set(Task(folder, {name: str(path) for name, path in models.items()}, _leaked(input_dict)))
         try:
             super().Do(input_dict, output_dict, exec_properties)
         finally:
             TASK.reset(token)
-        names = {name: _label_names(path) for name, path in ({CANDIDATE: candidate} | opponents).items()}
+        names = {name: _label_names(path) for name, path in models.items()}
         evaluation.write_classes(folder, names)
         answers = evaluation.predictions(folder)
         copies = duplicates.read(artifact_utils.get_single_uri(input_dict[DUPLICATES]))
