@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from graftline.base.errors import UserError
 from graftline.network import backbone, losses
@@ -59,6 +60,27 @@ def test_what_is_exported_is_what_was_trained_and_tells_the_features_where_the_b
     np.testing.assert_allclose(features, frozen.numpy().mean((1, 2)), atol=1e-5)
     np.testing.assert_allclose(logits, fine_tuned(frozen, training=False), atol=1e-5)
     np.testing.assert_allclose(logits, head(activation.numpy().mean((1, 2)), training=False), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_what_is_exported_folds_every_batch_norm_and_answers_the_same(name: str) -> None:
+    model = _model(name)
+    base, head, _ = _network(model, 3)
+    random = np.random.default_rng(1)
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+    classifier = backbone.classifier(base, head, model, backbone.cut(base, model.fine_tune_at))
+    images = np.random.default_rng(0).uniform(-1, 1, (2, SIZE, SIZE, 3)).astype("float32")
+    shown = 127.5 * (images + 1) if BACKBONES[name].takes_pixels else images
+    expected = base(shown, training=False).numpy()
+    np.testing.assert_allclose(
+        classifier(images, training=False)[1], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max()
+    )
+    traced = tf.function(lambda batch: classifier(batch, training=False)).get_concrete_function(
+        tf.TensorSpec([None, SIZE, SIZE, 3])
+    )
+    assert not [operation for operation in traced.graph.get_operations() if "BatchNorm" in operation.type]
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -34,6 +34,20 @@ def test_what_comes_while_a_batch_is_computed_makes_up_the_next(batches):
     assert [len(rows) for rows in SEEN] == [MOST, MOST, MOST, 100 - 3 * MOST]
 
 
+@pytest.mark.parametrize("side_by_side", [1, 2])
+def test_rows_that_come_as_the_last_batch_ends_are_answered(side_by_side):
+    async def one_after_the_other(batches: Batches) -> list[int]:
+        # An answer wakes who asked before the callbacks of the task that gave it run
+        return [await batches.ask(row) for row in (2, 4, 6)]
+
+    async def ask(batches: Batches) -> list[list[int]]:
+        clients = (one_after_the_other(batches) for _ in range(side_by_side))
+        return await asyncio.wait_for(asyncio.gather(*clients), 10)
+
+    with ThreadPoolExecutor(side_by_side) as pool:
+        assert asyncio.run(ask(Batches(answer, pool, side_by_side))) == [[20, 40, 60]] * side_by_side
+
+
 def test_an_error_is_told_to_who_asked_and_to_nobody_else(batches):
     async def ask() -> list[object]:
         return await asyncio.gather(*map(batches.ask, [2, 3, 4]), return_exceptions=True)
