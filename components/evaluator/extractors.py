@@ -30,7 +30,7 @@ def custom_extractors(
     """Returns TFMA's extractors, with one before them that cuts batches, and another one that asks the models.
 
     Batches grow to 1,000 images, which take gigabytes. TFMA 0.52 calls a model in a way that fails at first, and TensorFlow
-    then writes all images into the text of an error that nobody sees: 20 s and 3 GB for a batch of photos of 4 MB.
+    then writes all images into the text of an error that nobody sees: several times their size.
 
     TFX's Evaluator finds this function by its name, and passes it the arguments that are meant for TFMA.
     """
