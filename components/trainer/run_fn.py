@@ -57,12 +57,9 @@ def run_fn(fn_args: FnArgs) -> None:
     arithmetic = choose_arithmetic(training.mixed_precision)
     with precision(arithmetic):
         with team.strategy.scope():
-            base = backbone.build(model, pretrained.path if pretrained else None)
-            on_top = backbone.head(base, model, len(label_names))
-            at = backbone.cut(base, model.fine_tune_at)
-            network = Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic))
+            network, at = _network(model, len(label_names), pretrained.path if pretrained else None, arithmetic)
         with team.chief_first():  # outside the strategy's scope, in which all workers must make the same variables
-            splits = cached_splits(base, at, config, examples_uri, transform, team.is_chief)
+            splits = cached_splits(network.base, at, config, examples_uri, transform, team.is_chief)
         saved = _checkpoints(config, splits)
         with team.strategy.scope():
             phases = Run(
@@ -78,24 +75,25 @@ def run_fn(fn_args: FnArgs) -> None:
 
     with team.chief_first():
         if team.is_chief:
-            plain = _plain(network, model, at, len(label_names))
+            plain = _plain(network, model, len(label_names))
             # For what is exported, which computes in float32 whatever it was trained in
             found = fitted.fit(plain.fine_tuned, splits, training)
-            history = {
-                "phases": phases,
-                "balanced": training.class_weights == "balanced",
-                "temperature": found.temperature,
-                "known": {"images": len(found.known.reference), "least": found.known.least},
-                "weights": _describe(pretrained),
-                "tuned": tuned,
-                "label_names": label_names,
-                "parameters": network.base.count_params() + network.head.count_params(),
-                "features": {split: [str(view) for view in cached.views] for split, cached in splits.items()},
-            }
+            given = {"weights": _describe(pretrained), "tuned": tuned, "label_names": label_names}
+            history = {"phases": phases} | given | _about(plain, splits, training, found)
             _write_json(history, f"{fn_args.model_run_dir}/{HISTORY_FILE}")
             classifier = backbone.classifier(plain.base, plain.head, model, at)
             export(classifier, transform, label_names, fn_args.serving_model_dir, found.known, found.temperature or 1.0)
             saved.remove()
+
+
+def _network(
+    model: Model, num_classes: int, weights_path: Path | None, arithmetic: str = "float32"
+) -> tuple[Network, str]:
+    """Returns the network with a fresh head, and the layer where its base is cut."""
+    base = backbone.build(model, weights_path)
+    on_top = backbone.head(base, model, num_classes)
+    at = backbone.cut(base, model.fine_tune_at)
+    return Network(base, on_top, backbone.fine_tuned(base, on_top, model, at, arithmetic)), at
 
 
 def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Checkpoints:
@@ -111,6 +109,19 @@ def _checkpoints(config: dict[str, Any], splits: dict[str, CachedSplit]) -> Chec
     return Checkpoints(Path(config["work_dir"], "checkpoints", key), used=[splits[TRAIN].views[0].parent])
 
 
+def _about(
+    network: Network, splits: dict[str, CachedSplit], training: Training, found: fitted.Fitted
+) -> dict[str, Any]:
+    """Returns what the history says about the model besides its phases and what it was given."""
+    return {
+        "balanced": training.class_weights == "balanced",
+        "temperature": found.temperature,
+        "known": {"images": len(found.known.reference), "least": found.known.least},
+        "parameters": network.base.count_params() + network.head.count_params(),
+        "features": {split: [str(view) for view in cached.views] for split, cached in splits.items()},
+    }
+
+
 def _describe(pretrained: weights.Weights | None) -> dict[str, str]:
     return (
         {"source": pretrained.source, "sha256": pretrained.sha256} if pretrained else {"source": "none", "sha256": ""}
@@ -124,10 +135,9 @@ def _write_json(values: dict[str, Any], path: str) -> None:
     tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
 
 
-def _plain(network: Network, model: Model, at: str, num_classes: int) -> Network:
+def _plain(network: Network, model: Model, num_classes: int) -> Network:
     """Returns a float32 network with the same weights, but without optimizer and strategy."""
-    base = backbone.build(model, None)
-    on_top = backbone.head(base, model, num_classes)
-    base.set_weights(network.base.get_weights())
-    on_top.set_weights(network.head.get_weights())
-    return Network(base, on_top, backbone.fine_tuned(base, on_top, model, at))
+    plain, _ = _network(model, num_classes, None)
+    plain.base.set_weights(network.base.get_weights())
+    plain.head.set_weights(network.head.get_weights())
+    return plain
