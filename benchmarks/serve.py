@@ -3,7 +3,8 @@
 Asks the model in production of the configuration in GRAFTLINE_CONFIG, each time about one image, as so many clients that
 each send the next request when they have an answer. They run on the same cores as the server. Milliseconds are those of a
 client, from its first byte to the answer's last. `--large` enlarges some of the images to 12 megapixels, as a phone takes
-them. `--against` asks the server of another revision the same, in turn, and gives the ratio of the rates.
+them. `--against` asks the server of another revision the same, in turn, and gives the ratio of the rates. Each server has
+the model that its own checkout has in production, because what a revision exports is part of how fast it serves.
 """
 
 import argparse
@@ -41,7 +42,9 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--photos", type=Path, help="a folder of images; drawn digits otherwise")
     parser.add_argument("--large", type=int, default=0, help="how many of the images are enlarged to 12 megapixels")
-    parser.add_argument("--against", type=Path, help="a checkout of another revision")
+    parser.add_argument(
+        "--against", type=Path, help="a checkout of another revision, which has run the same configuration"
+    )
     arguments = parser.parse_args()
     images = [path.read_bytes() for path in image_files(arguments.photos)] if arguments.photos else _digits()
     images[: arguments.large] = map(_enlarged, images[: arguments.large])
@@ -69,7 +72,7 @@ def main() -> None:
 
 def _asked(checkout: Path, images: list[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns how the server of a checkout answered, by signature."""
-    environment = os.environ | {"PYTHONPATH": str(checkout), "GRAFTLINE_HOME": str(PROJECT)}
+    environment = os.environ | {"PYTHONPATH": str(checkout), "GRAFTLINE_HOME": str(checkout)}
     command = [sys.executable, "-m", "graftline.cli", "serve", "--port", "0"]
     with subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
