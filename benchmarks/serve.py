@@ -32,6 +32,7 @@ from graftline.base.photos import image_files
 WARM_UP = 50  # requests that are not measured
 SIGNATURES = ("serving_bytes", "serving_explain")
 LARGE = (4000, 3000)  # pixels
+PATIENCE = 5  # seconds in which a server that closed a connection has ended
 ROUNDS = 3  # of each server in turn, of which the median counts
 
 
@@ -78,6 +79,11 @@ def _asked(checkout: Path, images: list[bytes], arguments: argparse.Namespace) -
         try:
             address = server.stdout.readline().split("/")[2] if server.stdout else ""
             return {name: _load(address, name, images, arguments) for name in SIGNATURES}
+        except (OSError, http.client.HTTPException) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(PATIENCE)
+            ended = "still runs" if server.returncode is None else f"ended with status {server.returncode}"
+            raise RuntimeError(f"The server of {checkout} {ended}.") from error
         finally:
             server.terminate()
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from graftline.base.errors import UserError
-from graftline.network.fused_layers import InferenceMode, folded, fused
+from graftline.network.fused_layers import InferenceMode, folded, fused, thread_safe
 from graftline.settings.backbones import BACKBONES
 from graftline.settings.training import Model
 
@@ -166,7 +166,8 @@ def fine_tuned(
 def classifier(base: keras.Model, on_top: keras.Model, model: Model, at: str) -> keras.Model:
     """Returns the whole network as it is exported: base, average pooling and head, for inference only.
 
-    Each BatchNorm is folded into the convolution before it, which saves passes over the activations.
+    Each BatchNorm is folded into the convolution before it, which saves passes over the activations. A server may compute
+    several requests at once.
 
     Args:
       base: the base network.
@@ -179,7 +180,8 @@ def classifier(base: keras.Model, on_top: keras.Model, model: Model, at: str) ->
       activation [batch, height, width, channels] of the base, and float32 logits [batch, 1 or classes].
     """
     inputs = _images(model)
-    both = folded(keras.Model(base.input, [output_of(base, at), base.output], name="base"), "float32")
+    both = keras.Model(base.input, [output_of(base, at), base.output], name="base")
+    both = thread_safe(folded(both, "float32"))
     frozen, activation = both(_scaled(inputs, model))
     features = keras.layers.GlobalAveragePooling2D(name="features")(frozen)
     return keras.Model(inputs, [features, activation, on_top(_pooling()(activation))], name="classifier")

@@ -13,6 +13,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+SUM = "Add"  # the class of a residual sum, as a layer or as arithmetic between layers
+
 
 class InferenceMode(layers.Layer):
     """Calls a network in inference mode, even during training.
@@ -117,6 +119,17 @@ class FusedNorm(layers.Layer):
         return output
 
 
+class Unfused(layers.Layer):
+    """Passes a tensor on, and keeps TensorFlow from computing what comes before and after it in one operation.
+
+    TensorFlow's optimizer removes an identity, but not this check of a shape.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Returns the input."""
+        return tf.ensure_shape(inputs, inputs.shape)
+
+
 def folded(network: keras.Model, arithmetic: str) -> keras.Model:
     """Returns a network of the same layers and weights, with each BatchNorm folded into the convolution before it."""
     norms = _foldable(network)
@@ -143,6 +156,22 @@ def fused(network: keras.Model, arithmetic: str) -> keras.Model:
             return FusedNorm(layer)(*inputs)
         if _is_plain(layer) and not isinstance(layer, layers.DepthwiseConv2D) and layer.compute_dtype != arithmetic:
             return Convolution(layer, arithmetic)(*inputs)
+        return layer(*inputs, **options)
+
+    return _with_calls(network, call)
+
+
+def thread_safe(network: keras.Model) -> keras.Model:
+    """Returns a network of the same layers and weights, which several threads may call at once.
+
+    On CPUs, TensorFlow computes a residual sum together with the convolution before it. That operation of oneDNN keeps the
+    addresses of summand and sum in members of its kernel (`fuse_add_src_` and `fuse_add_dst_` of mkl_conv_ops.cc in
+    TensorFlow 2.21), so that two calls at once read and write each other's memory: wrong answers, or a crash.
+    """
+
+    def call(layer: Any, *inputs: Any, **options: Any) -> Any:
+        if type(layer).__name__ == SUM and len(keras.tree.flatten(layer.input)) > 1:
+            inputs = keras.tree.map_structure(Unfused(), inputs)
         return layer(*inputs, **options)
 
     return _with_calls(network, call)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from graftline.network import backbone, fused_layers
 from graftline.network.fused_layers import FoldedConvolution, FusedNorm, InferenceMode
@@ -143,3 +144,26 @@ def test_smaller_arithmetic_in_training_is_used_and_stays_inside() -> None:
     assert found.dtype == "float32"
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     assert 1e-4 < difference < 5e-2
+
+
+def _sums_with_convolutions(network: keras.Model) -> int:
+    """Returns how many operations compute a convolution and a sum at once, once TensorFlow has optimized a network."""
+    run = tf.function(lambda batch: network(batch, training=False), autograph=False)
+    context.enable_run_metadata()
+    try:
+        run(tf.constant(_inputs(network)))
+        graphs = context.export_run_metadata().function_graphs
+    finally:
+        context.disable_run_metadata()
+    nodes = [node for graph in graphs for node in graph.post_optimization_graph.node]
+    return sum(b"Add" in node.attr["fused_ops"].list.s for node in nodes)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_no_sum_is_computed_by_the_operation_that_is_not_thread_safe(name: str) -> None:
+    model = Model(backbone=name, weights="none", image_size=32, fine_tune_at=BACKBONES[name].layers[-3])
+    base = backbone.build(model, None)
+    at = backbone.cut(base, model.fine_tune_at)
+    assert _sums_with_convolutions(fused_layers.folded(base, "float32")) > 0, "nothing to prevent"
+    assert _sums_with_convolutions(backbone.classifier(base, backbone.head(base, model, 2), model, at)) == 0
+    assert _sums_with_convolutions(backbone.prefix(base, model, at)) == 0
