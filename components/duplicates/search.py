@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import imagehash
@@ -38,7 +40,8 @@ def see(record: bytes, split: str) -> Seen:
     values = tf.train.Example.FromString(record).features.feature
     image, image_id, label = (values[name].bytes_list.value[0] for name in (IMAGE, IMAGE_ID, LABEL_NAME))
     name = image_id.decode(errors="backslashreplace")
-    return Seen(name, split, label.decode(), hashlib.sha256(image).digest(), _looks(image))
+    # One text per class, instead of one per image, in memory
+    return Seen(name, split, sys.intern(label.decode()), hashlib.sha256(image).digest(), _looks(image))
 
 
 def _looks(image: bytes) -> int | None:
@@ -61,10 +64,7 @@ def _upright(pixels: Image.Image, number: int) -> Image.Image:
 
 def find(seen: list[Seen]) -> Report:
     """Returns the copies and look-alikes among images, which come split by split."""
-    same: dict[bytes, list[Seen]] = defaultdict(list)
-    for image in seen:
-        same[image.digest].append(image)
-    groups = [group for group in same.values() if len(group) > 1]
+    groups = _copies(seen)
     contradictions = [group for group in groups if len({image.label for image in group}) > 1]
     looks = _Looks(seen)
     alike = looks.across_splits()
@@ -79,6 +79,16 @@ def find(seen: list[Seen]) -> Report:
         alike=[{seen[number].split: seen[number].image_id for number in pair} for pair in alike[:LISTED]],
         series=looks.series(),
     )
+
+
+def _copies(seen: list[Seen]) -> list[list[Seen]]:
+    """Returns the images of which there are several."""
+    counts = Counter(image.digest for image in seen)
+    groups: dict[bytes, list[Seen]] = defaultdict(list)
+    for image in seen:
+        if counts[image.digest] > 1:
+            groups[image.digest].append(image)
+    return list(groups.values())
 
 
 class _Looks:
@@ -113,10 +123,18 @@ class _Looks:
 
     def series(self) -> list[list[tuple[str, int]]]:
         """Returns the places of images that belong together: each looks like, or is a copy of, another of its series."""
-        of_image = dict(zip(self._numbers.tolist(), self._near.series[self._hash_of].tolist(), strict=True))
+        counts = Counter(self._keys())
         series: dict[int | bytes, list[tuple[str, int]]] = defaultdict(list)
         places: Counter[str] = Counter()
-        for number, image in enumerate(self._seen):
-            series[of_image.get(number, image.digest)].append((image.split, places[image.split]))
+        for key, image in zip(self._keys(), self._seen, strict=True):
+            if counts[key] > 1:
+                series[key].append((image.split, places[image.split]))
             places[image.split] += 1
-        return [found for found in series.values() if len(found) > 1]
+        return list(series.values())
+
+    def _keys(self) -> Iterator[int | bytes]:
+        """Yields what the images of a series have in common: its number, or, without a hash, their bytes."""
+        series = np.full(len(self._seen), -1)
+        series[self._numbers] = self._near.series[self._hash_of]
+        for image, key in zip(self._seen, series, strict=True):
+            yield int(key) if image.looks is not None else image.digest

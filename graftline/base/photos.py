@@ -6,7 +6,7 @@ Links are followed wherever they lead, because somebody put them there, except t
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,10 +140,12 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names)
 
 
-def files_fingerprint(folder: Path, files: list[Path]) -> str:
+def files_fingerprint(folder: Path, files: Iterable[Path]) -> str:
     """Returns a hash that changes when one of a folder's files does, by name, size and time."""
-    lines = (f"{path.relative_to(folder)}\0{_status(path)}" for path in files)
-    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+    found = hashlib.sha256()
+    for path in files:
+        found.update(f"{path.relative_to(folder)}\0{_status(path)}\n".encode(errors="surrogateescape"))
+    return found.hexdigest()
 
 
 def _status(path: Path) -> str:

@@ -4,9 +4,12 @@ If it has spans, each span is a dataset.
 """
 
 import hashlib
+import itertools
+import json
 import os
 import re
 import unicodedata
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +22,13 @@ from typing import Any
 from graftline.base import photos
 from graftline.base.errors import UserError
 from graftline.base.paths import FOLDER_PREFIX, absolute, from_here
-from graftline.base.raw_image import UNREADABLE, RawImage, read_file
+from graftline.base.raw_image import RawImage, read_file
 from graftline.sources import checks, holdings, labels
-from graftline.sources.holdings import Holdings
+from graftline.sources.holdings import File, Holdings
 from graftline.sources.source import Reading, Wanted
 
 BEYOND = "beyond data.max_examples"
+PIECE = 100  # files that a worker of Beam reads at a time
 STEM_LENGTH, HASH_LENGTH = 40, 6  # characters in the name of runs on a folder without a configuration
 _LISTED: ContextVar[dict[tuple[Any, ...], Holdings] | None] = ContextVar("_LISTED", default=None)
 
@@ -102,7 +106,7 @@ class Folder:
 
     def fingerprint(self) -> str:
         """Returns a hash that changes when a file that is read or left out does, by name, size and time."""
-        files = [self.folder / file.path for file in self.held().files if file.problem != labels.MISSING]
+        files = (self.folder / file.path for file in self.held().files if file.problem != labels.MISSING)
         fingerprint = photos.files_fingerprint(self.folder, files)
         if self._table is None:
             return fingerprint
@@ -126,14 +130,11 @@ class Folder:
         import apache_beam as beam
 
         held = self.held()
-        files = [
-            RawImage(None, file.label, os.fsencode(file.path), file.problem or UNREADABLE, file.split)
-            for file in held.files
-        ]
         # In the folder's order, training would see one class after the other.
-        files.sort(key=lambda file: hashlib.sha256(file.image_id).digest())
-        read = beam.Create(files[:limit]) | beam.Map(_read, str(self.folder))
-        beyond = Counter({BEYOND: len(files) - len(files[:limit])})
+        files = sorted(held.files, key=lambda file: hashlib.sha256(os.fsencode(file.path)).digest())[:limit]
+        pieces = [_packed(files[start : start + PIECE]) for start in range(0, len(files), PIECE)]
+        read = beam.Create(pieces) | beam.FlatMap(_read, str(self.folder))
+        beyond = Counter({BEYOND: len(held.files) - len(files)})
         return Reading(read, held.classes, tuple(held.given), held.skipped + beyond)
 
     def count(self) -> int | None:
@@ -166,11 +167,17 @@ class Folder:
         return absolute(self.wanted.labels) if self.wanted.labels else None
 
 
-def _read(file: RawImage, folder: str) -> RawImage:
-    """Reads a file, unless it is left out."""
-    if file.problem != UNREADABLE:
-        return file
-    return read_file((file.image_id, file.label), folder)._replace(split=file.split)
+def _packed(files: list[File]) -> bytes:
+    """Returns files as little text as possible: Beam holds several copies of what a pipeline is created with."""
+    return zlib.compress(json.dumps(files).encode())
+
+
+def _read(piece: bytes, folder: str) -> Iterator[RawImage]:
+    """Reads packed files, except those that are left out."""
+    for file in itertools.starmap(File, json.loads(zlib.decompress(piece))):
+        name = os.fsencode(file.path)
+        read = RawImage(None, file.label, name, file.problem) if file.problem else read_file((name, file.label), folder)
+        yield read._replace(split=file.split)
 
 
 def name_of(folder: Path) -> str:

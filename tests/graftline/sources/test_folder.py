@@ -2,13 +2,21 @@
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
+from unittest.mock import patch
 
+import apache_beam as beam
 import pytest
+from apache_beam.runners.portability import fn_api_runner
+from apache_beam.testing.util import assert_that, equal_to
 
 from graftline.base import photos
+from graftline.base.raw_image import UNREADABLE
 from graftline.settings.data import Data
-from graftline.sources.folder import listed_once, name_of
+from graftline.sources.folder import Folder, listed_once, name_of
+from graftline.sources.holdings import File, Holdings
+from graftline.sources.source import Wanted
 
 
 @pytest.fixture
@@ -72,3 +80,22 @@ def test_folders_of_one_name_have_histories_of_their_own():
     names = {name_of(Path(path)) for path in ("/a/photos", "/b/photos", "/a/Photos")}
     assert len(names) == 3
     assert all(name.startswith("photos_") for name in names)
+
+
+def _peak_memory(files: int) -> int:
+    """Returns the most bytes that Python held while Beam read so many files, none of which exists."""
+    held = Holdings(Path("/nowhere"), ["cat"], [File(f"cat/holiday {number:07}.jpg", 0) for number in range(files)])
+    tracemalloc.start()
+    try:
+        with patch.object(Folder, "held", return_value=held), beam.Pipeline(runner=fn_api_runner.FnApiRunner()) as to:
+            read = to | Folder("/nowhere", Wanted()).images(None).images
+            counted = read | beam.Map(lambda image: image.problem) | beam.combiners.Count.PerElement()
+            assert_that(counted, equal_to([(UNREADABLE, files)]))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_beam_needs_little_memory_for_each_file():
+    _peak_memory(1)  # what is imported and compiled once
+    assert _peak_memory(2_500) - _peak_memory(500) < 500 * 2_000
