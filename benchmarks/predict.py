@@ -39,7 +39,7 @@ def main() -> None:
         fast = classifier.Classifier(exported, data.settings.data.max_pixels)
         ways: dict[str, Callable[[], np.ndarray]] = {
             "serving_bytes": lambda: _served(exported, paths),
-            "predict": lambda: np.array([answer for _, answer in files.answers(paths, fast, BATCH)]),
+            "predict": lambda: np.array([found.probabilities for _, found in files.answers(paths, fast, BATCH)]),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
         answers = {}

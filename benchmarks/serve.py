@@ -77,7 +77,10 @@ def _asked(checkout: Path, images: list[bytes], arguments: argparse.Namespace) -
     command = [sys.executable, "-m", "graftline.cli", "serve", "--port", "0"]
     with subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
-            address = server.stdout.readline().split("/")[2] if server.stdout else ""
+            printed = server.stdout.readline() if server.stdout else ""
+            if not printed:
+                raise SystemExit(f"The server of {checkout} did not start; its reason is above.")
+            address = printed.split("/")[2]
             return {name: _load(address, name, images, arguments) for name in SIGNATURES}
         except (OSError, http.client.HTTPException) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
