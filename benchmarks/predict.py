@@ -22,6 +22,7 @@ from graftline.network import backbone, weights
 from graftline.network.known import Known
 from graftline.serving import classifier, exported, files
 from graftline.serving.export import export
+from graftline.serving.predictions import Prediction
 from graftline.training import fitted
 
 ROUNDS = 3  # each way in turn, because a shared machine's speed drifts
@@ -39,7 +40,7 @@ def main() -> None:
         fast = classifier.Classifier(exported, data.settings.data.max_pixels)
         ways: dict[str, Callable[[], np.ndarray]] = {
             "serving_bytes": lambda: _served(exported, paths),
-            "predict": lambda: np.array([found.probabilities for _, found in files.answers(paths, fast, BATCH)]),
+            "predict": lambda: _predicted(fast, paths),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
         answers = {}
@@ -74,6 +75,11 @@ def _exported(data: common.Prepared, folder: str) -> exported.Exported:
     known = Known(np.eye(fitted.REFERENCE, channels, dtype=np.float32), 0.0)  # as large as a fitted one
     export(whole, tft.TFTransformOutput(data.transform), ["cat", "dog"], folder, known)
     return exported.load(Path(folder))
+
+
+def _predicted(classify: classifier.Classifier, paths: list[Path]) -> np.ndarray:
+    found = [answer for _, answer in files.answers(paths, classify, BATCH)]
+    return np.array([answer.probabilities for answer in found if isinstance(answer, Prediction)])
 
 
 def _served(exported: exported.Exported, paths: list[Path]) -> np.ndarray:
