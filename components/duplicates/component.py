@@ -18,7 +18,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.artifact import Artifact
 
-from components.duplicates.search import Seen, find, see
+from components.duplicates.images import Seen
+from components.duplicates.search import find, see
 from graftline.artifacts import records
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
 
@@ -36,7 +37,7 @@ def Duplicates(  # noqa: N802 (a component is named as a class)
       examples: the images.
       report: what was found.
     """
-    found = find(list(_seen(examples)))
+    found = find(_seen(examples))
     Path(report.uri, REPORT_FILE).write_text(json.dumps(asdict(found), indent=1))
 
 

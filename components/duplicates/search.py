@@ -2,10 +2,8 @@
 
 import hashlib
 import io
-import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable
 
 import imagehash
 import numpy as np
@@ -13,21 +11,12 @@ import tensorflow as tf
 from PIL import Image
 
 from components.duplicates import near
+from components.duplicates.images import Images, Seen
 from graftline.artifacts.duplicates import Report
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LABEL_NAME, TEST, TRAIN
 from graftline.data import decoding, orientation
 
 LISTED = 100  # examples of each kind in the report
-
-
-class Seen(NamedTuple):
-    """What the search needs to know about an image."""
-
-    image_id: str
-    split: str
-    label: str
-    digest: bytes
-    looks: int | None  # perceptual hash; None if it cannot be computed
 
 
 def see(record: bytes, split: str) -> Seen:
@@ -40,8 +29,7 @@ def see(record: bytes, split: str) -> Seen:
     values = tf.train.Example.FromString(record).features.feature
     image, image_id, label = (values[name].bytes_list.value[0] for name in (IMAGE, IMAGE_ID, LABEL_NAME))
     name = image_id.decode(errors="backslashreplace")
-    # One text per class, instead of one per image, in memory
-    return Seen(name, split, sys.intern(label.decode()), hashlib.sha256(image).digest(), _looks(image))
+    return Seen(name, split, label.decode(), hashlib.sha256(image).digest(), _looks(image))
 
 
 def _looks(image: bytes) -> int | None:
@@ -62,46 +50,34 @@ def _upright(pixels: Image.Image, number: int) -> Image.Image:
     return Image.fromarray(orientation.upright(grey[..., None], number).numpy()[..., 0])
 
 
-def find(seen: list[Seen]) -> Report:
+def find(seen: Iterable[Seen]) -> Report:
     """Returns the copies and look-alikes among images, which come split by split."""
-    groups = _copies(seen)
+    images = Images.of(seen)
+    groups = [[images[number] for number in group] for group in images.copies()]
     contradictions = [group for group in groups if len({image.label for image in group}) > 1]
-    looks = _Looks(seen)
+    looks = _Looks(images)
     alike = looks.across_splits()
     return Report(
-        images=len(seen),
+        images=len(images.splits),
         copies=sum(len(group) - 1 for group in groups),
         copied=[[image.image_id for image in group] for group in groups[:LISTED]],
         contradictions=[{image.image_id: image.label for image in group} for group in contradictions],
-        held_out=sum(image.split != TRAIN for image in seen),
+        held_out=int(np.count_nonzero(images.held_out())),
         leaked=len(alike),
         leaked_ids=looks.leaked(),
-        alike=[{seen[number].split: seen[number].image_id for number in pair} for pair in alike[:LISTED]],
+        alike=[{images[number].split: images[number].image_id for number in pair} for pair in alike[:LISTED]],
         series=looks.series(),
     )
-
-
-def _copies(seen: list[Seen]) -> list[list[Seen]]:
-    """Returns the images of which there are several."""
-    counts = Counter(image.digest for image in seen)
-    groups: dict[bytes, list[Seen]] = defaultdict(list)
-    for image in seen:
-        if counts[image.digest] > 1:
-            groups[image.digest].append(image)
-    return list(groups.values())
 
 
 class _Looks:
     """Images by their perceptual hashes; an image without one looks like no other."""
 
-    def __init__(self, seen: list[Seen]) -> None:
-        self._seen = seen
-        told = [number for number, image in enumerate(seen) if image.looks is not None]
-        self._numbers = np.array(told, np.int64)
-        looks = np.array([seen[number].looks for number in told], np.uint64)
-        hashes, self._hash_of = np.unique(looks, return_inverse=True)
-        self._splits = list(dict.fromkeys(image.split for image in seen))
-        self._split_of = np.array([self._splits.index(seen[number].split) for number in told], int)
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        self._numbers = np.flatnonzero(images.hashed)
+        hashes, self._hash_of = np.unique(images.looks[self._numbers], return_inverse=True)
+        self._split_of = images.splits[self._numbers]
         self._near = near.neighbours(hashes, self._hash_of, self._split_of, self._numbers)
 
     def across_splits(self) -> list[tuple[int, int]]:
@@ -109,32 +85,26 @@ class _Looks:
         firsts = self._near.first[:, self._hash_of]
         firsts[self._split_of, np.arange(firsts.shape[1])] = near.NONE  # an image's own split does not count
         others = firsts.min(axis=0, initial=near.NONE)
-        held_out = np.array([split != TRAIN for split in self._splits], bool)[self._split_of]
-        pairs = zip(self._numbers[held_out].tolist(), others[held_out].tolist(), strict=True)
-        return [(number, other) for number, other in pairs if other != near.NONE]
+        found = self._images.held_out()[self._numbers] & (others != near.NONE)
+        return list(zip(self._numbers[found].tolist(), others[found].tolist(), strict=True))
 
     def leaked(self) -> list[str]:
         """Returns the ids of the test images that look like a training image."""
-        if not {TRAIN, TEST} <= set(self._splits):
+        names = self._images.split_names
+        if not {TRAIN, TEST} <= set(names):
             return []
-        trained = (self._near.first[self._splits.index(TRAIN)] != near.NONE)[self._hash_of]
-        tested = self._split_of == self._splits.index(TEST)
-        return [self._seen[number].image_id for number in self._numbers[trained & tested]]
+        trained = (self._near.first[names.index(TRAIN)] != near.NONE)[self._hash_of]
+        tested = self._split_of == names.index(TEST)
+        return [self._images[number].image_id for number in self._numbers[trained & tested].tolist()]
 
     def series(self) -> list[list[tuple[str, int]]]:
         """Returns the places of images that belong together: each looks like, or is a copy of, another of its series."""
-        counts = Counter(self._keys())
-        series: dict[int | bytes, list[tuple[str, int]]] = defaultdict(list)
-        places: Counter[str] = Counter()
-        for key, image in zip(self._keys(), self._seen, strict=True):
-            if counts[key] > 1:
-                series[key].append((image.split, places[image.split]))
-            places[image.split] += 1
+        # What the images of a series have in common: its number, or, without a hash, their bytes
+        keys = self._images.digests + len(self._images.digests)
+        keys[self._numbers] = self._near.series[self._hash_of]
+        _, key, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        series: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        places = self._images.places()
+        for number in np.flatnonzero(counts[key] > 1).tolist():
+            series[int(key[number])].append((self._images[number].split, int(places[number])))
         return list(series.values())
-
-    def _keys(self) -> Iterator[int | bytes]:
-        """Yields what the images of a series have in common: its number, or, without a hash, their bytes."""
-        series = np.full(len(self._seen), -1)
-        series[self._numbers] = self._near.series[self._hash_of]
-        for image, key in zip(self._seen, series, strict=True):
-            yield int(key) if image.looks is not None else image.digest

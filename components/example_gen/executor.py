@@ -37,16 +37,24 @@ from graftline.artifacts.examples import (
 from graftline.base.errors import UserError
 from graftline.base.raw_image import RawImage
 from graftline.data.decoding import Size
-from graftline.data.images import examine, readable
+from graftline.data.images import examine_all, readable
 from graftline.settings.data import Data
 from graftline.sources.holdings import told_splits
 from graftline.sources.source import Reading
 
+BATCH = 32  # encoded images that a worker examines in one call
 
-def _sort_out(raw: RawImage, data: Data, label_names: list[str], free: tuple[str, ...]) -> Iterator[Any]:
-    """Sends an image to its split, or to the files left out."""
-    image = readable(raw, data.max_pixels)
-    found = examine(image, data.max_pixels)
+
+def _sort_out(batch: list[RawImage], data: Data, label_names: list[str], free: tuple[str, ...]) -> Iterator[Any]:
+    """Sends images to their splits, or to the files left out."""
+    images = [readable(raw, data.max_pixels) for raw in batch]
+    for raw, image, found in zip(batch, images, examine_all(images, data.max_pixels), strict=True):
+        yield from _sorted(raw, image, found, data, label_names, free)
+
+
+def _sorted(
+    raw: RawImage, image: RawImage, found: Size | str, data: Data, label_names: list[str], free: tuple[str, ...]
+) -> Iterator[Any]:
     if isinstance(found, str) or image.image is None or raw.image is None:
         yield TaggedOutput(LEFT_OUT, {"id": image.image_id.decode(errors="backslashreplace"), "reason": found})
         return
@@ -109,9 +117,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def _write(self, reading: Reading, data: Data, uri: str) -> None:
         with self._make_beam_pipeline() as pipeline:
             sort_out = beam.FlatMap(_sort_out, data, reading.label_names, free_splits(reading.given))
-            sorted_out = (
-                pipeline | "Read" >> reading.images | "SortOut" >> sort_out.with_outputs(LEFT_OUT, COUNTS, *SPLITS)
-            )
+            batches = pipeline | "Read" >> reading.images | beam.BatchElements(BATCH, BATCH)
+            sorted_out = batches | "SortOut" >> sort_out.with_outputs(LEFT_OUT, COUNTS, *SPLITS)
             for split in SPLITS:
                 prefix = str(Path(uri, f"Split-{split}", "data_tfrecord"))
                 sorted_out[split] | f"Write[{split}]" >> beam.io.WriteToTFRecord(prefix)

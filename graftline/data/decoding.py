@@ -4,6 +4,7 @@ Only TensorFlow's own decoder decides, after the same header check as in the Tra
 can be trained on and served.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ EMPTY = "empty file"
 NOT_AN_IMAGE = "not an image format TensorFlow reads"
 CORRUPT = "truncated or corrupt"
 TOO_LARGE = "more pixels than data.max_pixels allows"
+AT_ONCE = 2  # images decoded in parallel: one of 50 megapixels takes 150 MB
 
 
 class Size(NamedTuple):
@@ -50,6 +52,19 @@ def examine(image: bytes, max_pixels: int) -> Size | str:
     except tf.errors.OpError as error:
         unknown = "Unknown image file format" in error.message or "WebP Animation" in error.message
         return NOT_AN_IMAGE if unknown else CORRUPT
+    return _turned(image, height, width)
+
+
+def examine_all(images: Sequence[bytes], max_pixels: int) -> list[Size | str]:
+    """Examines several images as `examine` does, in less time if all of them can be used; arguments as there."""
+    try:
+        shapes = _shapes(tf.constant(images, tf.string), max_pixels).numpy().tolist()
+    except tf.errors.OpError:  # says nothing about the others
+        return [examine(image, max_pixels) for image in images]
+    return [_turned(image, height, width) for image, (height, width) in zip(images, shapes, strict=True)]
+
+
+def _turned(image: bytes, height: int, width: int) -> Size:
     return Size(height, width) if oriented(image) in orientation.SWAPPED else Size(width, height)
 
 
@@ -92,6 +107,17 @@ def _read(image: bytes, max_pixels: int) -> tf.Tensor | str:
     except tf.errors.OpError:
         return CORRUPT
     return TOO_LARGE if int(claimed) > max_pixels else encoded
+
+
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([], tf.int64)], autograph=False)
+def _shapes(images: tf.Tensor, max_pixels: tf.Tensor) -> tf.Tensor:
+    """Returns height and width of decoded images, int32 [n, 2]: one call, so that decoding does not wait for Python."""
+    return tf.map_fn(
+        lambda image: tf.shape(pixels.decode(image, max_pixels))[:2],
+        images,
+        parallel_iterations=AT_ONCE,
+        fn_output_signature=tf.TensorSpec([2], tf.int32),
+    )
 
 
 _header = tf.function(headers.read, [tf.TensorSpec([], tf.string)], autograph=False)

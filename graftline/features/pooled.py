@@ -59,9 +59,9 @@ def read(folders: dict[str, str], most: int) -> Pooled:
     for (split, first, shard, size), start in zip(shards, starts, strict=False):
         inside = np.flatnonzero(is_chosen[start : start + size])
         rows += [(split, first + int(number)) for number in inside]
-        features.append(np.load(shard / f"{POOLED}.npy")[inside].astype(np.float32))
+        features.append(np.load(shard / f"{POOLED}.npy")[inside])
         labels.append(np.load(shard / f"{LABEL}.npy")[inside])
-    return Pooled(rows, np.concatenate(features), np.concatenate(labels))
+    return Pooled(rows, np.concatenate(features, dtype=np.float32), np.concatenate(labels))
 
 
 def firsts(rows: list[Row], series: Series) -> np.ndarray:

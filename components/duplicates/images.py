@@ -1,0 +1,96 @@
+"""What the search for duplicates knows of all images, as columns: a million of them as objects would take a gigabyte."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+
+from graftline.artifacts.examples import TRAIN
+
+AT_ONCE = 4096  # images held as objects
+TEXT = pa.dictionary(pa.int32(), pa.string())  # each text is kept once
+SCHEMA = pa.schema(
+    {"image_id": pa.string(), "split": TEXT, "label": TEXT, "digest": pa.binary(32), "looks": pa.uint64()}
+)
+
+
+class Seen(NamedTuple):
+    """What the search needs to know about an image; its fields are the columns of `SCHEMA`."""
+
+    image_id: str
+    split: str
+    label: str
+    digest: bytes
+    looks: int | None  # perceptual hash; None if it cannot be computed
+
+
+@dataclass(frozen=True)
+class Images:
+    """All images, in order.
+
+    Attributes:
+      table: their `Seen`, a column each.
+      split_names: the splits, in the order of their first images.
+      splits: the number of each image's split, int [images].
+      digests: a number for each image's bytes, the same for copies, int64 [images].
+      hashed: whether an image has a perceptual hash, bool [images].
+      looks: its perceptual hash, 0 if it has none, uint64 [images].
+    """
+
+    table: pa.Table
+    split_names: list[str]
+    splits: np.ndarray
+    digests: np.ndarray
+    hashed: np.ndarray
+    looks: np.ndarray
+
+    @classmethod
+    def of(cls, seen: Iterable[Seen]) -> Self:
+        """Returns images as columns; they come one by one, and are not held as objects."""
+        table = pa.Table.from_batches(_batches(seen), SCHEMA).unify_dictionaries()
+        digests, splits, looks = (table[name].combine_chunks() for name in ("digest", "split", "looks"))
+        return cls(
+            table=table.drop_columns(["digest", "looks"]),
+            split_names=splits.dictionary.to_pylist(),
+            splits=splits.indices.to_numpy(),
+            digests=digests.dictionary_encode().indices.to_numpy().astype(np.int64),
+            hashed=looks.is_valid().to_numpy(zero_copy_only=False),
+            looks=looks.fill_null(0).to_numpy(),
+        )
+
+    def __getitem__(self, number: int) -> Seen:
+        """Returns one image, without its hashes."""
+        found = {name: self.table[name][number].as_py() for name in self.table.column_names}
+        return Seen(**found, digest=b"", looks=None)
+
+    def copies(self) -> list[list[int]]:
+        """Returns the numbers of the images of which there are several, in groups with the same bytes."""
+        several = np.flatnonzero(np.bincount(self.digests)[self.digests] > 1)
+        groups: dict[int, list[int]] = {}
+        for number, digest in zip(several.tolist(), self.digests[several].tolist(), strict=True):
+            groups.setdefault(digest, []).append(number)
+        return list(groups.values())
+
+    def held_out(self) -> np.ndarray:
+        """Returns which images are of validation or test, bool [images]."""
+        return np.array([name != TRAIN for name in self.split_names], bool)[self.splits]
+
+    def places(self) -> np.ndarray:
+        """Returns the number of each image in its own split, int64 [images]."""
+        places = np.zeros(len(self.splits), np.int64)
+        for split in range(len(self.split_names)):
+            own = np.flatnonzero(self.splits == split)
+            places[own] = np.arange(len(own))
+        return places
+
+
+def _batches(seen: Iterable[Seen]) -> Iterator[pa.RecordBatch]:
+    waiting = iter(seen)
+    while some := list(itertools.islice(waiting, AT_ONCE)):
+        columns = zip(*some, strict=True)
+        yield pa.record_batch(
+            [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], SCHEMA
+        )
