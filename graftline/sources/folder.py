@@ -35,7 +35,10 @@ _LISTED: ContextVar[dict[tuple[Any, ...], Holdings] | None] = ContextVar("_LISTE
 
 @contextmanager
 def listed_once() -> Iterator[None]:
-    """Makes a run list a folder once, so that settings, fingerprint and reader see the same files."""
+    """Makes a run list a folder once, so that settings, fingerprint and reader see the same files.
+
+    The reader is the last that needs the list, so it forgets it: a million files would take 0.3 GB until the run ends.
+    """
     if _LISTED.get() is not None:
         yield
         return
@@ -130,6 +133,8 @@ class Folder:
         import apache_beam as beam
 
         held = self.held()
+        if (kept := _LISTED.get()) is not None:
+            kept.clear()
         # In the folder's order, training would see one class after the other.
         files = sorted(held.files, key=lambda file: hashlib.sha256(os.fsencode(file.path)).digest())[:limit]
         pieces = [_packed(files[start : start + PIECE]) for start in range(0, len(files), PIECE)]

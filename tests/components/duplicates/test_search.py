@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 from tfx.types import standard_artifacts
 from tfx.utils import json_utils
 
+from components.duplicates import images
 from components.duplicates.component import Duplicates
 from components.duplicates.near import NEAR
 from components.duplicates.search import find, see
@@ -67,6 +68,16 @@ def test_different_images_are_no_duplicates():
     report = find(seen)
     assert (report.images, report.held_out) == (60, 40)
     assert (report.copies, report.contradictions, report.leaked) == (0, [], 0)
+
+
+def test_more_images_than_are_held_at_once_are_found_as_if_they_were(monkeypatch):
+    seen = [see(record(encode(photo(i % 7)), b"%d" % i, label=i % 2), SPLITS[3 * i // 20]) for i in range(20)]
+    seen += [see(record(b"no image", b"x%d" % i), "test") for i in range(3)]
+    together = find(iter(seen))
+    monkeypatch.setattr(images, "AT_ONCE", 3)
+    assert find(iter(seen)) == together
+    assert (together.copies, together.images) == (13 + 2, 23)
+    assert [("test", 6), ("test", 7), ("test", 8)] in together.series
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

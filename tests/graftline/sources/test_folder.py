@@ -72,6 +72,11 @@ def test_a_run_lists_its_folder_once_and_reads_what_was_there_then(folder, monke
         assert len(walked) == once / 2  # both `Data` and `fingerprint` list it
         (folder / "cat/1.jpg").unlink()
         assert Data(dataset=f"folder:{folder}").source.fingerprint() != fingerprint
+        walked.clear()
+        assert Data(dataset=f"folder:{folder}").source.images(None).label_names == ["cat", "dog"]
+        assert not walked, "the reader sees the files of the fingerprint"
+        assert Data(dataset=f"folder:{folder}").source.count() == 4
+        assert walked, "the list is not held until the run ends"
     assert Data(dataset=f"folder:{folder}").source.count() == 4
     assert Data(dataset=f"folder:{folder}").source.fingerprint() != fingerprint
 

@@ -143,6 +143,17 @@ def test_what_cannot_be_used_has_a_short_reason(image, label, reason):
     assert images.examine(RawImage(image, label, b"x"), MAX_PIXELS) == reason
 
 
+def test_several_images_get_what_each_gets_alone():
+    every = [
+        RawImage(image, label, b"x") for image in [*GOOD.values(), JPEG[:80], b"", None, bomb()] for label in (0, -1)
+    ]
+    alone = [images.examine(image, MAX_PIXELS) for image in every]
+    assert images.examine_all(every, MAX_PIXELS) == alone
+    good = [image for image, found in zip(every, alone, strict=True) if not isinstance(found, str)]
+    assert images.examine_all(good, MAX_PIXELS) == [(20, 24)] * len(GOOD)
+    assert images.examine_all([], MAX_PIXELS) == []
+
+
 def test_a_folders_images_are_read_as_they_are_and_mixed(folder):
     found, label_names = read(Data(dataset=f"folder:{folder}"))
     assert label_names == ["cat", "dog"]
