@@ -11,9 +11,10 @@ import pyarrow as pa
 from graftline.artifacts.examples import TRAIN
 
 AT_ONCE = 4096  # images held as objects
+DIGEST = 32  # bytes of a hash
 TEXT = pa.dictionary(pa.int32(), pa.string())  # each text is kept once
 SCHEMA = pa.schema(
-    {"image_id": pa.string(), "split": TEXT, "label": TEXT, "digest": pa.binary(32), "looks": pa.uint64()}
+    {"image_id": pa.string(), "split": TEXT, "label": TEXT, "digest": pa.binary(DIGEST), "looks": pa.uint64()}
 )
 
 
@@ -56,7 +57,7 @@ class Images:
             table=table.drop_columns(["digest", "looks"]),
             split_names=splits.dictionary.to_pylist(),
             splits=splits.indices.to_numpy(),
-            digests=digests.dictionary_encode().indices.to_numpy().astype(np.int64),
+            digests=np.unique(np.frombuffer(digests.buffers()[1], f"V{DIGEST}"), return_inverse=True)[1],
             hashed=looks.is_valid().to_numpy(zero_copy_only=False),
             looks=looks.fill_null(0).to_numpy(),
         )
