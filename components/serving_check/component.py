@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +56,10 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
     """
     model_path = path_utils.serving_model_path(model.uri)
     records = sample(examples.uri)
-    with ThreadPoolExecutor(1) as pool:
-        # Ready before the fresh process has imported TensorFlow and is measured
-        here = pool.submit(_answers, model_path, records)
-        answers, rules = ask(model_path, records, Serving.model_validate_json(limits))
+    here = tf.saved_model.load(model_path).signatures["serving_default"](examples=tf.constant(records))["probabilities"]
+    answers, rules = ask(model_path, records, Serving.model_validate_json(limits))
     measured = answers.get("measured", {})
-    reasons = [*faults(answers, here.result()), *(rule.reason for rule in rules if not rule.met)]
+    reasons = [*faults(answers, here.numpy()), *(rule.reason for rule in rules if not rule.met)]
     blessing.set_int_custom_property(BLESSED, int(not reasons))
     blessing.set_string_custom_property(REASONS, "; ".join(reasons))
     blessing.set_string_custom_property(MEASURED, json.dumps(measured))
@@ -72,12 +69,6 @@ def ServingCheck(  # noqa: N802 (a component is named as a class)
         copy_tree(Path(model_path), Path(stamped))
         write_warm_up(Path(path_utils.warmup_file_path(stamped)))
         blessing.set_int_custom_property(HAS_MODEL, 1)
-
-
-def _answers(model_path: str, records: list[bytes]) -> np.ndarray:
-    """Returns a model's probabilities [examples, classes] in this process."""
-    signature = tf.saved_model.load(model_path).signatures["serving_default"]
-    return signature(examples=tf.constant(records))["probabilities"].numpy()
 
 
 def ask(model_path: str, records: list[bytes], limits: Serving) -> tuple[dict[str, Any], list[Rule]]:
