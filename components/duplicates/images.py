@@ -1,4 +1,4 @@
-"""What the search for duplicates knows of all images, as columns: a million of them as objects would take a gigabyte."""
+"""What the search for duplicates knows of all images, as columns: objects would take several times as much memory."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -28,12 +28,20 @@ class Seen(NamedTuple):
     looks: int | None  # perceptual hash; None if it cannot be computed
 
 
+class Name(NamedTuple):
+    """What the report says of an image; its fields are those of `Seen`."""
+
+    image_id: str
+    split: str
+    label: str
+
+
 @dataclass(frozen=True)
 class Images:
     """All images, in order.
 
     Attributes:
-      table: their `Seen`, a column each.
+      names: their `Name`, a column each.
       split_names: the splits, in the order of their first images.
       splits: the number of each image's split, int [images].
       digests: a number for each image's bytes, the same for copies, int64 [images].
@@ -41,7 +49,7 @@ class Images:
       looks: its perceptual hash, 0 if it has none, uint64 [images].
     """
 
-    table: pa.Table
+    names: pa.Table
     split_names: list[str]
     splits: np.ndarray
     digests: np.ndarray
@@ -54,7 +62,7 @@ class Images:
         table = pa.Table.from_batches(_batches(seen), SCHEMA).unify_dictionaries()
         digests, splits, looks = (table[name].combine_chunks() for name in ("digest", "split", "looks"))
         return cls(
-            table=table.drop_columns(["digest", "looks"]),
+            names=table.select(Name._fields),
             split_names=splits.dictionary.to_pylist(),
             splits=splits.indices.to_numpy(),
             digests=np.unique(np.frombuffer(digests.buffers()[1], f"V{DIGEST}"), return_inverse=True)[1],
@@ -62,10 +70,9 @@ class Images:
             looks=looks.fill_null(0).to_numpy(),
         )
 
-    def __getitem__(self, number: int) -> Seen:
-        """Returns one image, without its hashes."""
-        found = {name: self.table[name][number].as_py() for name in self.table.column_names}
-        return Seen(**found, digest=b"", looks=None)
+    def __getitem__(self, number: int) -> Name:
+        """Returns the name of one image."""
+        return Name(*(column[number].as_py() for column in self.names.columns))
 
     def copies(self) -> list[list[int]]:
         """Returns the numbers of the images of which there are several, in groups with the same bytes."""

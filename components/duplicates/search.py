@@ -104,7 +104,7 @@ class _Looks:
         keys[self._numbers] = self._near.series[self._hash_of]
         _, key, counts = np.unique(keys, return_inverse=True, return_counts=True)
         series: dict[int, list[tuple[str, int]]] = defaultdict(list)
-        places = self._images.places()
-        for number in np.flatnonzero(counts[key] > 1).tolist():
-            series[int(key[number])].append((self._images[number].split, int(places[number])))
+        names, splits, places = self._images.split_names, self._images.splits, self._images.places()
+        for number in np.flatnonzero(counts[key] > 1):
+            series[key[number]].append((names[splits[number]], int(places[number])))
         return list(series.values())

@@ -30,13 +30,14 @@ def examine(image: RawImage, max_pixels: int) -> Size | str:
 
 def examine_all(images: Sequence[RawImage], max_pixels: int) -> list[Size | str]:
     """Examines several images as `examine` does, in less time."""
-    wanted = [image.image for image in images if image.label >= 0 and image.image is not None]
+    problems = [_problem(image) for image in images]
+    wanted = [image.image or b"" for image, problem in zip(images, problems, strict=True) if problem is None]
     sizes = iter(decoding.examine_all(wanted, max_pixels))
-    return [_problem(image) or next(sizes) for image in images]
+    return [next(sizes) if problem is None else problem for problem in problems]
 
 
-def _problem(image: RawImage) -> str:
-    """Returns why an image is not worth decoding; empty if it is."""
+def _problem(image: RawImage) -> str | None:
+    """Returns why an image is not worth decoding; None if it is."""
     if image.label < 0:  # TFDS's mark for images without a label
         return NO_LABEL
-    return image.problem if image.image is None else ""
+    return image.problem if image.image is None else None
