@@ -81,7 +81,7 @@ def _copy_store(settings: Settings, trial: Settings) -> None:
     trial.metadata_path.parent.mkdir(parents=True)
     if settings.metadata_path.is_file():
         with (
-            closing(sqlite3.connect(f"{settings.metadata_path.absolute().as_uri()}?mode=ro", uri=True)) as kept,
+            closing(store.reading(settings.metadata_path)) as kept,
             closing(sqlite3.connect(trial.metadata_path)) as copy,
         ):
             kept.backup(copy)

@@ -172,10 +172,19 @@ def check(path: Path) -> None:
         raise UserError(f"The metadata store {path} is damaged ({reason}): {CURE}.")
 
 
+def reading(path: Path) -> sqlite3.Connection:
+    """Returns a connection to an existing SQLite file that is only to be read.
+
+    It may write nevertheless: if a run was killed while it wrote, SQLite first has to undo the half of that which is
+    in the file, and refuses to read where it must not.
+    """
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
+
+
 def damage(path: Path) -> str | None:
     """Returns what SQLite says is wrong with a file; None if nothing is."""
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(reading(path)) as connection:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as error:
         return None if "locked" in str(error) else str(error)

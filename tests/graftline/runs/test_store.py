@@ -1,6 +1,9 @@
 """The metadata store is kept true to the files: outputs that lost one are removed, the others stay."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,30 @@ def test_a_run_finds_a_damage_before_it_begins(settings, executed, place):
     settings.metadata_path.write_bytes(contents)
     with pytest.raises(UserError, match=f"{settings.metadata_path} is damaged"):
         places.check(settings)
+
+
+# Pages that do not fit into the cache are written before the end, as in a large transaction.
+KILLED = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA cache_size = 1")
+for table in ("Artifact", "Execution"):
+    connection.execute(f"UPDATE {table} SET last_update_time_since_epoch = 77")
+    connection.execute(f"UPDATE {table} SET name = hex(randomblob(100000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_half_of_what_a_killed_run_wrote_is_undone(settings, executed):
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(settings.metadata_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert Path(f"{settings.metadata_path}-journal").stat().st_size
+    assert store.damage(settings.metadata_path) is None
+    assert not Path(f"{settings.metadata_path}-journal").exists()
+    with store.opened(settings) as opened:
+        (execution,), (artifact,) = opened.get_executions(), opened.get_artifacts()
+    assert 77 not in {execution.last_update_time_since_epoch, artifact.last_update_time_since_epoch}
+    assert not artifact.name
 
 
 def test_whole_outputs_stay(settings, executed):
