@@ -37,12 +37,10 @@ from graftline.artifacts.examples import (
 from graftline.base.errors import UserError
 from graftline.base.raw_image import RawImage
 from graftline.data.decoding import Size
-from graftline.data.images import examine_all, readable
+from graftline.data.images import BATCH, examine_all, readable
 from graftline.settings.data import Data
 from graftline.sources.holdings import told_splits
 from graftline.sources.source import Reading
-
-BATCH = 32  # encoded images that a worker examines in one call
 
 
 def _sort_out(batch: list[RawImage], data: Data, label_names: list[str], free: tuple[str, ...]) -> Iterator[Any]:

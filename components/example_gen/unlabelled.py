@@ -23,7 +23,7 @@ from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, LEFT_OUT_FIL
 from graftline.base.errors import UserError
 from graftline.base.photos import files_fingerprint, image_files, walk
 from graftline.base.raw_image import RawImage, read_file
-from graftline.data.images import examine, readable
+from graftline.data.images import examined, readable
 
 SPLIT = "unlabelled"
 
@@ -50,10 +50,10 @@ def UnlabelledExampleGen(  # noqa: N802 (a component is named as a class)
     split = Path(examples.uri, f"Split-{SPLIT}")
     split.mkdir(parents=True, exist_ok=True)  # it exists if a pod was killed and started again
     count = 0
-    with tf.io.TFRecordWriter(str(split / "data_tfrecord.gz"), "GZIP") as writer:
-        for path in found.images:
-            raw = read_file((os.fsencode(path.relative_to(folder)), 0), folder)
-            size = examine(image := readable(raw, max_pixels), max_pixels)
+    files = ((os.fsencode(path.relative_to(folder)), 0) for path in found.images)
+    images = (readable(read_file(file, folder), max_pixels) for file in files)
+    with tf.io.TFRecordWriter(str(split / "data_tfrecord")) as writer:
+        for image, size in examined(images, max_pixels):
             if isinstance(size, str):
                 left_out.append(_left_out(image.image_id, size))
             else:

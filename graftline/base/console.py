@@ -26,7 +26,7 @@ OUT = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 # Warnings that TFX and TensorFlow give on every run, about their own internals
 HARMLESS = re.compile(
     "property_predicate is not supported|ZetaSQL|saved prior to TF 2.5|is deprecated|Use eager execution|udf_utils|"
-    "in-place Transform|has no dataset_info.json"
+    "in-place Transform|has no dataset_info.json|Resource module is not available"
 )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from graftline.base import console
+from graftline.base.counted import counted
 from graftline.cli.options import about, reason_option
 from graftline.cli.quiet import import_tensorflow
 from graftline.settings.settings import Settings
@@ -60,10 +61,8 @@ def export(settings: Settings, table: Path, suggested: bool) -> None:
     """Write the findings of the latest report to TABLE, a CSV file."""
     from graftline.runs.clean_up import export as write
 
-    count = write(settings, table, suggested)
-    console.line(
-        f"{count:,} files deserve a look: see {table}. Fill in its action column, then run `graftline clean-up apply`."
-    )
+    look = counted(write(settings, table, suggested), "file")
+    console.line(f"To look at: {look}, see {table}. Fill in its action column, then run `graftline clean-up apply`.")
 
 
 @clean_up.command(name="apply")
@@ -78,7 +77,7 @@ def apply(settings: Settings, table: Path) -> None:
         console.line(f"{table} requests no changes: write keep, drop or move to CLASS in its action column.")
         return
     console.line(
-        f"Moved {moved:,} files; the dropped ones are in {kept}. `graftline clean-up undo` moves all of them back."
+        f"Moved {counted(moved, 'file')}; the dropped ones are in {kept}. `graftline clean-up undo` moves all of them back."
     )
 
 
@@ -88,4 +87,4 @@ def undo(settings: Settings) -> None:
     """Move the files of the latest `apply` back."""
     from graftline.runs.clean_up import undo as back
 
-    console.line(f"Moved {back(settings):,} files back.")
+    console.line(f"Moved {counted(back(settings), 'file')} back.")

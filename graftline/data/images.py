@@ -1,12 +1,14 @@
 """Checks whether an image that was read can be used."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from graftline.base.raw_image import RawImage
 from graftline.data import decoding, heic
 from graftline.data.decoding import Size
 
 NO_LABEL = "no label"
+BATCH = 32  # encoded images that are examined in one call
 
 
 def readable(image: RawImage, max_pixels: int) -> RawImage:
@@ -17,23 +19,24 @@ def readable(image: RawImage, max_pixels: int) -> RawImage:
     return image._replace(image=found)
 
 
-def examine(image: RawImage, max_pixels: int) -> Size | str:
-    """Returns the size of an image that can be used, or why it cannot, in a few words.
+def examine_all(images: Sequence[RawImage], max_pixels: int) -> list[Size | str]:
+    """Returns of each image its size, or why it cannot be used, in a few words.
 
     Args:
-      image: the image, as `readable` returns it.
+      images: as `readable` returns them.
       max_pixels: as for `decoding.refused`.
     """
-    (found,) = examine_all([image], max_pixels)
-    return found
-
-
-def examine_all(images: Sequence[RawImage], max_pixels: int) -> list[Size | str]:
-    """Examines several images as `examine` does, in less time."""
     problems = [_problem(image) for image in images]
     wanted = [image.image or b"" for image, problem in zip(images, problems, strict=True) if problem is None]
     sizes = iter(decoding.examine_all(wanted, max_pixels))
     return [next(sizes) if problem is None else problem for problem in problems]
+
+
+def examined(images: Iterable[RawImage], max_pixels: int) -> Iterator[tuple[RawImage, Size | str]]:
+    """Yields each image with what `examine_all` says of it, in order; holds only one batch of images."""
+    waiting = iter(images)
+    while batch := list(itertools.islice(waiting, BATCH)):
+        yield from zip(batch, examine_all(batch, max_pixels), strict=True)
 
 
 def _problem(image: RawImage) -> str | None:

@@ -19,6 +19,7 @@ from graftline.artifacts.report_files import PAGE
 from graftline.artifacts.verdict import Rule, figure
 from graftline.base import console
 from graftline.base.aliases import shown
+from graftline.base.counted import counted
 from graftline.base.states import State
 from graftline.runs import store
 from graftline.runs.store import Node
@@ -118,13 +119,14 @@ def _show_files(nodes: list[Node]) -> None:
             console.line(f"Images: {used}{given}")
         if left_out:
             listed = Path(examples.uri, LEFT_OUT_FILE)
-            console.line(f"Left out: {sum(left_out.values()):,} files ({_counted(left_out)}), listed in {listed}")
+            console.line(f"Left out: {_files(left_out)}, listed in {listed}")
         if skipped:
-            console.line(f"Not looked at: {sum(skipped.values()):,} files ({_counted(skipped)})")
+            console.line(f"Not looked at: {_files(skipped)}")
 
 
-def _counted(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in Counter(numbers).most_common())
+def _files(reasons: Mapping[str, int]) -> str:
+    named = ", ".join(f"{number:,} {reason}" for reason, number in Counter(reasons).most_common())
+    return f"{counted(sum(reasons.values()), 'file')} ({named})"
 
 
 def _show_copies(report: duplicates.Report) -> None:

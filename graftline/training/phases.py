@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from graftline.artifacts.examples import TEST, TRAIN, VALIDATION
 from graftline.artifacts.history import taken
+from graftline.base.counted import counted
 from graftline.base.stop import stopped_gently
 from graftline.features import on_device
 from graftline.features.cache import ACTIVATION, POOLED, CachedSplit, Rows
@@ -144,7 +145,10 @@ class Run:
         held_best = size if self._candidates() else 0
         phase, epoch, step = self.position.phase, self.position.epoch, self.position.step
         self.best, self.optimizer_states[phase] = arrays[size : size + held_best], arrays[size + held_best :]
-        print(f"Resuming training: phase {phase}, after {epoch} epochs and {step} steps.", flush=True)
+        print(
+            f"Resuming training: phase {phase}, after {counted(epoch, 'epoch')} and {counted(step, 'step')}.",
+            flush=True,
+        )
 
     def _variables(self) -> list[keras.Variable]:
         return [*self.network.base.variables, *self.network.head.variables]  # including the state of dropout
@@ -323,7 +327,8 @@ def _header(plan: Plan, images: int) -> str:
     rate = f"{phase.optimizer} {phase.learning_rate:g} {phase.schedule}"
     if phase.optimizer == SOLVER:
         return f"Phase {plan.number}: {parameters:,} trainable parameters, solved, {images:,} images"
-    return f"Phase {plan.number}: {parameters:,} trainable parameters, {phase.epochs} epochs, {rate}, {images:,} images"
+    epochs = counted(phase.epochs, "epoch")
+    return f"Phase {plan.number}: {parameters:,} trainable parameters, {epochs}, {rate}, {images:,} images"
 
 
 def _footer(left: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ SAID = {
         '"probabilities"',
     ],
     "own-photos": [
-        "Left out: 1 files (1 .txt)",
+        "Left out: 1 file (1 .txt)",
         "Blessed.",
         "Pushed to",
         "sevens/wrong.png,sevens,same image as threes/0.png (labeled threes),drop,drop",

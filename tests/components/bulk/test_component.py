@@ -13,8 +13,9 @@ from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration import metadata, pipeline
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.types import standard_artifacts
+from tfx_bsl.beam import run_inference
 
-from components.bulk.component import PredictionsToTable, bulk_inferrer
+from components.bulk.component import BATCH, PredictionsToTable, bulk_inferrer
 from components.example_gen.unlabelled import UnlabelledExampleGen
 from graftline.artifacts.examples import IMAGE, IMAGE_ID, LEFT_OUT, SKIPPED
 from graftline.artifacts.predictions import TABLE_FILE
@@ -47,9 +48,9 @@ def artifact(kind: type, folder: Path):
 def test_photos_become_examples_and_what_is_none_is_listed(photos, tmp_path):
     examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
     (tmp_path / "examples/Split-unlabelled").mkdir()  # as a pod that was killed leaves it
-    (tmp_path / "examples/Split-unlabelled/data_tfrecord.gz").write_bytes(b"half of a file")
+    (tmp_path / "examples/Split-unlabelled/data_tfrecord").write_bytes(b"half of a file")
     UnlabelledExampleGen.test_call(examples=examples, folder=str(photos), max_pixels=10_000)
-    records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{examples.uri}/Split-unlabelled/*"), "GZIP")
+    records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{examples.uri}/Split-unlabelled/*"))
     found = [tf.train.Example.FromString(record).features.feature for record in records.as_numpy_iterator()]
     read = {example[IMAGE_ID].bytes_list.value[0]: example[IMAGE].bytes_list.value[0] for example in found}
     assert read == {name: tiny.photo(number) for number, name in enumerate([b"a.jpg", ODD, b"deep/c.jpg"])}
@@ -63,7 +64,7 @@ def test_heic_becomes_jpeg_and_every_other_file_is_counted(tmp_path):
         (tmp_path / "photos" / name).write_bytes(data)
     examples = artifact(standard_artifacts.Examples, tmp_path / "examples")
     UnlabelledExampleGen.test_call(examples=examples, folder=str(tmp_path / "photos"), max_pixels=10_000)
-    records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{examples.uri}/Split-unlabelled/*"), "GZIP")
+    records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{examples.uri}/Split-unlabelled/*"))
     [found] = [tf.train.Example.FromString(record).features.feature for record in records.as_numpy_iterator()]
     assert found[IMAGE].bytes_list.value[0] == readable(tiny.heic(1), 10_000)
     assert json.loads(examples.get_string_custom_property(LEFT_OUT)) == {".mov": 1}
@@ -104,15 +105,38 @@ def run(photos: Path, root: Path, blessed: int) -> tuple[list[int], Path]:
     return states, Path(last.uri, TABLE_FILE)
 
 
+def exported(root: Path, **known) -> Path:
+    """Exports a model to where `run` imports it."""
+    made = tiny.export(root, ["cat", "dog"], **known)
+    (root / "exported").mkdir()
+    return made.rename(root / "exported/Format-Serving")
+
+
+def test_a_model_gets_few_images_at_once_however_many_there_are(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for number in range(200):
+        (tmp_path / f"photos/{number}.jpg").write_bytes(tiny.photo(number))
+    exported(tmp_path)
+    sizes, ask = [], run_inference._PredictModelHandler.run_inference
+
+    def noting(handler, examples, *rest):
+        sizes.append(len(examples))
+        return ask(handler, examples, *rest)
+
+    monkeypatch.setattr(run_inference._PredictModelHandler, "run_inference", noting)
+    _, table = run(tmp_path / "photos", tmp_path, blessed=1)
+    assert len(table.read_text().splitlines()) == 1 + 200
+    assert sum(sizes) == 200
+    assert max(sizes) == BATCH
+
+
 def test_tfx_classifies_the_photos_as_serving_does_and_only_with_a_blessed_model(photos, tmp_path):
-    exported = tiny.export(tmp_path, ["cat", "dog"], known=tiny.knows(0.05))
-    (tmp_path / "exported").mkdir()
-    exported.rename(tmp_path / "exported/Format-Serving")
+    model = exported(tmp_path, known=tiny.knows(0.05))
     _, table = run(photos, tmp_path, blessed=1)
     header, *rows = csv.reader(table.read_text().splitlines())
     assert header == ["path", "label", "probability", "known"]
     assert sorted(path for path, *_ in rows) == ["a.jpg", "b\\udcff.jpg", "deep/c.jpg"]
-    signature = tf.saved_model.load(str(tmp_path / "exported/Format-Serving")).signatures["serving_bytes"]
+    signature = tf.saved_model.load(str(model)).signatures["serving_bytes"]
     expected = signature(image_bytes=tf.constant([tiny.photo(number) for number in range(3)]))
     assert [known for *_, known in sorted(rows)] == [str(one).lower() for one in expected["known"].numpy()]
     assert {known for *_, known in rows} == {"true", "false"}

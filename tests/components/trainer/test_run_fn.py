@@ -167,7 +167,7 @@ def test_same_seed_same_weights(run: SimpleNamespace, graph: str, tmp_path: Path
     snapshots = _watch(monkeypatch)
     tiny.train(run.folder / "examples", graph, tmp_path, model={"weights": str(run.folder / "weights.h5")})
     assert _changed(run.snapshots[-1][1], snapshots[-1][1]) == set()
-    assert "Phase 1: 33 trainable parameters, 1 epochs, adam 0.01 constant, 12 images" in capsys.readouterr().out
+    assert "Phase 1: 33 trainable parameters, 1 epoch, adam 0.01 constant, 12 images" in capsys.readouterr().out
 
 
 def test_phases_without_epochs_are_skipped(graph: str, tmp_path: Path) -> None:

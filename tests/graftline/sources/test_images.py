@@ -18,7 +18,7 @@ from graftline.base.errors import UserError
 from graftline.base.photos import DANGLING, LOOP
 from graftline.base.raw_image import UNREADABLE, RawImage
 from graftline.data import images
-from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE
+from graftline.data.decoding import CORRUPT, EMPTY, NOT_AN_IMAGE, TOO_LARGE, Size
 from graftline.data.images import NO_LABEL
 from graftline.settings.data import Data
 from graftline.sources.tfds import official_splits
@@ -105,6 +105,11 @@ def read(data: Data) -> tuple[list[RawImage], list[str]]:
     return FOUND, reading.label_names
 
 
+def examine(image: RawImage, max_pixels: int = MAX_PIXELS) -> Size | str:
+    (found,) = images.examine_all([image], max_pixels)
+    return found
+
+
 @pytest.fixture
 def folder(tmp_path):
     for i in range(40):
@@ -116,7 +121,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_every_kind_of_image_decodes_to_3_channels(kind):
-    assert images.examine(RawImage(GOOD[kind], 0, b"x"), 24 * 20) == (20, 24)
+    assert examine(RawImage(GOOD[kind], 0, b"x"), 24 * 20) == (20, 24)
     decoded = tf.io.decode_image(GOOD[kind], channels=3, expand_animations=False)
     assert decoded.shape == (24, 20, 3)
     assert np.std(decoded) > 0  # of the animation, the second frame is black
@@ -140,14 +145,14 @@ def test_every_kind_of_image_decodes_to_3_channels(kind):
     ],
 )
 def test_what_cannot_be_used_has_a_short_reason(image, label, reason):
-    assert images.examine(RawImage(image, label, b"x"), MAX_PIXELS) == reason
+    assert examine(RawImage(image, label, b"x")) == reason
 
 
 def test_several_images_get_what_each_gets_alone():
     every = [
         RawImage(image, label, b"x") for image in [*GOOD.values(), JPEG[:80], b"", None, bomb()] for label in (0, -1)
     ]
-    alone = [images.examine(image, MAX_PIXELS) for image in every]
+    alone = [examine(image) for image in every]
     assert images.examine_all(every, MAX_PIXELS) == alone
     good = [image for image, found in zip(every, alone, strict=True) if not isinstance(found, str)]
     assert images.examine_all(good, MAX_PIXELS) == [(20, 24)] * len(GOOD)
@@ -173,7 +178,7 @@ def test_a_file_that_vanishes_is_left_out_not_fatal(folder):
     source = data.source.images(data.max_examples).images
     (folder / "cat/deep/1.jpg").unlink()
     with beam.Pipeline(runner=RUNNER) as pipeline:
-        found = pipeline | source | beam.Map(images.examine, MAX_PIXELS)
+        found = pipeline | source | beam.Map(examine)
         assert_that(found, equal_to([UNREADABLE] + [(20, 24)] * 39))
 
 
@@ -184,7 +189,7 @@ def test_links_are_followed_wherever_they_lead_but_not_in_a_circle(folder, tmp_p
     (folder / "cat/gone.jpg").symlink_to(tmp_path / "gone.jpg")
     (folder / "dog/elsewhere").symlink_to(tmp_path)
     found, _ = read(Data(dataset=f"folder:{folder}"))
-    told = {image.image_id: images.examine(image, MAX_PIXELS) for image in found}
+    told = {image.image_id: examine(image) for image in found}
     assert len(told) == 40 + 5
     assert {told[f"{name}.jpg".encode()] for name in ("cat/link", "cat/inside", "dog/elsewhere/outside")} == {(20, 24)}
     assert (told[b"cat/gone.jpg"], told[b"dog/elsewhere/photos"]) == (DANGLING, LOOP)
@@ -196,7 +201,7 @@ def test_names_with_newlines_or_invalid_utf_8_are_names_like_others(folder):
         (folder / os.fsdecode(name)).write_bytes(JPEG)
     found, _ = read(Data(dataset=f"folder:{folder}"))
     assert {image.image_id for image in found} >= set(names)
-    assert all(images.examine(image, MAX_PIXELS) == (20, 24) for image in found)
+    assert all(examine(image) == (20, 24) for image in found)
 
 
 def test_all_splits_of_a_tfds_set_are_read_with_names_and_bytes(tmp_path):

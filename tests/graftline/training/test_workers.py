@@ -198,7 +198,7 @@ def test_a_lost_worker_ends_the_others_and_together_they_go_on(
     assert chief.status == 1, chief.said
     assert "UnavailableError" in chief.said
     for worker in _train_together(data, tmp_path):
-        assert "phase 1, after 1 epochs and 0 steps" in worker.said
+        assert "phase 1, after 1 epoch and 0 steps" in worker.said
     _assert_same_curves(_history(tmp_path), alone)
 
 
