@@ -15,7 +15,8 @@ from graftline.base.code import identity
 from graftline.features.build import cached_splits
 from graftline.features.cache import ACTIVATION, POOLED, CachedSplit
 from graftline.network import backbone, losses, weights
-from graftline.settings.training import Model, Phase, Training, Tuning
+from graftline.settings.training import SOLVER, Model, Phase, Training, Tuning
+from graftline.training import head as solver
 from graftline.training import phases
 from graftline.training.optimizers import make_optimizer
 from graftline.training.precision import choose_arithmetic, precision, with_values
@@ -52,9 +53,16 @@ class Trials:
             lambda at: cached_splits(self._base, at, config, examples_uri, transform, names=SPLITS)
         )
         self._trained_head = functools.cache(self._train_head)
+        self._solved_head = functools.cache(self._solve_head)
         kept_in = self._splits(self._cut(model))[TRAIN].views[0].parent.name
         made_of = [kept_in, config, identity(__name__)]
         self.key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def solves_head(self) -> bool:
+        """Whether the Trainer will solve the head, instead of training it with a learning rate."""
+        model, training = self._settings({})
+        return training.phase_1.optimizer == SOLVER and solver.is_solvable(self._splits(self._cut(model))[TRAIN])
 
     def head(self, values: Values) -> float:
         """Returns the validation accuracy of a head trained with the learning rate HEAD_RATE."""
@@ -62,7 +70,7 @@ class Trials:
 
     def fine_tuning(self, values: Values) -> float:
         """Returns the validation accuracy after fine-tuning, with values of `fine_tuning_space`."""
-        head_weights, _ = self._trained_head(values[HEAD_RATE])
+        head_weights = self._solved_head() if self.solves_head else self._trained_head(values[HEAD_RATE])[0]
         self._base.set_weights(self._pretrained)
         model, training = self._settings(values)
         at = self._cut(model)
@@ -82,6 +90,14 @@ class Trials:
             head = self._new_head(model, training)
             accuracy = self._fit(head, self._splits(self._cut(model)), POOLED, training.phase_1, training)
         return head.get_weights(), accuracy
+
+    def _solve_head(self) -> list[np.ndarray]:
+        """Returns the weights of the head as the Trainer's phase 1 solves it."""
+        model, training = self._settings({})
+        self._base.set_weights(self._pretrained)
+        train = self._splits(self._cut(model))[TRAIN]
+        found = solver.solve(train, training.seed, training.class_weights == "balanced")
+        return [found.kernel, found.bias]
 
     def _settings(self, values: Values) -> tuple[Model, Training]:
         """Returns the settings with other values, and phases as long as a trial."""

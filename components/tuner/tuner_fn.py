@@ -1,8 +1,8 @@
 """The Tuner: searches the head's learning rate, then where to fine-tune from and with what rate, on cached features.
 
-It first searches the head, in trials of phase 1 on pooled features. Then, if a range or layers are given for it, it searches
-fine-tuning, in trials of phase 2 that start from the best head. The search is random, because a random search resumes as if
-it had never stopped. What counts is validation accuracy; the test split is not read.
+Unless the head is solved, it is searched first, in trials of phase 1 on pooled features. Given layers or rates,
+the Tuner then searches fine-tuning, in trials of phase 2 that start from the best or the solved head. The search is random,
+because a random search resumes as if it had never stopped. What counts is validation accuracy; the test split is not read.
 """
 
 from pathlib import Path
@@ -32,13 +32,15 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     trials = Trials(config, uri_of(fn_args.train_files[0]), fn_args.transform_graph_path)
     folder = Path(config["work_dir"], "tuning", trials.key)
     seed = Training(**config["training"]).seed + 1  # KerasTuner treats 0 as no seed
-    head = Search(trials.head, head_space(tuning), tuning.trials, seed, folder / "head")
-    if not (tuning.boundaries or tuning.fine_tuning_rates):
-        return TunerFnResult(head, {})
-    head.search()
-    head.results_summary()
-    best = head.get_best_hyperparameters()[0].values
-    space = fine_tuning_space(tuning, best[HEAD_RATE])
+    head_rate = None
+    if not trials.solves_head:
+        head = Search(trials.head, head_space(tuning), tuning.trials, seed, folder / "head")
+        if not tuning.searches_fine_tuning:
+            return TunerFnResult(head, {})
+        head.search()
+        head.results_summary()
+        head_rate = head.get_best_hyperparameters()[0].values[HEAD_RATE]
+    space = fine_tuning_space(tuning, head_rate)
     return TunerFnResult(Search(trials.fine_tuning, space, tuning.trials, seed, folder / "fine_tuning"), {})
 
 
@@ -49,10 +51,11 @@ def head_space(tuning: Tuning) -> keras_tuner.HyperParameters:
     return space
 
 
-def fine_tuning_space(tuning: Tuning, head_rate: float) -> keras_tuner.HyperParameters:
-    """Returns what to try for fine-tuning, on a head that was trained with a known rate."""
+def fine_tuning_space(tuning: Tuning, head_rate: float | None) -> keras_tuner.HyperParameters:
+    """Returns what to try for fine-tuning, on a head that was trained with a known rate, or solved if that is None."""
     space = keras_tuner.HyperParameters()
-    space.Fixed(HEAD_RATE, head_rate)
+    if head_rate is not None:
+        space.Fixed(HEAD_RATE, head_rate)
     if tuning.boundaries:
         space.Choice(FINE_TUNE_AT, tuning.boundaries)
     if tuning.fine_tuning_rates:

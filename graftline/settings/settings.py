@@ -19,7 +19,7 @@ from graftline.settings.data import Bulk, Data, DataGate
 from graftline.settings.gate import Gate
 from graftline.settings.section import Section, listed
 from graftline.settings.serving import Serving
-from graftline.settings.training import Model, Prefix, Training, Tuning
+from graftline.settings.training import SOLVER, Model, Prefix, Training, Tuning
 
 
 class Run(Section):
@@ -102,6 +102,17 @@ class Settings(BaseSettings):
                     BACKBONES[info.data["model"].backbone].check_layer(layer)
                 except ValueError as error:
                     raise ValueError(f"boundaries: {layer!r} {error}") from None
+        return tuning
+
+    @field_validator("tuning")
+    @classmethod
+    def _something_is_searched(cls, tuning: Tuning, info: ValidationInfo) -> Tuning:
+        solved = "training" in info.data and info.data["training"].phase_1.optimizer == SOLVER
+        if tuning.trials and solved and not tuning.searches_fine_tuning:
+            raise ValueError(
+                f"trials: phase 1 solves the head ({SOLVER}), which leaves no learning rate to search for; give "
+                "tuning.fine_tuning_rates, tuning.boundaries, or both"
+            )
         return tuning
 
     @classmethod

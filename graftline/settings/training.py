@@ -165,13 +165,18 @@ class Tuning(Section):
     trials: Annotated[int, Field(ge=0)] = 0
     """How many learning rates of the head to try, and how many fine-tunings; with 0, the pipeline leaves this part out."""
     head_rates: Rates = (1e-4, 1e-1)
-    """Lowest and highest learning rate to try for phase 1."""
+    """Lowest and highest learning rate to try for phase 1, unless that solves the head."""
     fine_tuning_rates: Rates | None = None
     """Lowest and highest learning rate to try for phase 2; if unset, `training.phase_2.learning_rate` stays."""
     boundaries: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     """Layers to try as `model.fine_tune_at`; if unset, that setting stays."""
     epochs: Annotated[int, Field(ge=1)] = 3
     """Passes over the training split in each trial."""
+
+    @property
+    def searches_fine_tuning(self) -> bool:
+        """Whether there is more to search for than the learning rate of the head."""
+        return bool(self.boundaries or self.fine_tuning_rates)
 
     @field_validator("head_rates", "fine_tuning_rates")
     @classmethod

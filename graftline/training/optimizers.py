@@ -17,7 +17,7 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": FusedAdam,
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
-    SOLVER: FusedAdam,  # a solved head takes no steps, but the Tuner's trials do
+    SOLVER: FusedAdam,  # a solved head takes no steps, but one with too many rows does in the Tuner
 }
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.executor import write_best_hyperparameters
@@ -17,7 +18,9 @@ from graftline.artifacts import records
 from graftline.artifacts.examples import TRAIN, VALIDATION
 from graftline.artifacts.history import HISTORY_FILE
 from graftline.features import cache
-from graftline.settings.training import Tuning
+from graftline.features.cache import POOLED, Rows
+from graftline.settings.training import SOLVER, Tuning
+from graftline.training import head
 from graftline.training.precision import with_values
 from tests import tiny
 
@@ -123,6 +126,25 @@ def test_each_trial_starts_from_the_pretrained_weights(data, tmp_path):
     first = trials.fine_tuning(values)
     trials.fine_tuning(values | {FINE_TUNING_RATE: 1.0})
     assert trials.fine_tuning(values) == first
+
+
+def test_fine_tuning_is_searched_from_the_solved_head(data, tmp_path, capsys):
+    fn_args = arguments(data, tmp_path, trials=2, epochs=1, boundaries=(LATE,), fine_tuning_rates=(1e-9, 1e-8))
+    fn_args.custom_config["training"] = tiny.TRAINING | {"phase_1": {"optimizer": SOLVER}}
+    found = tuner_fn(fn_args).tuner
+    found.search()
+    assert "head" not in capsys.readouterr().out
+    (train, held_out) = (
+        Rows(sorted(tmp_path.glob(f"work/features/*/{split}_plain")), POOLED) for split in (TRAIN, VALIDATION)
+    )
+    features = train.read(np.arange(len(train.labels)))[0].astype(np.float32)
+    kernel, bias, _ = head.solved(features[None], train.labels, tiny.TRAINING.get("seed", 42))
+    logits = held_out.read(np.arange(len(held_out.labels)))[0] @ kernel + bias
+    solved = ((logits[:, 0] > 0) == held_out.labels).mean()
+    # With such rates, fine-tuning changes nothing
+    tried = values_and_scores(found)
+    assert [score for _, score in tried] == [pytest.approx(solved)] * 2
+    assert all(set(values) == {FINE_TUNE_AT, FINE_TUNING_RATE} for values, _ in tried)
 
 
 def test_the_test_split_is_not_read(data, tmp_path, monkeypatch):

@@ -87,6 +87,16 @@ def test_layers_to_fine_tune_from_must_be_the_backbone_s():
     assert "boundaries: 'blok_11' is not a layer of MobileNetV2; choose one such as block_1" in told
 
 
+def test_a_solved_head_leaves_nothing_to_search_but_fine_tuning():
+    solved = {"phase_1": {"optimizer": "lbfgs"}}
+    told = problems(training=solved, tuning={"trials": 3})
+    assert "phase 1 solves the head (lbfgs), which leaves no learning rate to search for; give tuning.fine_tun" in told
+    assert valid(training=solved).tuning.trials == 0
+    assert valid(training=solved, tuning={"trials": 3, "fine_tuning_rates": [1e-5, 1e-3]}).tuning.trials == 3
+    assert valid(training=solved, tuning={"trials": 3, "boundaries": ["block_3_expand"]}).tuning.trials == 3
+    assert valid(tuning={"trials": 3}).tuning.trials == 3
+
+
 @pytest.mark.parametrize("rates", [(1e-3, 1e-3), (1e-2, 1e-3)])
 def test_rates_to_try_are_a_range(rates):
     assert "is not a range; give the lowest and the highest rate" in problems(tuning={"head_rates": rates})
