@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from benchmarks import common
+from components.serving_check.probe import peak_gb
 
 SHAPE = (10, 10, 96)  # at MobileNetV2's default cut, for 160 pixels
 BATCH = 32
@@ -67,7 +68,7 @@ def _read(folder: Path, entries: int, epochs: int) -> dict[str, float]:
 
     split = CachedSplit((folder,), entries)
     batches = (batch for epoch in range(epochs) for batch in split.dataset(ACTIVATION, BATCH, seed=0, epoch=epoch))
-    before = common.peak_gb()
+    before = peak_gb()
     start, first, count, ones = time.monotonic(), 0.0, 0, 0
     for features, labels in batches:
         first = first or time.monotonic() - start
@@ -75,7 +76,7 @@ def _read(folder: Path, entries: int, epochs: int) -> dict[str, float]:
         ones += int(np.sum(labels))
     assert (count, ones) == (entries * epochs, entries // 2 * epochs), json.dumps([count, ones])
     seconds = time.monotonic() - start
-    grown = round(common.peak_gb() - before, 2)
+    grown = round(peak_gb() - before, 2)
     return {"entries_per_s": round(count / seconds), "first_batch_s": round(first, 2), "memory_grown_gb": grown}
 
 

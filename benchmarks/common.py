@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.serving_check.probe import peak_gb
 from graftline.base.code import revision
 from graftline.base.paths import PROJECT
 from graftline.settings.load import CONFIG_VARIABLE, load
@@ -112,12 +112,6 @@ def ask(module: str, arguments: list[str]) -> dict[str, Any]:
 def answer(figures: dict[str, Any]) -> None:
     """Gives a side's figures, with its peak memory, to the process that asked."""
     print(json.dumps(figures | {"peak_gb": peak_gb()}), flush=True)
-
-
-def peak_gb() -> float:
-    """Returns the peak of this process's resident memory, in GB."""
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return round(kilobytes * 1024 / 1e9, 2)
 
 
 def tell(name: str, **figures: Any) -> None:

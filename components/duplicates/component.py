@@ -6,10 +6,9 @@ that look like a training image. They are found by perceptual hash: 64 bits, of 
 (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010).
 """
 
+import functools
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,8 +21,6 @@ from components.duplicates.images import Seen
 from components.duplicates.search import find, see
 from graftline.artifacts import records
 from graftline.artifacts.duplicates import REPORT_FILE, DuplicatesReport
-
-BATCH = 256  # images held in memory at once
 
 
 @component
@@ -42,7 +39,5 @@ def Duplicates(  # noqa: N802 (a component is named as a class)
 
 
 def _seen(examples: Artifact) -> Iterator[Seen]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for split in artifact_utils.decode_split_names(examples.split_names):
-            for batch in records.read(examples.uri, split).batch(BATCH).as_numpy_iterator():
-                yield from pool.map(see, batch, [split] * len(batch))
+    for split in artifact_utils.decode_split_names(examples.split_names):
+        yield from records.each(examples.uri, split, functools.partial(see, split=split))

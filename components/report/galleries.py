@@ -2,9 +2,7 @@
 
 import functools
 import io
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,7 +18,6 @@ from graftline.artifacts.examples import HEIGHT, IMAGE, IMAGE_ID, LABEL_NAME, SP
 from graftline.features.pooled import Row
 
 SHOWN = 24  # images, or pairs, in a gallery
-BATCH = 256  # examples in memory at once
 GLANCE = (64, 64)  # smallest size to which a JPEG is decoded for its brightness
 
 
@@ -47,7 +44,9 @@ class Wanted(NamedTuple):
 class Look(NamedTuple):
     """What one example looks like."""
 
-    example: Example
+    image: bytes
+    image_id: str
+    label: str
     width: int
     height: int
     brightness: float  # mean of its gray values in [0, 255]; NaN if nobody needs it, or Pillow cannot read the image
@@ -81,35 +80,28 @@ def see(examples_uri: str, shown: Wanted, named: Wanted) -> Seen:
       named: images of which only the names are wanted.
     """
     seen = Seen()
-    for look in _looks(examples_uri):
-        seen.widths.append(look.width)
-        seen.heights.append(look.height)
-        seen.labels.append(look.example.label)
-        if look.example.row[0] == TEST:
-            seen.pixels[look.example.image_id] = look.width * look.height
-            seen.brightness[look.example.image_id] = look.brightness
-        if shown.has(look.example) or named.has(look.example):
-            example = look.example if shown.has(look.example) else look.example._replace(image=b"")
-            seen.by_id[example.image_id] = seen.by_row[example.row] = example
+    for split in SPLITS:
+        looks = records.each(examples_uri, split, functools.partial(_look, measured=split == TEST))
+        for number, look in enumerate(looks):
+            seen.widths.append(look.width)
+            seen.heights.append(look.height)
+            seen.labels.append(look.label)
+            if split == TEST:
+                seen.pixels[look.image_id] = look.width * look.height
+                seen.brightness[look.image_id] = look.brightness
+            example = Example(look.image, look.image_id, (split, number), look.label)
+            if shown.has(example) or named.has(example):
+                kept = example if shown.has(example) else example._replace(image=b"")
+                seen.by_id[kept.image_id] = seen.by_row[kept.row] = kept
     return seen
 
 
-def _looks(examples_uri: str) -> Iterator[Look]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for split in SPLITS:
-            first = 0
-            for batch in records.read(examples_uri, split).batch(BATCH).as_numpy_iterator():
-                rows = [(split, first + number) for number in range(len(batch))]
-                yield from pool.map(_look, batch, rows)
-                first += len(batch)
-
-
-def _look(record: bytes, row: Row) -> Look:
+def _look(record: bytes, measured: bool) -> Look:
     values = tf.train.Example.FromString(record).features.feature
     image, image_id, label = (values[name].bytes_list.value[0] for name in (IMAGE, IMAGE_ID, LABEL_NAME))
     width, height = (values[name].int64_list.value[0] for name in (WIDTH, HEIGHT))
-    example = Example(image, image_id.decode(errors="backslashreplace"), row, label.decode())
-    return Look(example, width, height, _brightness(image) if row[0] == TEST else float("nan"))
+    brightness = _brightness(image) if measured else float("nan")
+    return Look(image, image_id.decode(errors="backslashreplace"), label.decode(), width, height, brightness)
 
 
 def _brightness(image: bytes) -> float:

@@ -3,15 +3,20 @@
 import itertools
 import os
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 
-LENGTH = struct.Struct(
-    "<Q"
-)  # before each record of a TFRecord file, with its own checksum; the record's checksum follows it
+from graftline.base.threads import side_by_side
+
+# Before each record of a TFRecord file, with its own checksum; the record's checksum follows it
+LENGTH = struct.Struct("<Q")
 AROUND = LENGTH.size + 4 + 4
+AT_ONCE = 16  # examples that a thread gets at once; photos have some megabytes each
+
+Found = TypeVar("Found")
 
 
 class Part(NamedTuple):
@@ -67,6 +72,21 @@ def read(examples_uri: str, split: str) -> tf.data.Dataset:
       split: its name.
     """
     return tf.data.TFRecordDataset(_files(examples_uri, split)).with_options(options())
+
+
+def each(examples_uri: str, split: str, function: Callable[[bytes], Found]) -> Iterator[Found]:
+    """Yields what a function returns about each serialized tf.Example of a split, in order.
+
+    It runs in threads, and only the examples that these work on are in memory.
+
+    Args:
+      examples_uri: folder that contains the splits.
+      split: its name.
+      function: what to do with an example.
+    """
+    batches = read(examples_uri, split).batch(AT_ONCE).as_numpy_iterator()
+    for found in side_by_side(lambda batch: list(map(function, batch)), batches, os.cpu_count() or 1):
+        yield from found
 
 
 def counted(examples_uri: str, split: str) -> Split:

@@ -4,6 +4,7 @@
 are real.
 """
 
+import csv
 import itertools
 import json
 import os
@@ -24,13 +25,16 @@ import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
 from pydantic import SecretStr
 
+from graftline.artifacts.predictions import TABLE_FILE
 from graftline.base.paths import PROJECT
 from graftline.network import weights
 from graftline.runs import store
 from graftline.serving import versions as publishing
+from graftline.settings.data import Bulk
 from graftline.settings.load import load
 from graftline.settings.settings import Settings
 from kubeflow import compile as compiled
+from tests import tiny
 from tests.kubeflow.backend import Pipeline, Run
 from tests.kubeflow.machines import PASSWORD, USER, Pods, mariadb, podman, quiet
 from tests.test_pipeline import SLICE
@@ -160,6 +164,21 @@ def test_a_second_run_is_served_from_cache_pushes_nothing_and_says_so(first_run,
     found = states(settings, again)
     assert {node for node, state in found.items() if state != [CACHED]} == RESOLVERS
     assert len(publishing.versions(volume / "serving/digits")) == 1
+
+
+def test_photos_without_labels_are_classified_in_a_pod(first_run, run, settings, pods, volume):
+    folder = volume / "new photos"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(tiny.photo(number))
+    first = len(pods.ran)
+    run_id, succeeded = run(settings.model_copy(update={"bulk": Bulk(folder=folder)}))
+    assert succeeded
+    assert [pod.task for pod, _ in pods.ran[first:]] == ["prepare", "end-run"]
+    found = states(settings, run_id)
+    assert {found[node][0] for node in ("UnlabelledExampleGen", "BulkInferrer", "PredictionsToTable")} == {COMPLETE}
+    (table,) = volume.rglob(TABLE_FILE)
+    assert sorted(row["path"] for row in csv.DictReader(table.open())) == ["0.jpg", "1.jpg", "2.jpg"]
 
 
 def test_training_can_be_forced(first_run, run, settings):

@@ -55,6 +55,12 @@ def test_a_fresh_process_gives_the_same_answers_and_is_measured(
     assert set(answers["measured"]["latency_ms"]["1"]) == {"median", "p99"}
 
 
+def test_memory_that_this_process_once_had_is_not_the_server_s(exported: Path, records: list[bytes]) -> None:
+    held = b"x" * 3_000_000_000
+    del held
+    assert 0.3 < probe(str(exported / "serving"), records)["measured"]["memory_gb"] < 2
+
+
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
