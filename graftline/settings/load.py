@@ -87,15 +87,17 @@ def _load() -> Settings:
     source, values = _read()
     if not isinstance(values, dict):
         raise SettingsError(f"{source} must contain keys and values, such as `name: digits`.")
-    problems = _unknown_variables()
+    problems, sections = _unknown_variables(), set()
     try:
         settings = Settings(**{str(key): value for key, value in values.items()})  # keys in YAML may have other types
     except ValidationError as error:
         problems += [_describe(problem) for problem in error.errors()]
+        sections = {str(problem["loc"][0]) for problem in error.errors() if problem["loc"]}
     except OSError as error:  # for a path that cannot even be looked up
         problems.append(f"{str(error.filename)[:80]!r}: {error.strerror}; give another path")
     if problems:
-        raise SettingsError("\n".join([f"{source} cannot be used:", *(f"  {problem}" for problem in problems)]))
+        told = f"{source}{_changed(sections)} cannot be used:"
+        raise SettingsError("\n".join([told, *(f"  {problem}" for problem in problems)]))
     return settings
 
 
@@ -192,6 +194,13 @@ def _is_setting(name: str) -> bool:
     """Returns whether a variable is meant as a setting: not the configuration, the home folder or a Service's address."""
     others = (CONFIG_VARIABLE, HOME_VARIABLE)
     return name.upper().startswith(PREFIX) and name not in others and not _is_service_link(name)
+
+
+def _changed(sections: set[str]) -> str:
+    """Returns which settings of some sections do not come from the file, in words."""
+    keys = [key_of(name) for name in sorted(os.environ) if _is_setting(name)]
+    changed = [key for key in keys if key.partition(".")[0] in sections]
+    return f", with {', '.join(changed)} from the command line or the environment," if changed else ""
 
 
 def variable(key: str) -> str:

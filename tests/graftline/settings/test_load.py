@@ -284,6 +284,16 @@ def test_a_wrong_folder_is_told_in_a_sentence(of_folder, tmp_path):
     assert second.startswith(f"  data.dataset = 'folder:{tmp_path}/no': there is no folder {tmp_path}/no; give one")
 
 
+def test_values_that_the_file_does_not_have_are_named(monkeypatch):
+    monkeypatch.setenv(CONFIG_VARIABLE, "cats_vs_dogs")
+    monkeypatch.setenv("GRAFTLINE_TUNING__TRIALS", "2")
+    monkeypatch.setenv("GRAFTLINE_RUN__KEEP_RUNS", "3")
+    with pytest.raises(
+        SettingsError, match=r"^\S+\.yaml, with tuning\.trials from the command line or the environment, can"
+    ):
+        configuration.load()
+
+
 def test_the_recipe_alone_is_no_configuration(monkeypatch):
     monkeypatch.setenv(CONFIG_VARIABLE, "photos")
     with pytest.raises(
