@@ -184,7 +184,7 @@ def test_one_asked_to_stop_stops_all_and_together_they_go_on(
     (last,) = (tmp_path / "work/checkpoints").glob("*/2-00000-00000001.npz")
     for worker in _train_together(data, tmp_path):
         assert worker.status == 0, worker.said
-        assert "phase 2, after 0 epochs and 1 steps" in worker.said
+        assert "phase 2, after 0 epochs and 1 step" in worker.said
     assert not last.exists()
     _assert_same_curves(_history(tmp_path), alone)
 
