@@ -178,7 +178,8 @@ def test_photos_without_labels_are_classified_in_a_pod(first_run, run, settings,
     found = states(settings, run_id)
     assert {found[node][0] for node in ("UnlabelledExampleGen", "BulkInferrer", "PredictionsToTable")} == {COMPLETE}
     (table,) = volume.rglob(TABLE_FILE)
-    assert sorted(row["path"] for row in csv.DictReader(table.open())) == ["0.jpg", "1.jpg", "2.jpg"]
+    rows = csv.DictReader(table.read_text().splitlines())
+    assert sorted(row["path"] for row in rows) == ["0.jpg", "1.jpg", "2.jpg"]
 
 
 def test_training_can_be_forced(first_run, run, settings):
