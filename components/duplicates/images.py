@@ -1,6 +1,5 @@
 """What the search for duplicates knows of all images, as columns: objects would take several times as much memory."""
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -9,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from graftline.artifacts.examples import TRAIN
+from graftline.base.batches import batched
 
 AT_ONCE = 4096  # images held as objects
 DIGEST = 32  # bytes of a hash
@@ -96,8 +96,7 @@ class Images:
 
 
 def _batches(seen: Iterable[Seen]) -> Iterator[pa.RecordBatch]:
-    waiting = iter(seen)
-    while some := list(itertools.islice(waiting, AT_ONCE)):
+    for some in batched(seen, AT_ONCE):
         columns = zip(*some, strict=True)
         yield pa.record_batch(
             [pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], SCHEMA

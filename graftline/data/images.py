@@ -1,8 +1,8 @@
 """Checks whether an image that was read can be used."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
+from graftline.base.batches import batched
 from graftline.base.raw_image import RawImage
 from graftline.data import decoding, heic
 from graftline.data.decoding import Size
@@ -34,8 +34,7 @@ def examine_all(images: Sequence[RawImage], max_pixels: int) -> list[Size | str]
 
 def examined(images: Iterable[RawImage], max_pixels: int) -> Iterator[tuple[RawImage, Size | str]]:
     """Yields each image with what `examine_all` says of it, in order; holds only one batch of images."""
-    waiting = iter(images)
-    while batch := list(itertools.islice(waiting, BATCH)):
+    for batch in batched(images, BATCH):
         yield from zip(batch, examine_all(batch, max_pixels), strict=True)
 
 

@@ -1,9 +1,9 @@
 """Classifies files batch by batch, several batches in parallel."""
 
-import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from graftline.base.batches import batched
 from graftline.base.threads import side_by_side
 from graftline.serving.predictions import Prediction
 
@@ -19,9 +19,7 @@ def answers(paths: Iterable[Path], classify: Classify, batch_size: int) -> Answe
     def answer(batch: list[Path]) -> list[tuple[Path, Prediction | str]]:
         return list(zip(batch, classify([_read(path) for path in batch]), strict=True))
 
-    remaining = iter(paths)
-    batches = iter(lambda: list(itertools.islice(remaining, batch_size)), [])
-    for answered in side_by_side(answer, batches, THREADS):
+    for answered in side_by_side(answer, batched(paths, batch_size), THREADS):
         yield from answered
 
 
